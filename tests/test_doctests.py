@@ -1,0 +1,30 @@
+"""The examples in the docstrings of the library run, and print what they say.
+
+Examples that need TensorFlow are run on TensorFlow; a module that cannot be
+imported here fails, it is not skipped.
+"""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import keras
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def module_names():
+    """Names of all modules of the library, from its files."""
+    files = sorted((ROOT / "glomo_keras").rglob("*.py"))
+    parts = [file.relative_to(ROOT).with_suffix("").parts for file in files]
+    return [".".join(part).removesuffix(".__init__") for part in parts]
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_docstring_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # examples may write files
+    keras.utils.set_random_seed(0)
+    module = importlib.import_module(name)
+    assert doctest.testmod(module, optionflags=OPTIONS).failed == 0
