@@ -1,0 +1,8 @@
+"""Pictures and numbers of graphs, on numpy arrays. No display is needed."""
+
+from glomo_keras.analysis.edges import top_edges
+from glomo_keras.analysis.graph_grid import plot_graph_grid
+from glomo_keras.analysis.heat_map import plot_graph
+from glomo_keras.analysis.statistics import graph_statistics
+
+__all__ = ["graph_statistics", "plot_graph", "plot_graph_grid", "top_edges"]
