@@ -1,0 +1,40 @@
+"""Data: text corpora, tokens and vocabularies, training windows.
+
+Nothing here imports TensorFlow before it is needed; reading windows never
+needs it.
+"""
+
+from glomo_keras.data.cleaning import clean_paragraphs
+from glomo_keras.data.corpus import Corpus, open_corpus
+from glomo_keras.data.evaluation_windows import (
+    EvaluationWindows,
+    evaluation_windows,
+)
+from glomo_keras.data.token_stream import TokenStream
+from glomo_keras.data.tokenized_corpus import TokenizedCorpus, prepare_corpus
+from glomo_keras.data.vocabulary import (
+    build_vocabulary,
+    read_vocabulary,
+    write_vocabulary,
+)
+from glomo_keras.data.window_dataset import as_dataset, iterate_windows
+from glomo_keras.data.windows import WindowSampler
+from glomo_keras.data.word_tokenizer import WordTokenizer
+
+__all__ = [
+    "Corpus",
+    "EvaluationWindows",
+    "TokenStream",
+    "TokenizedCorpus",
+    "WindowSampler",
+    "WordTokenizer",
+    "as_dataset",
+    "build_vocabulary",
+    "clean_paragraphs",
+    "evaluation_windows",
+    "iterate_windows",
+    "open_corpus",
+    "prepare_corpus",
+    "read_vocabulary",
+    "write_vocabulary",
+]

@@ -1,0 +1,114 @@
+"""Vocabularies: lists of tokens whose position is the token id."""
+
+import collections
+import hashlib
+import os
+
+PAD_TOKEN = "<pad>"
+UNKNOWN_TOKEN = "<unk>"
+PAD_ID = 0
+UNKNOWN_ID = 1
+
+
+def check_vocabulary(vocabulary):
+    """Check that a list of tokens can serve as a vocabulary.
+
+    Args:
+        vocabulary: sequence of str; `"<pad>"` at 0, `"<unk>"` at 1.
+
+    Returns:
+        The vocabulary as a list.
+
+    Raises:
+        ValueError: if a special token is missing or misplaced, or a token
+            occurs twice or holds a line break.
+    """
+    vocabulary = list(vocabulary)
+    if vocabulary[:2] != [PAD_TOKEN, UNKNOWN_TOKEN]:
+        raise ValueError(
+            "A vocabulary starts with '<pad>' (id 0) and '<unk>' (id 1). "
+            f"Received: vocabulary[:2]={vocabulary[:2]}"
+        )
+    counts = collections.Counter(vocabulary)
+    if len(counts) < len(vocabulary):
+        twice = [word for word, count in counts.items() if count > 1]
+        raise ValueError(
+            "Every token of a vocabulary occurs once. "
+            f"Received: {len(twice)} repeated tokens, such as {twice[:5]}"
+        )
+    broken = [word for word in vocabulary if "\n" in word or not word]
+    if broken:
+        raise ValueError(
+            "A token is not empty and holds no line break. "
+            f"Received: {broken[:5]}"
+        )
+    return vocabulary
+
+
+def build_vocabulary(counts, vocabulary_size):
+    """Order words by falling count (ties by word) and cut the list.
+
+    Args:
+        counts: dict of word to count.
+        vocabulary_size: int, the most entries, the two special ones included.
+
+    Returns:
+        List of str: `"<pad>"`, `"<unk>"`, then the most frequent words.
+
+    Raises:
+        ValueError: if `vocabulary_size` leaves no room for a word.
+
+    Example:
+
+    >>> build_vocabulary({"b": 2, "a": 2, "c": 5, "d": 1}, 5)
+    ['<pad>', '<unk>', 'c', 'a', 'b']
+    """
+    if vocabulary_size < 3:
+        raise ValueError(
+            "vocabulary_size counts '<pad>' and '<unk>' and is at least 3. "
+            f"Received: vocabulary_size={vocabulary_size}"
+        )
+    special = (PAD_TOKEN, UNKNOWN_TOKEN)
+    words = [word for word in counts if word not in special]
+    words.sort(key=lambda word: (-counts[word], word))
+    return [*special, *words[: vocabulary_size - 2]]
+
+
+def read_vocabulary(path):
+    """Read a vocabulary file: one token a line, the line number is the id.
+
+    Only `"\\n"` ends a line: tokens may hold any other character that some
+    programs take for a line break.
+
+    Args:
+        path: str or path.
+
+    Returns:
+        List of str.
+    """
+    with open(path, encoding="utf-8", newline="") as file:
+        lines = file.read().split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return lines
+
+
+def write_vocabulary(path, vocabulary):
+    """Write a vocabulary file, one token a line.
+
+    Args:
+        path: str or path.
+        vocabulary: sequence of str.
+    """
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.writelines(f"{word}\n" for word in vocabulary)
+
+
+def vocabulary_digest(vocabulary):
+    """Return a short hexadecimal digest that names a vocabulary."""
+    return hashlib.sha256("\n".join(vocabulary).encode()).hexdigest()[:16]
+
+
+def vocabulary_path(folder):
+    """Return the path of the vocabulary file in a preset folder."""
+    return os.path.join(folder, "vocabulary.txt")

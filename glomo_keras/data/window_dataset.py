@@ -1,0 +1,73 @@
+"""Windows as a stream of batches: a plain generator, or `tf.data`."""
+
+import itertools
+
+
+def iterate_windows(windows, start_step=0, num_steps=None):
+    """Yield batches of numpy arrays, without TensorFlow.
+
+    Args:
+        windows: a `WindowSampler` (endless) or `EvaluationWindows` (finite).
+        start_step: int, the first step: a resumed run goes on there.
+        num_steps: int or None: to the end, if there is one.
+
+    Yields:
+        Dict of `token_ids` int32 (B, T) and `padding_mask` bool (B, T).
+    """
+    for step in _steps(windows, start_step, num_steps):
+        yield windows.batch(step)
+
+
+def as_dataset(windows, start_step=0, num_steps=None):
+    """Return batches as a prefetched `tf.data.Dataset`.
+
+    The position is no hidden state: a dataset built with `start_step=n`
+    begins with the batch that another one gives after n steps.
+
+    Args:
+        windows: a `WindowSampler` (endless) or `EvaluationWindows` (finite).
+        start_step: int, the first step.
+        num_steps: int or None: to the end, if there is one.
+
+    Returns:
+        `tf.data.Dataset` of dicts: `token_ids` int32 (B, T) and
+        `padding_mask` bool (B, T), with B static and T dynamic.
+
+    Example:
+
+    ```python
+    dataset = as_dataset(sampler, start_step=1000)
+    model.fit(dataset, steps_per_epoch=sampler.steps_per_epoch)
+    ```
+    """
+    import tensorflow as tf
+
+    shape = [windows.batch_size, None]
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iterate_windows(windows, start_step, num_steps),
+        output_signature={
+            "token_ids": tf.TensorSpec(shape, tf.int32),
+            "padding_mask": tf.TensorSpec(shape, tf.bool),
+        },
+    )
+    count = _num_steps(windows, start_step, num_steps)
+    cardinality = tf.data.INFINITE_CARDINALITY if count is None else count
+    dataset = dataset.apply(
+        tf.data.experimental.assert_cardinality(cardinality)
+    )
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _steps(windows, start_step, num_steps):
+    count = _num_steps(windows, start_step, num_steps)
+    if count is None:
+        return itertools.count(start_step)
+    return range(start_step, start_step + count)
+
+
+def _num_steps(windows, start_step, num_steps):
+    """Return how many steps there are, None if endless."""
+    if not hasattr(windows, "__len__"):
+        return num_steps
+    left = max(len(windows) - start_step, 0)
+    return left if num_steps is None else min(left, num_steps)
