@@ -1,0 +1,93 @@
+"""`model.fit` that a kill cannot change."""
+
+import importlib.util
+
+import keras
+
+from glomo_keras.training.resume_training import ResumeTraining
+
+
+def fit_resumable(
+    model,
+    make_dataset,
+    *,
+    epochs,
+    steps_per_epoch,
+    run_folder,
+    callbacks=(),
+    validation_data=None,
+    validation_steps=None,
+    verbose="auto",
+):
+    """Trains a model, going on where the run in the folder stopped.
+
+    A run killed at any moment and started again makes the same steps as one
+    that was not: an epoch is the unit that is redone, so epochs are short.
+    When the training is over (all epochs done, or stopped by a callback) no
+    step is made, and the model gets its final weights.
+
+    Args:
+        model: A built and compiled Keras model. Its random draws come from
+            seed generators of its layers.
+        make_dataset: Function of the number of the first step (over the
+            whole run, from 0) that returns an endless dataset of batches
+            starting there. A batch depends on nothing but its step.
+        epochs: Integer, how many epochs there are in the whole run.
+        steps_per_epoch: Integer.
+        run_folder: A `RunFolder` that was started.
+        callbacks: Keras callbacks; see `callback_states` for those whose
+            memory is kept. TensorBoard is added where it is installed.
+        validation_data: As in `fit`.
+        validation_steps: As in `fit`.
+        verbose: As in `fit`.
+
+    Returns:
+        A `keras.callbacks.History` with all epochs of the run.
+    """
+    callbacks = [*callbacks, *_tensorboard(run_folder, callbacks, verbose)]
+    resume = ResumeTraining(
+        run_folder.checkpoint_dir, callbacks, run_folder.history_path
+    )
+    start = resume.restore(model)
+    history = model.fit(
+        make_dataset(start * steps_per_epoch),
+        initial_epoch=start,
+        # No epoch is left: `fit` only lets the callbacks end the training.
+        epochs=start if resume.stopped else epochs,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=validation_data,
+        validation_steps=validation_steps,
+        callbacks=[*callbacks, resume],
+        verbose=verbose,
+        shuffle=False,  # the dataset has its order; `fit` would warn
+    )
+    return _with_all_epochs(history, resume.rows)
+
+
+def _tensorboard(run_folder, callbacks, verbose):
+    if any(isinstance(c, keras.callbacks.TensorBoard) for c in callbacks):
+        return []
+    missing = [
+        name
+        for name in ("tensorboard", "tensorflow")
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        if verbose:
+            print(f"No TensorBoard logs: {' and '.join(missing)} missing.")
+        return []
+    return [
+        keras.callbacks.TensorBoard(
+            run_folder.tensorboard_dir, write_graph=False
+        )
+    ]
+
+
+def _with_all_epochs(history, rows):
+    history.epoch = [row["epoch"] for row in rows]
+    history.history = {}
+    for row in rows:
+        for name, value in row.items():
+            if name != "epoch":
+                history.history.setdefault(name, []).append(value)
+    return history

@@ -1,0 +1,124 @@
+"""Training that goes on as the same run after a kill."""
+
+import keras
+
+from glomo_keras.training import callback_state
+from glomo_keras.training.checkpoint_store import CheckpointStore
+from glomo_keras.training.history_csv import write_history
+
+
+class ResumeTraining(keras.callbacks.Callback):
+    """Saves the whole state of a training at the end of each epoch.
+
+    The state is every variable of the model (weights, statistics of
+    normalization, and the seed generators, which `save_weights` leaves out)
+    and of its optimizer (slots, step, learning rate, loss scale, averages),
+    the logs of all epochs so far, whether the training was stopped, and what
+    the other callbacks remember (see `callback_states`). Draws from Keras'
+    global generator, of Python or of numpy are not part of it: data have to
+    follow from the step alone.
+
+    The callback goes last in the list given to `fit`, so that the others have
+    decided before it saves and are reset before it gives them their state.
+    `fit_resumable` does all of this.
+
+    Args:
+        checkpoint_dir: Folder for the checkpoints.
+        callbacks: The other callbacks given to `fit`.
+        history_path: Where to keep the logs of all epochs as CSV, or None.
+        keep: How many checkpoints stay on disk.
+
+    Attributes:
+        rows: List of dicts, the logs of each epoch done, with its number.
+        stopped: True when a callback has ended the training.
+    """
+
+    def __init__(self, checkpoint_dir, callbacks=(), history_path=None, keep=2):
+        super().__init__()
+        self.store = CheckpointStore(checkpoint_dir, keep=keep)
+        self.callbacks = list(callbacks)
+        self.history_path = history_path
+        self.rows = []
+        self.stopped = False
+        self._restored_callbacks = ({}, {})
+
+    def restore(self, model):
+        """Gives a built and compiled model the newest saved state.
+
+        Args:
+            model: The Keras model that will be trained.
+
+        Returns:
+            Integer, the number of epochs done: `initial_epoch` of `fit`.
+        """
+        _check_ready(model)
+        checkpoint = self.store.load()
+        if checkpoint is None:
+            return 0
+        arrays, state = checkpoint
+        model.optimizer.build(model.trainable_variables)
+        _assign("model", model.variables, arrays)
+        _assign("optimizer", model.optimizer.variables, arrays)
+        self.rows, self.stopped = state["rows"], state["stopped"]
+        self._restored_callbacks = (state["callbacks"], arrays)
+        self._write_history()
+        return state["epochs_done"]
+
+    def on_train_begin(self, logs=None):
+        callback_state.set_callback_states(
+            self.callbacks, *self._restored_callbacks
+        )
+        self._restored_callbacks = ({}, {})
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append({"epoch": epoch, **_floats(logs or {})})
+        self.stopped = bool(self.model.stop_training)
+        states, arrays = callback_state.callback_states(self.callbacks)
+        state = {
+            "epochs_done": epoch + 1,
+            "stopped": self.stopped,
+            "rows": self.rows,
+            "callbacks": states,
+        }
+        arrays |= _numpy_arrays("model", self.model.variables)
+        arrays |= _numpy_arrays("optimizer", self.model.optimizer.variables)
+        self.store.save(epoch + 1, arrays, state)
+        self._write_history()
+
+    def _write_history(self):
+        # Always from the rows of the checkpoint: no row is lost or doubled.
+        if self.history_path is not None:
+            write_history(self.history_path, self.rows)
+
+
+def _check_ready(model):
+    if not model.built or model.optimizer is None:
+        raise ValueError(
+            "The model must be built (call it on a batch, or `build` it) and "
+            "compiled before its state is restored. Received: "
+            f"model={model.name}, built={model.built}, "
+            f"optimizer={model.optimizer}"
+        )
+
+
+def _floats(logs):
+    return {name: float(value) for name, value in logs.items()}
+
+
+def _numpy_arrays(prefix, variables):
+    # `.value`: numpy 2 warns about the `__array__` of Keras variables.
+    values = [keras.ops.convert_to_numpy(v.value) for v in variables]
+    return callback_state.number_arrays(prefix, values)
+
+
+def _assign(prefix, variables, arrays):
+    saved = [arrays[n] for n in sorted(arrays) if n.startswith(prefix + "/")]
+    shapes = [tuple(value.shape) for value in saved]
+    wanted = [tuple(variable.shape) for variable in variables]
+    if shapes != wanted:
+        raise ValueError(
+            f"The checkpoint was written by another {prefix}: its variables "
+            f"have other shapes. Received: saved={shapes}, now={wanted}"
+        )
+    for variable, value in zip(variables, saved, strict=True):
+        variable.assign(value)

@@ -1,0 +1,191 @@
+"""The one folder that a run leaves."""
+
+import dataclasses
+import enum
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+
+from glomo_keras.training.atomic_file import atomic_file
+
+
+class RunFolder:
+    """Options, logs, metrics, figures and checkpoints of one run.
+
+    `config.json, history.csv, metrics.json, tensorboard/, figures/,
+    checkpoint/`. One process at a time may work in it. The same options in
+    the same folder are the same run, which goes on where it stopped; other
+    options are refused.
+
+    Args:
+        path: The folder.
+
+    Example:
+
+    >>> with RunFolder("runs/one").start({"seed": 1}) as folder:
+    ...     if not folder.finished:
+    ...         folder.write_metrics({"accuracy": 0.5})
+    ...     folder.read_metrics()
+    {
+      "seed": 1
+    }
+    {'accuracy': 0.5}
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.config_path = self.path / "config.json"
+        self.history_path = self.path / "history.csv"
+        self.metrics_path = self.path / "metrics.json"
+        self.tensorboard_dir = self.path / "tensorboard"
+        self.figures_dir = self.path / "figures"
+        self.checkpoint_dir = self.path / "checkpoint"
+        self._lock = None
+
+    def start(self, options, harmless=(), overwrite=False):
+        """Takes the folder, prints the options and writes `config.json`.
+
+        Args:
+            options: Dataclass or dict, nested if need be, of what JSON can
+                hold, paths and enums.
+            harmless: Names of options that may differ from those in the
+                folder (`"data.workers"`; `"data"` stands for all in it).
+            overwrite: Empty a folder that holds a run with other options.
+                A run with the same options goes on all the same.
+
+        Returns:
+            The folder itself, for `with`: it is free again after the block,
+            and in any case when the process ends.
+
+        Raises:
+            ValueError: If the folder holds a run with other options.
+            RuntimeError: If another process works in the folder.
+        """
+        config = _as_json(options)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        try:
+            self._admit(config, harmless, overwrite)
+            self.figures_dir.mkdir(exist_ok=True)
+            print(_write_json(self.config_path, config))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self):
+        """Lets another process, or another `RunFolder`, work in the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    @property
+    def finished(self):
+        """True when the run has written its metrics, the last thing it does."""
+        return self.metrics_path.exists()
+
+    def write_metrics(self, metrics):
+        """Writes `metrics.json`, which marks the run as finished."""
+        _write_json(self.metrics_path, metrics)
+
+    def read_metrics(self):
+        """Returns the metrics of a finished run."""
+        return json.loads(self.metrics_path.read_text(encoding="utf-8"))
+
+    def _take_lock(self):
+        # The system frees the lock when its process dies, however it dies.
+        if self._lock is not None:
+            return
+        lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 32, 0).decode() or "unknown"
+            os.close(lock)
+            raise RuntimeError(
+                f"Another process works in this folder (pid {holder}). "
+                f"Received: path={self.path}"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        self._lock = lock
+
+    def _admit(self, config, harmless, overwrite):
+        if not self.config_path.exists():
+            return
+        there = json.loads(self.config_path.read_text(encoding="utf-8"))
+        differences = _differences(there, config, harmless)
+        if differences and not overwrite:
+            raise ValueError(
+                "The folder holds a run with other options:\n"
+                + "\n".join(f"  {line}" for line in differences)
+                + "\nChoose another folder, or empty this one (overwrite). "
+                f"Received: path={self.path}"
+            )
+        if differences:
+            self._empty()
+
+    def _empty(self):
+        # config.json goes last, replaced by `start`: a kill before that
+        # leaves a folder that still differs and is emptied again.
+        for directory in (
+            self.checkpoint_dir,
+            self.tensorboard_dir,
+            self.figures_dir,
+        ):
+            shutil.rmtree(directory, ignore_errors=True)
+        self.history_path.unlink(missing_ok=True)
+        self.metrics_path.unlink(missing_ok=True)
+
+
+def _write_json(path, value):
+    text = json.dumps(value, indent=2, default=_plain)
+    with atomic_file(path) as file:
+        file.write(text + "\n")
+    return text
+
+
+def _as_json(options):
+    if dataclasses.is_dataclass(options):
+        options = dataclasses.asdict(options)
+    return json.loads(json.dumps(dict(options), default=_plain))
+
+
+def _plain(value):
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, enum.Enum):
+        return value.name
+    if hasattr(value, "tolist"):  # numpy and tensors
+        return value.tolist()
+    raise TypeError(
+        f"Neither JSON, a path nor an enum. Received: {type(value)}, {value!r}"
+    )
+
+
+def _differences(there, now, harmless):
+    there, now = dict(_flat(there)), dict(_flat(now))
+    return [
+        f"{name}: {there.get(name, 'absent')} there, "
+        f"{now.get(name, 'absent')} now"
+        for name in there | now
+        if there.get(name) != now.get(name)
+        and not any(f"{name}.".startswith(f"{h}.") for h in harmless)
+    ]
+
+
+def _flat(config, prefix=""):
+    """Yields dotted names and values, as JSON text, which compares NaN."""
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", json.dumps(value)

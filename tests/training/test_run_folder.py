@@ -1,0 +1,131 @@
+"""The run folder: options, lock, metrics."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from glomo_keras.training import RunFolder
+
+
+@dataclasses.dataclass
+class Data:
+    workers: int = 2
+    names: tuple = ("a", "b")
+
+
+@dataclasses.dataclass
+class Options:
+    folder: pathlib.Path = pathlib.Path("runs/x")
+    learning_rate: float = 0.1
+    threshold: float = float("nan")
+    data: Data = dataclasses.field(default_factory=Data)
+
+
+def start_and_close(path, options, **kwargs):
+    RunFolder(path).start(options, **kwargs).close()
+
+
+def test_start_prints_and_saves_the_options(tmp_path, capsys):
+    start_and_close(tmp_path / "a" / "b", Options())
+    text = (tmp_path / "a" / "b" / "config.json").read_text()
+    assert capsys.readouterr().out == text
+    config = json.loads(text)
+    assert config["folder"] == "runs/x"
+    assert config["data"] == {"workers": 2, "names": ["a", "b"]}
+    assert (tmp_path / "a" / "b" / "figures").is_dir()
+
+
+def test_same_options_are_the_same_run(tmp_path):
+    start_and_close(tmp_path, Options())
+    start_and_close(tmp_path, Options())
+
+
+def test_other_options_are_refused_and_listed(tmp_path):
+    start_and_close(tmp_path, Options())
+    before = (tmp_path / "config.json").read_text()
+    other = Options(learning_rate=0.2, data=Data(names=("a",)))
+    with pytest.raises(ValueError) as error:
+        start_and_close(tmp_path, other)
+    message = str(error.value)
+    assert "  learning_rate: 0.1 there, 0.2 now\n" in message
+    assert '  data.names: ["a", "b"] there, ["a"] now\n' in message
+    assert "workers" not in message and "threshold" not in message
+    assert message.endswith(f"Received: path={tmp_path}")
+    assert (tmp_path / "config.json").read_text() == before
+    start_and_close(tmp_path, Options())  # the refusal freed the lock
+
+
+def test_an_option_on_one_side_only_is_refused(tmp_path):
+    start_and_close(tmp_path, {"a": 1, "b": 2})
+    with pytest.raises(ValueError, match="b: 2 there, absent now"):
+        start_and_close(tmp_path, {"a": 1})
+    with pytest.raises(ValueError, match="c: absent there, null now"):
+        start_and_close(tmp_path, {"a": 1, "b": 2, "c": None})
+
+
+@pytest.mark.parametrize("harmless", ["data.workers", "data"])
+def test_harmless_options_may_differ(tmp_path, harmless):
+    start_and_close(tmp_path, Options())
+    other = Options(data=Data(workers=9))
+    start_and_close(tmp_path, other, harmless=[harmless])
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["data"]["workers"] == 9
+
+
+def test_overwrite_empties_only_a_folder_with_other_options(tmp_path):
+    with RunFolder(tmp_path).start({"a": 1}) as folder:
+        folder.checkpoint_dir.mkdir()
+        folder.write_metrics({"accuracy": 1.0})
+    (tmp_path / "notes.txt").write_text("mine")
+    with RunFolder(tmp_path).start({"a": 1}, overwrite=True) as folder:
+        assert folder.finished and folder.checkpoint_dir.exists()
+    with RunFolder(tmp_path).start({"a": 2}, overwrite=True) as folder:
+        assert not folder.finished and not folder.checkpoint_dir.exists()
+    assert (tmp_path / "notes.txt").exists()
+
+
+def test_metrics_mark_the_run_as_finished(tmp_path):
+    with RunFolder(tmp_path).start({}) as folder:
+        assert not folder.finished
+        folder.write_metrics({"accuracy": 0.25})
+    with RunFolder(tmp_path).start({}) as folder:
+        assert folder.finished
+        assert folder.read_metrics() == {"accuracy": 0.25}
+
+
+def test_what_json_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="Received: <class 'object'>"):
+        start_and_close(tmp_path, {"a": object()})
+
+
+def test_second_run_folder_is_refused_while_the_first_is_open(tmp_path):
+    with RunFolder(tmp_path).start({}):
+        with pytest.raises(RuntimeError, match=f"pid {os.getpid()}"):
+            RunFolder(tmp_path).start({})
+    start_and_close(tmp_path, {})
+
+
+LOCKING_PROCESS = """
+import fcntl, os, sys, time
+lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(lock, fcntl.LOCK_EX)
+os.write(lock, str(os.getpid()).encode())
+print("locked", flush=True)
+time.sleep(60)
+"""
+
+
+def test_lock_of_a_killed_process_is_taken_over(tmp_path):
+    command = [sys.executable, "-c", LOCKING_PROCESS, tmp_path / ".lock"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        with pytest.raises(RuntimeError, match=f"pid {process.pid}"):
+            start_and_close(tmp_path, {})
+        process.send_signal(signal.SIGKILL)
+    start_and_close(tmp_path, {})
