@@ -1,0 +1,232 @@
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from glomo_keras.serving import export_saved_model
+from tests.serving.stand_in import NUM_HEADS, NUM_LAYERS, toy_predictor
+
+ROOT = Path(__file__).resolve().parents[2]
+TOLERANCE = 1e-6
+GRAPH_BYTES = 100_000  # of the export without its weights: the program
+NAMES = {"forward_graphs", "backward_graphs"}
+
+
+def inputs(batch, units):
+    """Ids `(B, T)`, and a mask with one unit less in each next row."""
+    ids = np.random.default_rng(0).integers(0, 2000, (batch, units), "int32")
+    lengths = np.maximum(1, units - np.arange(batch))[:, None]
+    return {"token_ids": ids, "padding_mask": np.arange(units) < lengths}
+
+
+def run_python(code, *arguments, **environment):
+    """Runs code in a fresh process, in the repository root."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    keras.utils.set_random_seed(0)
+    model = toy_predictor()
+    model.vocabulary = ["[pad]", "naïve", "日本", " ", ""]
+    return model
+
+
+@pytest.fixture(scope="module")
+def exported(predictor, tmp_path_factory):
+    """The folder of version 3."""
+    path = tmp_path_factory.mktemp("models") / "new" / "toy"
+    return export_saved_model(predictor, path, version=3)
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    return tf.saved_model.load(str(exported)).signatures
+
+
+def test_folder_is_named_after_the_version(exported):
+    assert exported.name == "3"
+    assert [entry.name for entry in exported.parent.iterdir()] == ["3"]
+
+
+def test_folder_is_as_readable_as_any_new_one(exported, tmp_path):
+    (tmp_path / "new").mkdir()
+    wanted = stat.S_IMODE((tmp_path / "new").stat().st_mode)
+    assert stat.S_IMODE(exported.stat().st_mode) == wanted
+
+
+@pytest.mark.parametrize("name", ["serving_default", "from_ids"])
+def test_signature_has_the_names_types_and_free_axes(signatures, name):
+    positional, taken = signatures[name].structured_input_signature
+    assert positional == ()
+    assert taken["token_ids"].dtype == tf.int32
+    assert taken["padding_mask"].dtype == tf.bool
+    assert set(taken) == {"token_ids", "padding_mask"}
+    assert all(spec.shape.as_list() == [None, None] for spec in taken.values())
+    given = signatures[name].structured_outputs
+    assert set(given) == NAMES
+    for spec in given.values():
+        assert spec.dtype == tf.float32
+        assert spec.shape.as_list()[1:3] == [NUM_LAYERS, NUM_HEADS]
+
+
+def test_there_are_only_the_two_signatures(signatures):
+    assert set(signatures) == {"serving_default", "from_ids"}
+
+
+@pytest.mark.parametrize("units", [1, 3, 7])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_graphs_equal_those_of_the_model(predictor, signatures, batch, units):
+    given = inputs(batch, units)
+    wanted = predictor(given, training=False)
+    shape = (batch, NUM_LAYERS, NUM_HEADS, units, units)
+    for name in ("serving_default", "from_ids"):
+        tensors = {key: tf.constant(value) for key, value in given.items()}
+        graphs = signatures[name](**tensors)
+        assert set(graphs) == NAMES
+        for key, graph in graphs.items():
+            assert graph.shape == shape
+            np.testing.assert_allclose(graph, wanted[key], atol=TOLERANCE)
+
+
+def test_model_of_the_test_differs_in_training_mode(predictor):
+    given = inputs(4, 7)
+    trained = predictor(given, training=True)["forward_graphs"]
+    served = predictor(given, training=False)["forward_graphs"]
+    assert not np.allclose(trained, served, atol=0.01)
+
+
+def test_weights_are_stored_once(predictor, exported):
+    parameters = sum(w.value.numpy().nbytes for w in predictor.weights)
+    size = sum(f.stat().st_size for f in exported.rglob("*") if f.is_file())
+    assert parameters < size < 1.1 * parameters + GRAPH_BYTES
+
+
+def test_vocabulary_stands_in_the_extra_assets(predictor, exported):
+    data = (exported / "assets.extra" / "vocabulary.txt").read_bytes()
+    assert data.decode("utf-8").split("\n")[:-1] == predictor.vocabulary
+
+
+def test_no_vocabulary_writes_no_file(tmp_path):
+    folder = export_saved_model(toy_predictor(5, 2), tmp_path)
+    assert not (folder / "assets.extra").exists()
+
+
+def test_export_loads_without_keras_and_this_package(
+    predictor, exported, tmp_path
+):
+    given = inputs(2, 5)
+    np.savez(tmp_path / "given.npz", **given)
+    code = """
+    import sys
+    sys.modules["keras"] = sys.modules["glomo_keras"] = None
+    import numpy as np
+    import tensorflow as tf
+    folder, given, result = sys.argv[1:]
+    serve = tf.saved_model.load(folder).signatures["serving_default"]
+    tensors = {k: tf.constant(v) for k, v in np.load(given).items()}
+    np.savez(result, **{k: v.numpy() for k, v in serve(**tensors).items()})
+    """
+    result = tmp_path / "result.npz"
+    done = run_python(code, exported, tmp_path / "given.npz", result)
+    assert done.returncode == 0, done.stderr
+    wanted = predictor(given, training=False)
+    with np.load(result) as graphs:
+        assert set(graphs) == NAMES
+        for key in NAMES:
+            np.testing.assert_allclose(graphs[key], wanted[key], atol=TOLERANCE)
+
+
+def test_kill_half_way_leaves_no_version(tmp_path):
+    code = """
+    import os, signal, sys
+    import tensorflow as tf
+    from glomo_keras.serving import export_saved_model
+    from tests.serving.stand_in import toy_predictor
+    save = tf.saved_model.save
+    def save_and_die(*arguments, **options):
+        save(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+    tf.saved_model.save = save_and_die
+    export_saved_model(toy_predictor(5, 2), sys.argv[1])
+    """
+    done = run_python(code, tmp_path)
+    assert done.returncode == -9, done.stderr
+    left = [entry.name for entry in tmp_path.iterdir()]
+    assert len(left) == 1 and left[0].startswith(".writing-1-")
+    folder = export_saved_model(toy_predictor(5, 2), tmp_path)
+    assert (folder / "saved_model.pb").exists()
+
+
+def test_failure_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        export_saved_model(toy_predictor(5, 2), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_version_is_not_overwritten(tmp_path):
+    kept = tmp_path / "2" / "kept.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    model = toy_predictor(5, 2)
+    with pytest.raises(FileExistsError, match=f"Received: {kept.parent}"):
+        export_saved_model(model, tmp_path, version=2)
+    assert kept.read_text() == "mine"
+    assert export_saved_model(model, tmp_path, version=10).name == "10"
+
+
+@pytest.mark.parametrize("version", [-1, "1", 1.0, True, None])
+def test_wrong_version_is_refused(predictor, tmp_path, version):
+    with pytest.raises(ValueError, match="Received: version="):
+        export_saved_model(predictor, tmp_path, version)
+
+
+def test_wrong_names_are_refused(predictor, tmp_path):
+    tensors = predictor.input
+    model = keras.Model(tensors, {"graphs": tensors["token_ids"]})
+    with pytest.raises(ValueError, match=r"Received: outputs=\['graphs'\]"):
+        export_saved_model(model, tmp_path)
+    model = keras.Model(tensors["token_ids"], tensors["token_ids"])
+    with pytest.raises(ValueError, match="Received: inputs=KerasTensor"):
+        export_saved_model(model, tmp_path)
+
+
+def test_token_with_a_line_break_is_refused(tmp_path):
+    model = toy_predictor(5, 2)
+    model.vocabulary = ["a", "b\n"]
+    with pytest.raises(ValueError, match=r"Received: token='b\\n'"):
+        export_saved_model(model, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_backend_is_refused_and_tensorflow_not_imported(tmp_path):
+    code = """
+    import sys
+    sys.modules["tensorflow"] = None
+    from glomo_keras.serving import export_saved_model
+    try:
+        export_saved_model(None, sys.argv[1])
+    except RuntimeError as error:
+        print(error)
+    """
+    done = run_python(code, tmp_path, KERAS_BACKEND="jax")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("Received: backend='jax'")
