@@ -1,4 +1,24 @@
-"""What every recipe shares: the run folder and resumable training."""
+"""What every recipe shares: the run folder and resumable training.
+
+```python
+options = tyro.cli(Options)
+with RunFolder(options.folder).start(options, harmless=["folder"]) as folder:
+    if folder.finished:
+        print(f"Finished before: {folder.read_metrics()}")
+    else:
+        keras.utils.set_random_seed(options.seed)
+        model = build_model(options)
+        history = fit_resumable(
+            model,
+            lambda first_step: make_dataset(options, first_step),
+            epochs=options.epochs,
+            steps_per_epoch=options.steps_per_epoch,
+            run_folder=folder,
+        )
+        folder.write_metrics(evaluate(model))
+    report(folder)
+```
+"""
 
 from glomo_keras.training.atomic_file import atomic_file
 from glomo_keras.training.fit_resumable import fit_resumable
