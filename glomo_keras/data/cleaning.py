@@ -26,6 +26,8 @@ _INVISIBLE = re.compile("[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
 
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 _TABLE = re.compile(r"\{\|.*?\|\}", flags=re.DOTALL)
+_TABLE_ROW = re.compile(r"^[^\S\n]*[!|].*\|.*$", flags=re.MULTILINE)
+_STRAY = re.compile(r"\[\[|\]\]|\{\{|\}\}|-->")
 _LINK = re.compile(r"\[\[([^\[\]]*)\]\]")
 _MEDIA_LINK = re.compile(
     r"\s*:?(?:file|image|category|media)\s*:", flags=re.IGNORECASE
@@ -43,9 +45,10 @@ _TITLE_MARK = re.compile(
 )
 _BREAK_MARK = re.compile(r"_START_PARAGRAPH_|_NEWLINE_")
 
-_EMPTY_BRACKETS = re.compile(r"\s*(?:\([\s,;:–-]*\)|\[\s*\])")
-_BRACKET_START = re.compile(r"\(\s*(?:[,;]\s*)+")
-_BRACKET_END = re.compile(r"(?:(?:\s*,)+\s*|\s*;\s+)\)")
+# Runs are bounded and never start with `\s*`: a file may be all white space.
+_EMPTY_BRACKETS = re.compile(r"\s?(?:\([\s,;:–-]{0,20}\)|\[\s{0,20}\])")
+_BRACKET_START = re.compile(r"\(\s{0,20}(?:[,;]\s{0,20})+")
+_BRACKET_END = re.compile(r"\s?(?:,[\s,]{0,20}|;\s{1,20})\)")
 
 
 def clean_paragraphs(text, min_words=0, line_breaks=True):
@@ -92,7 +95,7 @@ def _clean_html(text):
 def _clean_tags(text):
     if "<" not in text:
         return text
-    text = _COMMENT.sub("", text)
+    text = _COMMENT.sub("", text) if "-->" in text else text
     text = _EMPTY_REFERENCE.sub("", text)
     text = _HIDDEN_ELEMENT.sub("", text)
     text = _BREAK_TAG.sub("\n", text)
@@ -103,7 +106,9 @@ def _clean_tags(text):
 def _clean_wiki(text):
     if "{" in text:
         text = _until_stable(_TEMPLATE, "", text)
-        text = _TABLE.sub("", text)
+        text = _TABLE.sub("", text) if "|}" in text else text
+    if "|" in text:
+        text = _TABLE_ROW.sub("", text)
     if "[" in text:
         text = _until_stable(_LINK, _link_label, text)
         text = _WEB_LINK.sub(r"\1", text)
@@ -115,6 +120,7 @@ def _clean_wiki(text):
     if "==" in text:
         text = _HEADING.sub("", text)
     text = _QUOTES.sub("", text) if "''" in text else text
+    text = _STRAY.sub("", text)
     return _clean_brackets(_BULLET.sub("", text))
 
 

@@ -22,6 +22,7 @@ class EvaluationWindows:
 
     Example:
 
+    >>> from glomo_keras.data.token_stream import TokenStream
     >>> ids = np.arange(2, 12, dtype="int32")
     >>> stream = TokenStream(ids, np.array([0]), np.array([10]))
     >>> windows = EvaluationWindows(stream, batch_size=2, max_length=4)

@@ -10,7 +10,7 @@ from glomo_keras.data.text_lines import read_lines
 TEXT_UNITS = ("auto", "file", "line", "blank_line")
 SMALL_FILE_BYTES = 1 << 20
 
-_DOC_START = re.compile(r"<doc\s[^>]*?(?:title=\"([^\"]*)\"[^>]*)?>\s*$")
+_TITLE = re.compile(r'title="(.*)"\s*>\s*$')
 
 
 class TextFile:
@@ -72,7 +72,7 @@ class TextFile:
         if first is None:
             return
         lines = _chain(first, lines)
-        if first.lstrip().startswith("<doc "):
+        if first.startswith("<doc "):
             yield from ((text, True) for text in _split_documents(lines))
             return
         split = _SPLITTERS[self._unit()]
@@ -122,11 +122,11 @@ def _split_documents(lines):
     """Yield the texts of WikiExtractor documents, without their titles."""
     block, title = [], None
     for line in lines:
-        start = _DOC_START.match(line)
-        if start or line.strip() == "</doc>":
+        if line.startswith("<doc ") or line.strip() == "</doc>":
             if block:
                 yield "\n".join(block)
-            block, title = [], start and html.unescape(start[1] or "")
+            match = _TITLE.search(line)
+            block, title = [], match and html.unescape(match[1])
         elif title and line.strip() == title.strip():
             title = None
         elif line and not line.isspace():

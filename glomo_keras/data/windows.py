@@ -57,6 +57,7 @@ class WindowSampler:
 
     Example:
 
+    >>> from glomo_keras.data.token_stream import TokenStream
     >>> ids = np.arange(2, 1002, dtype="int32")
     >>> stream = TokenStream(ids, np.array([0, 400]), np.array([400, 600]))
     >>> sampler = WindowSampler(stream, batch_size=4, max_length=50)

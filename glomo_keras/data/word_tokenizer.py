@@ -119,8 +119,11 @@ class WordTokenizer:
             Three ragged tensors (B, None): tokens (string), the **byte** where
             each starts and the byte after its end (int64).
         """
+        import tensorflow as tf
         import tensorflow_text as tf_text
 
+        # TensorFlow Text takes a zero byte for the end of the string.
+        texts = tf.strings.regex_replace(texts, r"\x00", " ")
         return tf_text.regex_split_with_offsets(
             texts, DELIMITER_PATTERN, KEPT_DELIMITER_PATTERN
         )

@@ -1,0 +1,59 @@
+"""Markup goes, prose stays."""
+
+import time
+
+import pytest
+
+from glomo_keras.data import clean_paragraphs
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("good <b>bold</b> <a href='x y' rel=z>link</a>", "good bold link"),
+        ("if a < b and c > d", "if a < b and c > d"),
+        ("x <y, z> and <3 :)", "x <y, z> and <3 :)"),
+        ("AT&amp;T &lt;br&gt; &quot;x&quot; &amp;", 'AT&T\n"x" &'),
+        ("[[Paris]] and [[a|b]] [[File:x.jpg|thumb|a [[b]]]]", "Paris and b"),
+        ("one {{cite|{{x}}|y}} two {| table\n|- |} three", "one two three"),
+        ('a<ref name="x" /> b<ref>see {{x}} c</ref> d', "a b d"),
+        ("<doc id=1 title='x'>\nbody\n</doc>", "body"),
+        ("__TOC__ text __NOEDITSECTION__", "text"),
+        ("Foo () and (, bar) and (; b 1950) [ ]", "Foo and (bar) and (b 1950)"),
+        ("smile ;) and ( a, b )", "smile ;) and ( a, b )"),
+        ("'''Bold''' and ''slanted''", "Bold and slanted"),
+        ("== Heading ==\ntext", "text"),
+        ("* item\n# other", "item\nother"),
+        ('! colspan=3 style="x"| Games\ntext', "text"),
+        ("see [http://x.org the site] now", "see the site now"),
+        ("a formula_12 b", "a b"),
+        ("a <!-- note\n --> b", "a b"),
+        ("so\xadft zero\u200bwidth\ufeff\u00a0nbsp", "soft zerowidth nbsp"),
+        ("\n_START_ARTICLE_\nTitle\n_START_PARAGRAPH_\nA b._NEWLINE_C.",
+         "A b.\nC."),
+        ("", ""),
+        (" \n\t\r\n", ""),
+    ],
+)  # fmt: skip
+def test_markup_is_removed(text, expected):
+    assert clean_paragraphs(text) == [p for p in expected.split("\n") if p]
+
+
+def test_line_breaks_inside_paragraphs_are_joined_on_request():
+    text = "hard\nwrapped\n\nnext<br />line<br /><br />last"
+    paragraphs = clean_paragraphs(text, line_breaks=False)
+    assert paragraphs == ["hard wrapped", "next line", "last"]
+
+
+def test_short_paragraphs_are_dropped():
+    text = "History.\nOne two three four five.\nOne two three four."
+    assert clean_paragraphs(text, min_words=5) == ["One two three four five."]
+
+
+@pytest.mark.parametrize(
+    "unit", [" ", "\n", "(", "[", "<ref>", "{{", "&", ", ", "<a ", "{|", "= "]
+)
+def test_repetition_takes_no_quadratic_time(unit):
+    start = time.perf_counter()
+    clean_paragraphs(unit * 100_000)
+    assert time.perf_counter() - start < 3
