@@ -16,7 +16,8 @@ class ResumeTraining(keras.callbacks.Callback):
     the logs of all epochs so far, whether the training was stopped, and what
     the other callbacks remember (see `callback_states`). Draws from Keras'
     global generator, of Python or of numpy are not part of it: data have to
-    follow from the step alone.
+    follow from the step alone. Nor are those of PyTorch's global generator,
+    which on that backend `Dropout` uses unless it is given a seed.
 
     The callback goes last in the list given to `fit`, so that the others have
     decided before it saves and are reset before it gives them their state.
