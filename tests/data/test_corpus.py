@@ -195,6 +195,24 @@ def test_a_prepared_tfds_dataset_is_read(tfds_folder):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_tfds_dataset_is_tokenised_in_order(tfds_folder, tmp_path):
+    spec = "tfds:tiny_text"
+    corpus = prepare_corpus(
+        spec,
+        tmp_path,
+        data_dir=tfds_folder,
+        numbers="keep",
+        validation_fraction=0,
+        progress=False,
+    )
+    words = [
+        " ".join(corpus.vocabulary[i] for i in corpus.train.text(n))
+        for n in range(corpus.train.num_texts)
+    ]
+    assert words == read(spec, data_dir=tfds_folder)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tfds_faults_are_named(tfds_folder, monkeypatch):
     with pytest.raises(FileNotFoundError, match="tfds:lm1b is not prepared"):
         open_corpus("tfds:lm1b", data_dir=tfds_folder)
