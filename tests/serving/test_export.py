@@ -11,17 +11,20 @@ import pytest
 import tensorflow as tf
 
 from glomo_keras.serving import export_saved_model
-from tests.serving.stand_in import NUM_HEADS, NUM_LAYERS, toy_predictor
+from tests.serving.small_predictor import NUM_HEADS, NUM_LAYERS, small_predictor
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-6
-GRAPH_BYTES = 100_000  # of the export without its weights: the program
+GRAPH_BYTES = 400_000  # of the program and the vocabulary
+VOCABULARY_SIZE = 10_000
 NAMES = {"forward_graphs", "backward_graphs"}
 
 
 def inputs(batch, units):
     """Ids `(B, T)`, and a mask with one unit less in each next row."""
-    ids = np.random.default_rng(0).integers(0, 2000, (batch, units), "int32")
+    ids = np.random.default_rng(0).integers(
+        0, VOCABULARY_SIZE, (batch, units), "int32"
+    )
     lengths = np.maximum(1, units - np.arange(batch))[:, None]
     return {"token_ids": ids, "padding_mask": np.arange(units) < lengths}
 
@@ -41,15 +44,16 @@ def run_python(code, *arguments, **environment):
 @pytest.fixture(scope="module")
 def predictor():
     keras.utils.set_random_seed(0)
-    model = toy_predictor()
-    model.vocabulary = ["[pad]", "naïve", "日本", " ", ""]
+    model = small_predictor(VOCABULARY_SIZE, 64)
+    tokens = ["[pad]", "naïve", "日本", " ", ""]
+    model.vocabulary = tokens + [str(i) for i in range(5, VOCABULARY_SIZE)]
     return model
 
 
 @pytest.fixture(scope="module")
 def exported(predictor, tmp_path_factory):
     """The folder of version 3."""
-    path = tmp_path_factory.mktemp("models") / "new" / "toy"
+    path = tmp_path_factory.mktemp("models") / "new" / "small"
     return export_saved_model(predictor, path, version=3)
 
 
@@ -103,10 +107,12 @@ def test_graphs_equal_those_of_the_model(predictor, signatures, batch, units):
             np.testing.assert_allclose(graph, wanted[key], atol=TOLERANCE)
 
 
-def test_model_of_the_test_differs_in_training_mode(predictor):
+def test_model_of_the_test_differs_in_training_mode():
+    model = small_predictor()  # its own: training moves batch statistics
     given = inputs(4, 7)
-    trained = predictor(given, training=True)["forward_graphs"]
-    served = predictor(given, training=False)["forward_graphs"]
+    given["token_ids"] %= model.vocabulary_size
+    trained = model(given, training=True)["forward_graphs"]
+    served = model(given, training=False)["forward_graphs"]
     assert not np.allclose(trained, served, atol=0.01)
 
 
@@ -122,7 +128,7 @@ def test_vocabulary_stands_in_the_extra_assets(predictor, exported):
 
 
 def test_no_vocabulary_writes_no_file(tmp_path):
-    folder = export_saved_model(toy_predictor(5, 2), tmp_path)
+    folder = export_saved_model(small_predictor(), tmp_path)
     assert not (folder / "assets.extra").exists()
 
 
@@ -156,19 +162,19 @@ def test_kill_half_way_leaves_no_version(tmp_path):
     import os, signal, sys
     import tensorflow as tf
     from glomo_keras.serving import export_saved_model
-    from tests.serving.stand_in import toy_predictor
+    from tests.serving.small_predictor import small_predictor
     save = tf.saved_model.save
     def save_and_die(*arguments, **options):
         save(*arguments, **options)
         os.kill(os.getpid(), signal.SIGKILL)
     tf.saved_model.save = save_and_die
-    export_saved_model(toy_predictor(5, 2), sys.argv[1])
+    export_saved_model(small_predictor(), sys.argv[1])
     """
     done = run_python(code, tmp_path)
     assert done.returncode == -9, done.stderr
     left = [entry.name for entry in tmp_path.iterdir()]
     assert len(left) == 1 and left[0].startswith(".writing-1-")
-    folder = export_saved_model(toy_predictor(5, 2), tmp_path)
+    folder = export_saved_model(small_predictor(), tmp_path)
     assert (folder / "saved_model.pb").exists()
 
 
@@ -178,7 +184,7 @@ def test_failure_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(OSError, match="disk full"):
-        export_saved_model(toy_predictor(5, 2), tmp_path)
+        export_saved_model(small_predictor(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,7 +192,7 @@ def test_existing_version_is_not_overwritten(tmp_path):
     kept = tmp_path / "2" / "kept.txt"
     kept.parent.mkdir()
     kept.write_text("mine")
-    model = toy_predictor(5, 2)
+    model = small_predictor()
     with pytest.raises(FileExistsError, match=f"Received: {kept.parent}"):
         export_saved_model(model, tmp_path, version=2)
     assert kept.read_text() == "mine"
@@ -210,7 +216,8 @@ def test_wrong_names_are_refused(predictor, tmp_path):
 
 
 def test_token_with_a_line_break_is_refused(tmp_path):
-    model = toy_predictor(5, 2)
+    model = small_predictor()
+    model = keras.Model(model.input, model.output)  # checks no vocabulary
     model.vocabulary = ["a", "b\n"]
     with pytest.raises(ValueError, match=r"Received: token='b\\n'"):
         export_saved_model(model, tmp_path)
