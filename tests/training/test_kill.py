@@ -27,6 +27,7 @@ def run_process(folder, *moment):
     )
 
 
+@pytest.mark.slow
 def test_three_kills_change_nothing(tmp_path):
     rng = np.random.default_rng()
     batch, saving, saved = rng.integers([12, 1, 2], [99, 9, 9])
