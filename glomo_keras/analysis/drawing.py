@@ -10,9 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import MaxNLocator
 
-from glomo_keras.analysis.labels import DPI, drawable, font, text_sizes
+from glomo_keras.analysis.labels import DPI
+from glomo_keras.analysis.labels import drawable
+from glomo_keras.analysis.labels import font
+from glomo_keras.analysis.labels import text_sizes
 
 FORMATS = (".png", ".svg", ".pdf")
 COLOURS = "Blues"

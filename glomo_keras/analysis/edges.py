@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from glomo_keras.analysis.checks import (
-    check_names,
-    check_square,
-    checked_graph,
-)
+from glomo_keras.analysis.checks import check_names
+from glomo_keras.analysis.checks import check_square
+from glomo_keras.analysis.checks import checked_graph
 
 
 def top_edges(graph, tokens, k=5):

@@ -5,18 +5,14 @@ import dataclasses
 from matplotlib.ticker import MaxNLocator
 
 from glomo_keras.analysis import drawing
-from glomo_keras.analysis.checks import (
-    check_names,
-    check_square,
-    checked_graph,
-)
-from glomo_keras.analysis.labels import (
-    drawable,
-    font,
-    largest_size,
-    shorten,
-    token_labels,
-)
+from glomo_keras.analysis.checks import check_names
+from glomo_keras.analysis.checks import check_square
+from glomo_keras.analysis.checks import checked_graph
+from glomo_keras.analysis.labels import drawable
+from glomo_keras.analysis.labels import font
+from glomo_keras.analysis.labels import largest_size
+from glomo_keras.analysis.labels import shorten
+from glomo_keras.analysis.labels import token_labels
 
 LABEL_SIZE, PANEL_TITLE_SIZE = 6, 8  # points
 MAX_LABELLED = 24  # with more units, positions stand for the tokens

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 
 from glomo_keras.analysis import drawing
-from glomo_keras.analysis.checks import (
-    check_names,
-    check_square,
-    checked_graph,
-)
-from glomo_keras.analysis.labels import font, largest_size, token_labels
+from glomo_keras.analysis.checks import check_names
+from glomo_keras.analysis.checks import check_square
+from glomo_keras.analysis.checks import checked_graph
+from glomo_keras.analysis.labels import font
+from glomo_keras.analysis.labels import largest_size
+from glomo_keras.analysis.labels import token_labels
 
 # (largest number of tokens, size of their labels in points)
 LABEL_SIZES = ((15, 10), (30, 8), (60, 7))

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from glomo_keras.analysis.checks import check_square, checked_graph
+from glomo_keras.analysis.checks import check_square
+from glomo_keras.analysis.checks import checked_graph
 
 DIRECTIONS = ("forward", "backward")
 

@@ -5,19 +5,18 @@ needs it.
 """
 
 from glomo_keras.data.cleaning import clean_paragraphs
-from glomo_keras.data.corpus import Corpus, open_corpus
-from glomo_keras.data.evaluation_windows import (
-    EvaluationWindows,
-    evaluation_windows,
-)
+from glomo_keras.data.corpus import Corpus
+from glomo_keras.data.corpus import open_corpus
+from glomo_keras.data.evaluation_windows import EvaluationWindows
+from glomo_keras.data.evaluation_windows import evaluation_windows
 from glomo_keras.data.token_stream import TokenStream
-from glomo_keras.data.tokenized_corpus import TokenizedCorpus, prepare_corpus
-from glomo_keras.data.vocabulary import (
-    build_vocabulary,
-    read_vocabulary,
-    write_vocabulary,
-)
-from glomo_keras.data.window_dataset import as_dataset, iterate_windows
+from glomo_keras.data.tokenized_corpus import TokenizedCorpus
+from glomo_keras.data.tokenized_corpus import prepare_corpus
+from glomo_keras.data.vocabulary import build_vocabulary
+from glomo_keras.data.vocabulary import read_vocabulary
+from glomo_keras.data.vocabulary import write_vocabulary
+from glomo_keras.data.window_dataset import as_dataset
+from glomo_keras.data.window_dataset import iterate_windows
 from glomo_keras.data.windows import WindowSampler
 from glomo_keras.data.word_tokenizer import WordTokenizer
 

@@ -5,10 +5,13 @@ import os
 
 import numpy as np
 
-from glomo_keras.data import cache_files, token_shards
+from glomo_keras.data import cache_files
+from glomo_keras.data import token_shards
 from glomo_keras.data import vocabulary as vocabulary_lib
-from glomo_keras.data.corpus import Corpus, open_corpus
-from glomo_keras.data.token_ids import ID_FILES, write_ids
+from glomo_keras.data.corpus import Corpus
+from glomo_keras.data.corpus import open_corpus
+from glomo_keras.data.token_ids import ID_FILES
+from glomo_keras.data.token_ids import write_ids
 from glomo_keras.data.token_stream import split_texts
 from glomo_keras.data.word_tokenizer import WordTokenizer
 

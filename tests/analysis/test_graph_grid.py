@@ -2,12 +2,10 @@ import numpy as np
 import pytest
 
 from glomo_keras.analysis import plot_graph_grid
-from tests.analysis.figures import (
-    forward_graph,
-    overlapping_texts,
-    random_words,
-    texts_cut_off,
-)
+from tests.analysis.figures import forward_graph
+from tests.analysis.figures import overlapping_texts
+from tests.analysis.figures import random_words
+from tests.analysis.figures import texts_cut_off
 
 
 def grid(num_layers, num_heads, num_units):

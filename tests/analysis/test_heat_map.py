@@ -5,13 +5,11 @@ import numpy as np
 import pytest
 
 from glomo_keras.analysis import plot_graph
-from tests.analysis.figures import (
-    forward_graph,
-    overlapping_texts,
-    random_words,
-    text_boxes,
-    texts_cut_off,
-)
+from tests.analysis.figures import forward_graph
+from tests.analysis.figures import overlapping_texts
+from tests.analysis.figures import random_words
+from tests.analysis.figures import text_boxes
+from tests.analysis.figures import texts_cut_off
 
 PNG = b"\x89PNG"
 

@@ -1,13 +1,11 @@
 import pytest
 
-from glomo_keras.analysis.labels import (
-    MAX_CHARACTERS,
-    MISSING,
-    drawable,
-    largest_size,
-    shorten,
-    token_labels,
-)
+from glomo_keras.analysis.labels import MAX_CHARACTERS
+from glomo_keras.analysis.labels import MISSING
+from glomo_keras.analysis.labels import drawable
+from glomo_keras.analysis.labels import largest_size
+from glomo_keras.analysis.labels import shorten
+from glomo_keras.analysis.labels import token_labels
 
 
 def test_drawable_leaves_common_text_alone():

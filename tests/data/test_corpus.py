@@ -7,7 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
-from glomo_keras.data import open_corpus, prepare_corpus, text_lines
+from glomo_keras.data import open_corpus
+from glomo_keras.data import prepare_corpus
+from glomo_keras.data import text_lines
 
 LINE = "this line has more than five words"
 

@@ -7,13 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
-from glomo_keras.data import (
-    TokenizedCorpus,
-    prepare_corpus,
-    text_sources,
-    token_shards,
-)
+from glomo_keras.data import TokenizedCorpus
 from glomo_keras.data import corpus as corpus_module
+from glomo_keras.data import prepare_corpus
+from glomo_keras.data import text_sources
+from glomo_keras.data import token_shards
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from glomo_keras.data import (
-    TokenStream,
-    WindowSampler,
-    as_dataset,
-    evaluation_windows,
-    iterate_windows,
-)
+from glomo_keras.data import TokenStream
+from glomo_keras.data import WindowSampler
+from glomo_keras.data import as_dataset
+from glomo_keras.data import evaluation_windows
+from glomo_keras.data import iterate_windows
 
 
 def make_stream(lengths, gap=3):

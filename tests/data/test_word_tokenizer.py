@@ -5,7 +5,9 @@ import json
 import pytest
 import tensorflow as tf
 
-from glomo_keras.data import WordTokenizer, word_tokenizer, write_vocabulary
+from glomo_keras.data import WordTokenizer
+from glomo_keras.data import word_tokenizer
+from glomo_keras.data import write_vocabulary
 
 VOCABULARY = ["<pad>", "<unk>", "the", "cat", "sat", ".", "N", "n't"]
 

@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 
 from glomo_keras.serving import export_saved_model
-from tests.serving.small_predictor import NUM_HEADS, NUM_LAYERS, small_predictor
+from tests.serving.small_predictor import NUM_HEADS
+from tests.serving.small_predictor import NUM_LAYERS
+from tests.serving.small_predictor import small_predictor
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-6

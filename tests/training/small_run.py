@@ -15,12 +15,10 @@ from unittest import mock
 import keras
 import numpy as np
 
-from glomo_keras.training import (
-    RunFolder,
-    checkpoint_store,
-    fit_resumable,
-    resume_training,
-)
+from glomo_keras.training import RunFolder
+from glomo_keras.training import checkpoint_store
+from glomo_keras.training import fit_resumable
+from glomo_keras.training import resume_training
 
 EPOCHS, STEPS = 30, 10
 WIDTH = 4

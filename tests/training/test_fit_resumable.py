@@ -6,14 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from glomo_keras.training import (
-    ResumeTraining,
-    RunFolder,
-    fit_resumable,
-    read_history,
-)
+from glomo_keras.training import ResumeTraining
+from glomo_keras.training import RunFolder
+from glomo_keras.training import fit_resumable
+from glomo_keras.training import read_history
 from tests.training import small_run
-from tests.training.small_run import AtBatch, train
+from tests.training.small_run import AtBatch
+from tests.training.small_run import train
 
 # Keras itself, under numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")

@@ -1,6 +1,7 @@
 """history.csv."""
 
-from glomo_keras.training import read_history, write_history
+from glomo_keras.training import read_history
+from glomo_keras.training import write_history
 
 
 def test_columns_are_those_of_any_row(tmp_path):

@@ -1,0 +1,21 @@
+"""The layers of GLoMo; each runs on TensorFlow, JAX and PyTorch."""
+
+from glomo_keras.layers.context_decoder import ContextDecoder
+from glomo_keras.layers.feature_composition import FeatureComposition
+from glomo_keras.layers.gated_graph_fusion import GatedGraphFusion
+from glomo_keras.layers.graph_mixture import GraphMixture
+from glomo_keras.layers.graph_transfer import GraphTransfer
+from glomo_keras.layers.graph_weighted_sum import GraphWeightedSum
+from glomo_keras.layers.masked_key_query_conv import MaskedKeyQueryConv
+from glomo_keras.layers.squared_relu_graph import SquaredReLUGraph
+
+__all__ = [
+    "ContextDecoder",
+    "FeatureComposition",
+    "GatedGraphFusion",
+    "GraphMixture",
+    "GraphTransfer",
+    "GraphWeightedSum",
+    "MaskedKeyQueryConv",
+    "SquaredReLUGraph",
+]

@@ -1,0 +1,198 @@
+"""Presets: a folder with a model, its vocabulary and where they come from.
+
+config.json       class name and constructor arguments
+model.weights.h5  weights
+vocabulary.txt    one token a line, in the order of the ids (if known)
+metadata.json     format version, versions, tokenizer, SHA-256 of the rest
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+
+import keras
+
+FORMAT_VERSION = 1
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+VOCABULARY, METADATA = "vocabulary.txt", "metadata.json"
+BUNDLED = pathlib.Path(__file__).parent.parent / "presets"
+
+
+def save(model, folder):
+    """Writes a model, its vocabulary and metadata to a folder.
+
+    Metadata is written last, so that a preset cut off half-way is told by
+    its absence.
+
+    Args:
+        model: `GraphPredictor` or `ContextPretrainer`.
+        folder: path; made if needed.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / METADATA).unlink(missing_ok=True)
+    config = {"class_name": type(model).__name__, "config": model.get_config()}
+    _write_json(folder / CONFIG, config)
+    temporary = folder / f"new.{WEIGHTS}"
+    model.save_weights(temporary)
+    os.replace(temporary, folder / WEIGHTS)
+    files = [CONFIG, WEIGHTS]
+    predictor = getattr(model, "graph_predictor", model)
+    (folder / VOCABULARY).unlink(missing_ok=True)
+    if predictor.vocabulary is not None:
+        text = "\n".join(predictor.vocabulary) + "\n"
+        (folder / VOCABULARY).write_text(text, "utf-8", newline="\n")
+        files.append(VOCABULARY)
+    metadata = {
+        "format_version": FORMAT_VERSION,
+        "keras_version": keras.version(),
+        "tokenizer": predictor.tokenizer_config,
+        "sha256": {name: _sha256(folder / name) for name in files},
+    }
+    _write_json(folder / METADATA, metadata)
+
+
+def load(preset):
+    """The model that `save` wrote, with its vocabulary.
+
+    Args:
+        preset: folder, or name of a preset that comes with the package.
+
+    Returns:
+        `GraphPredictor` or `ContextPretrainer`.
+
+    Raises:
+        ValueError: no such preset, or a damaged, incomplete or too new one;
+            the message names the file and the fault.
+    """
+    folder = find(preset)
+    metadata = _read_json(folder / METADATA)
+    _check_version(folder / METADATA, metadata)
+    _check_files(folder, metadata)
+    model = _build(folder / CONFIG)
+    try:
+        model.load_weights(folder / WEIGHTS)
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{folder / WEIGHTS} does not fit the model that {CONFIG} "
+            f"describes: {error}"
+        ) from error
+    predictor = getattr(model, "graph_predictor", model)
+    predictor.tokenizer_config = metadata.get("tokenizer")
+    if VOCABULARY in metadata["sha256"]:
+        text = (folder / VOCABULARY).read_text("utf-8")
+        tokens = text.removesuffix("\n").split("\n")
+        if len(tokens) != predictor.vocabulary_size:
+            raise ValueError(
+                f"{folder / VOCABULARY} must have "
+                f"{predictor.vocabulary_size} lines, the `vocabulary_size` "
+                f"of {CONFIG}. Received: {len(tokens)} lines"
+            )
+        predictor.vocabulary = tokens
+    return model
+
+
+def find(preset):
+    """The folder of a preset.
+
+    Args:
+        preset: folder, or name of a preset that comes with the package.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    bundled = sorted(p.parent.name for p in BUNDLED.glob(f"*/{METADATA}"))
+    if str(preset) in bundled:
+        return BUNDLED / str(preset)
+    folder = pathlib.Path(preset)
+    if folder.is_dir():
+        return folder
+    raise ValueError(
+        "A preset is a folder that `save_to_preset` wrote, or the name of one "
+        f"that comes with glomo_keras ({', '.join(bundled) or 'none yet'}). "
+        f"Received: preset={str(preset)!r}"
+    )
+
+
+def _build(path):
+    document = _read_json(path)
+    name = f"glomo_keras>{document.get('class_name')}"
+    known = keras.saving.get_registered_object(name)
+    if known is None or "config" not in document:
+        raise ValueError(
+            f"{path} must have the entries 'class_name', GraphPredictor or "
+            f"ContextPretrainer, and 'config'. Received: {sorted(document)}, "
+            f"class_name={document.get('class_name')!r}"
+        )
+    try:
+        return known.from_config(document["config"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{path} has a 'config' that {known.__name__} does not take: "
+            f"{error}"
+        ) from error
+
+
+def _check_version(path, metadata):
+    version = metadata.get("format_version")
+    if not isinstance(version, int):
+        raise ValueError(
+            f"{path} lacks an integer 'format_version'. Received: {version!r}"
+        )
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: this preset has format {version}, this glomo_keras "
+            f"reads formats up to {FORMAT_VERSION}: upgrade it. "
+            f"Received: format_version={version}"
+        )
+
+
+def _check_files(folder, metadata):
+    sums = metadata.get("sha256")
+    if not isinstance(sums, dict) or not {CONFIG, WEIGHTS} <= set(sums):
+        raise ValueError(
+            f"{folder / METADATA} lacks the entry 'sha256' with the sums of "
+            f"{CONFIG} and {WEIGHTS}. Received: sha256={sums!r}"
+        )
+    for name, expected in sums.items():
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(
+                f"{path} is missing: the preset is incomplete. Copy or write "
+                f"it again. Received: {sorted(p.name for p in folder.iterdir())}"
+            )
+        found = _sha256(path)
+        if found != expected:
+            raise ValueError(
+                f"{path} is damaged: its SHA-256 is not the one in "
+                f"{METADATA}. Copy or write the preset again. "
+                f"Received: {found}, expected {expected}"
+            )
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_json(path):
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{path} is missing: the folder is not a preset, or an "
+            f"incomplete one. Received: "
+            f"{sorted(p.name for p in path.parent.iterdir())}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ValueError(
+            f"{path} must hold a JSON object. Received: {document!r}"
+        )
+    return document
+
+
+def _write_json(path, document):
+    path.write_text(json.dumps(document, indent=2) + "\n", "utf-8")

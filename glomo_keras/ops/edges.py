@@ -1,0 +1,102 @@
+"""Eq. 1 of the paper: from queries and keys to the edges of a graph.
+
+Shape letters: B batch, K heads, R rows (receivers), S columns (sources),
+T units, C key width, L graph layers. Leading axes written `...` are any.
+"""
+
+import numpy as np
+from keras import ops
+
+ACTIVATIONS = ("squared_relu", "square", "softmax")
+DIRECTIONS = ("forward", "backward")
+_LOWEST = np.finfo("float32").min
+
+
+def admissible_edges(rows, columns, direction, padding_mask=None):
+    """Which sources a receiver may draw on.
+
+    `forward` looks back (source before receiver), `backward` ahead; a unit
+    never draws on itself. Padded units neither draw nor are drawn on.
+
+    Args:
+        rows: integer tensor `(R,)`, positions of the receivers.
+        columns: integer tensor `(S,)`, positions of the sources.
+        direction: `"forward"` or `"backward"`.
+        padding_mask: optional boolean tensor `(B, T)`, True = real unit.
+
+    Returns:
+        Boolean tensor `(R, S)`, or `(B, 1, R, S)` with a padding mask.
+    """
+    before = ops.expand_dims(columns, 0) < ops.expand_dims(rows, 1)
+    after = ops.expand_dims(columns, 0) > ops.expand_dims(rows, 1)
+    allowed = before if direction == "forward" else after  # (R, S)
+    if padding_mask is None:
+        return allowed
+    real_rows = ops.take(padding_mask, rows, axis=1)  # (B, R)
+    real_columns = ops.take(padding_mask, columns, axis=1)  # (B, S)
+    real = ops.logical_and(
+        ops.expand_dims(real_rows, 2), ops.expand_dims(real_columns, 1)
+    )
+    return ops.expand_dims(ops.logical_and(allowed, real), 1)  # (B, 1, R, S)
+
+
+def edge_weights(queries, keys, thresholds, admissible, activation):
+    """Unnormalised edge weights, `relu(q . k - threshold) ** 2` of Eq. 1.
+
+    Computed in float32 whatever the inputs are: a float16 score of 256
+    overflows when squared. `"square"` leaves the ReLU out; `"softmax"` gives
+    `exp(score - max)`, for which the threshold cancels (the ablations of
+    the paper's Table 2).
+
+    Args:
+        queries: tensor `(..., R, C)`.
+        keys: tensor `(..., S, C)`.
+        thresholds: tensor `(..., R)`.
+        admissible: boolean tensor that broadcasts to `(..., R, S)`.
+        activation: `"squared_relu"`, `"square"` or `"softmax"`.
+
+    Returns:
+        Non-negative float32 tensor `(..., R, S)`, 0 where not admissible.
+    """
+    queries = ops.cast(queries, "float32")
+    keys = ops.cast(keys, "float32")
+    scores = ops.matmul(queries, ops.swapaxes(keys, -1, -2))  # (..., R, S)
+    if activation == "softmax":
+        return _softmax_weights(scores, admissible)
+    thresholds = ops.cast(thresholds, "float32")
+    scores = scores - ops.expand_dims(thresholds, -1)
+    if activation == "squared_relu":
+        scores = ops.relu(scores)
+    return ops.square(ops.where(admissible, scores, 0.0))
+
+
+def _softmax_weights(scores, admissible):
+    scores = ops.where(admissible, scores, _LOWEST)
+    highest = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
+    return ops.where(admissible, ops.exp(scores - highest), 0.0)
+
+
+def normalize_rows(weights):
+    """Rows that sum to 1; a row without an edge stays 0 (no NaN)."""
+    sums = ops.sum(weights, axis=-1, keepdims=True)
+    return ops.divide_no_nan(weights, sums)
+
+
+def edge_statistics(weights, admissible):
+    """How sparse a graph is.
+
+    Args:
+        weights: tensor `(..., R, S)`, 0 where there is no edge.
+        admissible: boolean tensor that broadcasts to it.
+
+    Returns:
+        Two float32 scalars: the share of the admissible edges that are not
+        zero; the share of rows without an edge among those that could have
+        one. Both 0 where nothing is admissible.
+    """
+    edges = ops.cast(weights > 0, "float32")
+    possible = ops.cast(admissible, "float32") * ops.ones_like(edges)
+    density = ops.divide_no_nan(ops.sum(edges), ops.sum(possible))
+    filled = ops.sum(ops.max(edges, axis=-1))
+    fillable = ops.sum(ops.max(possible, axis=-1))
+    return density, ops.divide_no_nan(fillable - filled, fillable)

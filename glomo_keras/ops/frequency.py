@@ -1,0 +1,26 @@
+"""Gradients of embeddings divided by the frequency of the unit."""
+
+from keras import ops
+
+
+def scale_gradient_by_frequency(embedded, token_ids, vocabulary_size):
+    """The same values; gradients divided by each token's count in the batch.
+
+    A word that occurs c times in `token_ids` receives the mean, not the sum,
+    of the gradients of its occurrences, as in the released code.
+
+    Args:
+        embedded: tensor `(B, T, d)`.
+        token_ids: integer tensor `(B, T)`.
+        vocabulary_size: V.
+
+    Returns:
+        Tensor `(B, T, d)`.
+    """
+    ids = ops.reshape(token_ids, (-1,))
+    counts = ops.segment_sum(
+        ops.ones_like(ids, dtype="float32"), ids, num_segments=vocabulary_size
+    )
+    share = 1.0 / ops.take(counts, token_ids, axis=0)  # (B, T)
+    scaled = embedded * ops.cast(ops.expand_dims(share, -1), embedded.dtype)
+    return scaled + ops.stop_gradient(embedded - scaled)

@@ -1,0 +1,152 @@
+"""The two forms of a graph, and what both can be asked for.
+
+*Materialised*: a tensor `(B, L, K, T, T)`. *Factored*: a dict with `queries`
+and `keys` `(B, L, K, T, C)`, `thresholds` `(B, L, K, T)` and, where units are
+padded, `padding_mask` `(B, T)`: linear in T. One layer of a graph lacks the
+axis L.
+"""
+
+from keras import ops
+
+from glomo_keras.ops.edges import admissible_edges
+from glomo_keras.ops.edges import edge_weights
+from glomo_keras.ops.edges import normalize_rows
+
+FACTORS = ("queries", "keys", "thresholds")
+
+
+def is_factored(graph):
+    """Whether `graph` (or its shape) is the dict of the factored form."""
+    return isinstance(graph, dict)
+
+
+def graph_shape(shapes):
+    """The materialised shape that a shape of either form stands for.
+
+    Args:
+        shapes: a shape tuple, or a dict of shape tuples.
+
+    Returns:
+        `(B, L, K, T, T)`, or `(B, K, T, T)` for one layer.
+
+    Raises:
+        ValueError: a dict that lacks a factor, or factors that disagree.
+    """
+    if not is_factored(shapes):
+        return tuple(shapes)
+    missing = [name for name in FACTORS if name not in shapes]
+    if missing:
+        raise ValueError(
+            "A factored graph is a dict with the entries "
+            f"{FACTORS} (and optionally 'padding_mask'). "
+            f"Received: a dict with the entries {sorted(shapes)}"
+        )
+    queries, keys, thresholds = (tuple(shapes[name]) for name in FACTORS)
+    if len(queries) != len(keys) or len(thresholds) != len(queries) - 1:
+        raise ValueError(
+            "`queries` and `keys` must have one rank, `thresholds` one less. "
+            f"Received: queries.shape={queries}, keys.shape={keys}, "
+            f"thresholds.shape={thresholds}"
+        )
+    return (*queries[:-1], keys[-2])
+
+
+def select_layer(graph, layer):
+    """One layer of a graph, in the form that the graph has.
+
+    Args:
+        graph: materialised or factored, with the axis L.
+        layer: integer, counted from 0.
+
+    Returns:
+        The same form without the axis L.
+    """
+    if not is_factored(graph):
+        return graph[:, layer]
+    return {
+        name: value if name == "padding_mask" else value[:, layer]
+        for name, value in graph.items()
+    }
+
+
+def layers_and_heads(graph):
+    """`(L, K)` of a graph that has the axis L."""
+    tensor = graph["keys"] if is_factored(graph) else graph
+    return tensor.shape[1], tensor.shape[2]
+
+
+def num_units(graph):
+    """T: static where it is known, else a scalar tensor."""
+    tensor = graph["keys"] if is_factored(graph) else graph
+    return ops.shape(tensor)[-2]
+
+
+def combined_mask(graph, padding_mask):
+    """The padding mask given and the graph's own, whichever there are."""
+    own = graph.get("padding_mask") if is_factored(graph) else None
+    if own is None or padding_mask is None:
+        return padding_mask if own is None else own
+    return ops.logical_and(own, padding_mask)
+
+
+def take_units(tensor, units, axis):
+    """`ops.take`, or the whole axis where `units` is None."""
+    return tensor if units is None else ops.take(tensor, units, axis=axis)
+
+
+def graph_rows(graph, rows, columns, *, padding_mask, direction, activation):
+    """Some rows of one layer's graph, before normalisation.
+
+    Args:
+        graph: one layer, `(B, K, T, T)` or its factors.
+        rows: integer tensor `(R,)`, the receivers wanted; all if None.
+        columns: integer tensor `(S,)`, the sources wanted; all if None.
+            All that the rows may draw on must be among them.
+        padding_mask: boolean `(B, T)` or None; used by the factored form.
+        direction: `"forward"` or `"backward"`; factored form.
+        activation: see `edge_weights`; factored form.
+
+    Returns:
+        `(weights, sums)`: float32 `(B, K, R, S)`, and the row sums
+        `(B, K, R, 1)` by which to divide, or None for a materialised graph,
+        whose rows are normalised.
+    """
+    if not is_factored(graph):
+        weights = take_units(take_units(graph, rows, -2), columns, -1)
+        return ops.cast(weights, "float32"), None
+    units = ops.arange(num_units(graph))
+    weights = edge_weights(
+        take_units(graph["queries"], rows, -2),
+        take_units(graph["keys"], columns, -2),
+        take_units(graph["thresholds"], rows, -1),
+        admissible_edges(
+            units if rows is None else rows,
+            units if columns is None else columns,
+            direction,
+            padding_mask,
+        ),
+        activation,
+    )
+    return weights, ops.sum(weights, axis=-1, keepdims=True)
+
+
+def materialize(graph, *, padding_mask=None, direction, activation):
+    """The graph as a float32 tensor `(B, [L,] K, T, T)`; rows sum to 1 or 0.
+
+    A materialised graph is only cast: its rows are what they are.
+    """
+    if not is_factored(graph):
+        return ops.cast(graph, "float32")
+    units = ops.arange(num_units(graph))
+    mask = combined_mask(graph, padding_mask)
+    admissible = admissible_edges(units, units, direction, mask)
+    if len(graph["keys"].shape) == 5 and mask is not None:
+        admissible = ops.expand_dims(admissible, 1)  # (B, 1, 1, T, T)
+    weights = edge_weights(
+        graph["queries"],
+        graph["keys"],
+        graph["thresholds"],
+        admissible,
+        activation,
+    )
+    return normalize_rows(weights)

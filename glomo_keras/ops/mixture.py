@@ -1,0 +1,158 @@
+"""Sec. 2.2 of the paper: graphs of all layers and heads mixed into one.
+
+`M = sum_n w_n A_n` over the N terms G^1, G^2, L^2, G^3, L^3, ..., each with
+its heads, where `L^l = G^l @ ... @ G^1` (head k with head k) is the product
+of the first l layers. L^1 = G^1 is not listed twice: N = (2L - 1) K, or L K
+without products.
+"""
+
+from keras import ops
+
+from glomo_keras.ops.graphs import layers_and_heads
+from glomo_keras.ops.graphs import materialize
+from glomo_keras.ops.graphs import num_units
+from glomo_keras.ops.graphs import select_layer
+from glomo_keras.ops.row_blocks import DIRECT_LIMIT
+from glomo_keras.ops.weighted_sum import sum_over_all_edges
+
+
+def num_terms(num_layers, num_heads, include_products):
+    """N, the number of graphs in a mixture."""
+    layers = 2 * num_layers - 1 if include_products else num_layers
+    return layers * num_heads
+
+
+def split_terms(weights, num_layers, num_heads, include_products):
+    """Mixture weights by layer.
+
+    Args:
+        weights: tensor `(..., N)`.
+        num_layers: L.
+        num_heads: K.
+        include_products: whether N counts the products.
+
+    Returns:
+        List of L pairs `(of_graph, of_product)` of tensors `(..., K)`; the
+        second is None for the first layer and without products.
+    """
+    count = num_terms(num_layers, num_heads, include_products) // num_heads
+    parts = ops.split(weights, count, axis=-1)
+    if not include_products:
+        return [(part, None) for part in parts]
+    later = zip(parts[1::2], parts[2::2], strict=True)
+    return [(parts[0], None), *later]
+
+
+def mix_graphs(graph, weights, include_products, **options):
+    """The mixed graphs M.
+
+    Args:
+        graph: `(B, L, K, T, T)` or its factors.
+        weights: `(n, N)`, or `(B, T, n, N)`, one set per receiver.
+        include_products: whether the products of layers take part.
+        **options: `padding_mask`, `direction`, `activation`, for factors.
+
+    Returns:
+        Float32 tensor `(B, n, T, T)`.
+    """
+    graph = materialize(graph, **options)
+    layers, heads = graph.shape[1:3]
+    terms = split_terms(weights, layers, heads, include_products)
+    mixed, product = 0.0, None
+    for layer, (of_graph, of_product) in enumerate(terms):
+        current = graph[:, layer]  # (B, K, T, T)
+        product = (
+            current
+            if layer == 0
+            else _multiply(current, product, include_products)
+        )
+        mixed = mixed + _sum_heads(of_graph, current)
+        if of_product is not None:
+            mixed = mixed + _sum_heads(of_product, product)
+    return mixed
+
+
+def _multiply(current, product, include_products):
+    return ops.matmul(current, product) if include_products else None
+
+
+def _sum_heads(weights, values):
+    """`(n, K)` or `(B, T, n, K)` with `(B, K, T, X)` -> `(B, n, T, X)`."""
+    if len(weights.shape) == 2:
+        return ops.einsum("nk,bktx->bntx", weights, values)
+    return ops.einsum("btnk,bktx->bntx", weights, values)
+
+
+def apply_mixture(graph, features, weights, include_products, **options):
+    """`M @ H` without M: what a task draws from its neighbours.
+
+    Short inputs go through M, whose products cost `(L-1) K T^3`; long ones
+    layer by layer, `L^l H = G^l (L^(l-1) H)`, which costs `K T^2 d` a term
+    and keeps only blocks of rows of a graph.
+
+    Args:
+        graph: `(B, L, K, T, T)` or its factors.
+        features: H, tensor `(B, T, d)`.
+        weights: `(n, N)`, or `(B, T, n, N)`, one set per receiver.
+        include_products: whether the products of layers take part.
+        **options: `padding_mask`, `direction`, `activation`, for factors.
+
+    Returns:
+        Float32 tensor `(B, n, T, d)`.
+    """
+    features = ops.expand_dims(ops.cast(features, "float32"), 1)
+    length = num_units(graph)
+    layers, _ = layers_and_heads(graph)
+    limit = _longest_mixed(layers, features.shape[-1], include_products)
+
+    def through_mixture():
+        mixed = mix_graphs(graph, weights, include_products, **options)
+        return ops.matmul(mixed, features)
+
+    def layer_by_layer():
+        return _apply_by_layer(
+            graph, features, weights, include_products, **options
+        )
+
+    if isinstance(length, int):
+        return through_mixture() if length <= limit else layer_by_layer()
+    return ops.cond(length <= limit, through_mixture, layer_by_layer)
+
+
+def _longest_mixed(num_layers, width, include_products):
+    """The length up to which M is cheaper than the layers one by one."""
+    if not include_products:
+        return DIRECT_LIMIT
+    balance = (2 * num_layers - 1) * width // max(num_layers - 1, 1)
+    return min(DIRECT_LIMIT, balance)
+
+
+def _apply_by_layer(
+    graph,
+    features,
+    weights,
+    include_products,
+    *,
+    padding_mask=None,
+    direction="forward",
+    activation="squared_relu",
+):
+    layers, heads = layers_and_heads(graph)
+    width = features.shape[-1]
+    total, chain = 0.0, None
+    terms = split_terms(weights, layers, heads, include_products)
+    for layer, (of_graph, of_product) in enumerate(terms):
+        sums = sum_over_all_edges(  # (B, K, T, d), or 2 d with a chain
+            select_layer(graph, layer),
+            *([features] if chain is None else [features, chain]),
+            padding_mask=padding_mask,
+            direction=direction,
+            activation=activation,
+            always_blocks=True,
+        )
+        total = total + _sum_heads(of_graph, sums[..., :width])
+        if of_product is not None:
+            total = total + _sum_heads(of_product, sums[..., width:])
+        if include_products:
+            chain = sums[..., -width:]  # (B, K, T, d)
+    return total

@@ -1,0 +1,116 @@
+"""Eq. 2 of the paper, the sum: features gathered along the edges of a graph."""
+
+import functools
+
+from keras import ops
+
+from glomo_keras.ops.graphs import FACTORS
+from glomo_keras.ops.graphs import combined_mask
+from glomo_keras.ops.graphs import graph_rows
+from glomo_keras.ops.graphs import is_factored
+from glomo_keras.ops.graphs import num_units
+from glomo_keras.ops.graphs import take_units
+from glomo_keras.ops.row_blocks import map_row_blocks
+
+
+def split_heads(features, num_heads):
+    """`(B, T, K * w)` -> `(B, K, T, w)`: head k gets slice k."""
+    batch, length = ops.shape(features)[:2]
+    width = features.shape[-1] // num_heads
+    parts = ops.reshape(features, (batch, length, num_heads, width))
+    return ops.transpose(parts, (0, 2, 1, 3))  # (B, K, T, w)
+
+
+def join_heads(parts):
+    """`(B, K, T, w)` -> `(B, T, K * w)`."""
+    batch, heads, length, width = ops.shape(parts)
+    parts = ops.transpose(parts, (0, 2, 1, 3))  # (B, T, K, w)
+    return ops.reshape(parts, (batch, length, heads * width))
+
+
+def sum_over_edges(rows, columns, graph, *values, **options):
+    """Some rows of `graph @ value`, normalised after the product.
+
+    Args:
+        rows: integer tensor `(R,)`; all if None.
+        columns: integer tensor `(S,)`; all if None.
+        graph: one layer, `(B, K, T, T)` or its factors.
+        *values: float32 tensors `(B, K or 1, T, w)`.
+        **options: `padding_mask`, `direction`, `activation` of `graph_rows`.
+
+    Returns:
+        Float32 tensor `(B, K, R, w)`; with several values, their sums side
+        by side on the last axis.
+    """
+    weights, sums = graph_rows(graph, rows, columns, **options)
+    totals = [ops.matmul(weights, take_units(v, columns, -2)) for v in values]
+    total = totals[0] if len(totals) == 1 else ops.concatenate(totals, axis=-1)
+    return total if sums is None else ops.divide_no_nan(total, sums)
+
+
+def sum_over_all_edges(
+    graph,
+    *values,
+    padding_mask,
+    direction,
+    activation,
+    always_blocks=False,
+):
+    """All rows of `graph @ value`, in blocks when there are many.
+
+    Args and result as `sum_over_edges`; `always_blocks` as `map_row_blocks`.
+    """
+    rows_of_sum = functools.partial(
+        sum_over_edges,
+        padding_mask=combined_mask(graph, padding_mask),
+        direction=direction,
+        activation=activation,
+    )
+    if is_factored(graph):  # the mask is boolean, no argument of keras.remat
+        graph = {name: graph[name] for name in FACTORS}
+    return map_row_blocks(
+        rows_of_sum,
+        (graph, *values),
+        num_units(graph),
+        direction,
+        always_blocks,
+    )
+
+
+def weighted_sum(
+    graph,
+    features,
+    *,
+    positions=None,
+    padding_mask=None,
+    direction="forward",
+    activation="squared_relu",
+):
+    """`m_t = sum_s G_ts F_s`; with K heads, head k weighs slice k of F.
+
+    Args:
+        graph: one layer, `(B, K, T, T)` or `(B, T, T)` or its factors.
+        features: tensor `(B, T, d)`; K divides d.
+        positions: integer tensor `(N,)`, the receivers wanted; all if None.
+        padding_mask: boolean `(B, T)`, True = real; factored form.
+        direction: `"forward"` or `"backward"`; factored form.
+        activation: see `edge_weights`; factored form.
+
+    Returns:
+        Float32 tensor `(B, T, d)`, or `(B, N, d)` with positions.
+    """
+    if not isinstance(graph, dict) and len(graph.shape) == 3:
+        graph = ops.expand_dims(graph, 1)  # (B, 1, T, T)
+    heads = (graph["keys"] if isinstance(graph, dict) else graph).shape[1]
+    values = ops.cast(split_heads(features, heads), "float32")
+    options = {"direction": direction, "activation": activation}
+    if positions is None:
+        total = sum_over_all_edges(
+            graph, values, padding_mask=padding_mask, **options
+        )
+    else:
+        mask = combined_mask(graph, padding_mask)
+        total = sum_over_edges(
+            positions, None, graph, values, padding_mask=mask, **options
+        )
+    return join_heads(total)
