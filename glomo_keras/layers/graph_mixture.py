@@ -138,22 +138,19 @@ class GraphMixture(keras.layers.Layer):
         features_mask=None,
         training=None,
     ):
+        mask = features_mask if padding_mask is None else padding_mask
         options = {
-            "padding_mask": features_mask
-            if padding_mask is None
-            else padding_mask,
+            "padding_mask": mask,
             "direction": self.direction,
             "activation": self.activation,
         }
         weights = self.mixture_weights(features, training=training)
-        arguments = (weights, self.include_products)
+        mix = (weights, self.include_products)
         outputs = []
         if features is not None:
-            outputs.append(
-                apply_mixture(graphs, features, *arguments, **options)
-            )
+            outputs.append(apply_mixture(graphs, features, *mix, **options))
         if features is None or return_graph:
-            outputs.append(mix_graphs(graphs, *arguments, **options))
+            outputs.append(mix_graphs(graphs, *mix, **options))
         outputs = [self._finish(x) for x in outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 

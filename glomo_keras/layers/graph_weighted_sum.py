@@ -85,13 +85,12 @@ class GraphWeightedSum(keras.layers.Layer):
         padding_mask=None,
         features_mask=None,
     ):
+        mask = features_mask if padding_mask is None else padding_mask
         total = weighted_sum(
             graph,
             features,
             positions=positions,
-            padding_mask=features_mask
-            if padding_mask is None
-            else padding_mask,
+            padding_mask=mask,
             direction=self.direction,
             activation=self.activation,
         )

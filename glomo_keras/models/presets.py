@@ -160,7 +160,7 @@ def _check_files(folder, metadata):
         if not path.is_file():
             raise ValueError(
                 f"{path} is missing: the preset is incomplete. Copy or write "
-                f"it again. Received: {sorted(p.name for p in folder.iterdir())}"
+                f"it again. Received: {_names(folder)}"
             )
         found = _sha256(path)
         if found != expected:
@@ -169,6 +169,10 @@ def _check_files(folder, metadata):
                 f"{METADATA}. Copy or write the preset again. "
                 f"Received: {found}, expected {expected}"
             )
+
+
+def _names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def _sha256(path):
@@ -182,8 +186,7 @@ def _read_json(path):
     except FileNotFoundError as error:
         raise ValueError(
             f"{path} is missing: the folder is not a preset, or an "
-            f"incomplete one. Received: "
-            f"{sorted(p.name for p in path.parent.iterdir())}"
+            f"incomplete one. Received: {_names(path.parent)}"
         ) from error
     except ValueError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
