@@ -42,20 +42,26 @@ def as_dataset(windows, start_step=0, num_steps=None):
     """
     import tensorflow as tf
 
-    shape = [windows.batch_size, None]
-    dataset = tf.data.Dataset.from_generator(
-        lambda: iterate_windows(windows, start_step, num_steps),
-        output_signature={
-            "token_ids": tf.TensorSpec(shape, tf.int32),
-            "padding_mask": tf.TensorSpec(shape, tf.bool),
-        },
-    )
+    def batch(step):
+        batch = windows.batch(int(step))
+        return batch["token_ids"], batch["padding_mask"]
+
+    def set_shapes(step):
+        # Not `from_generator`: its endless generator cannot be finalised
+        # when Python ends.
+        ids, mask = tf.numpy_function(batch, [step], (tf.int32, tf.bool))
+        shape = [windows.batch_size, None]
+        return {
+            "token_ids": tf.ensure_shape(ids, shape),
+            "padding_mask": tf.ensure_shape(mask, shape),
+        }
+
     count = _num_steps(windows, start_step, num_steps)
-    cardinality = tf.data.INFINITE_CARDINALITY if count is None else count
-    dataset = dataset.apply(
-        tf.data.experimental.assert_cardinality(cardinality)
-    )
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    if count is None:
+        steps = tf.data.Dataset.counter(start_step)
+    else:
+        steps = tf.data.Dataset.range(start_step, start_step + count)
+    return steps.map(set_shapes).prefetch(tf.data.AUTOTUNE)
 
 
 def _steps(windows, start_step, num_steps):

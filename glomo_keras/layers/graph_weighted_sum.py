@@ -14,7 +14,8 @@ class GraphWeightedSum(keras.layers.Layer):
     With K heads the features are split in K slices of equal width: head k
     weighs slice k. No weights of its own. The sum runs in float32 and is
     normalised after the product; beyond 512 units it goes by blocks of rows,
-    so that memory grows with T.
+    so that memory grows with T (in a TensorFlow graph only where the length
+    is static).
 
     Args:
         direction: `"forward"` or `"backward"`, of a graph in factored form.

@@ -81,6 +81,13 @@ def num_units(graph):
     return ops.shape(tensor)[-2]
 
 
+def float_factors(graph):
+    """The graph without its mask: what `keras.remat` takes as an argument."""
+    if not is_factored(graph):
+        return graph
+    return {name: graph[name] for name in FACTORS}
+
+
 def combined_mask(graph, padding_mask):
     """The padding mask given and the graph's own, whichever there are."""
     own = graph.get("padding_mask") if is_factored(graph) else None

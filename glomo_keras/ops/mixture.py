@@ -6,8 +6,13 @@ of the first l layers. L^1 = G^1 is not listed twice: N = (2L - 1) K, or L K
 without products.
 """
 
+import functools
+
+import keras
 from keras import ops
 
+from glomo_keras.ops.graphs import combined_mask
+from glomo_keras.ops.graphs import float_factors
 from glomo_keras.ops.graphs import layers_and_heads
 from glomo_keras.ops.graphs import materialize
 from glomo_keras.ops.graphs import num_units
@@ -101,22 +106,30 @@ def apply_mixture(graph, features, weights, include_products, **options):
         Float32 tensor `(B, n, T, d)`.
     """
     features = ops.expand_dims(ops.cast(features, "float32"), 1)
+    options["padding_mask"] = combined_mask(graph, options.get("padding_mask"))
+    arguments = (float_factors(graph), features, weights)
     length = num_units(graph)
     layers, _ = layers_and_heads(graph)
     limit = _longest_mixed(layers, features.shape[-1], include_products)
-
-    def through_mixture():
-        mixed = mix_graphs(graph, weights, include_products, **options)
-        return ops.matmul(mixed, features)
-
-    def layer_by_layer():
-        return _apply_by_layer(
-            graph, features, weights, include_products, **options
+    through_graph, by_layer = (
+        functools.partial(
+            function, include_products=include_products, **options
         )
-
+        for function in (_apply_through_graph, _apply_by_layer)
+    )
     if isinstance(length, int):
-        return through_mixture() if length <= limit else layer_by_layer()
-    return ops.cond(length <= limit, through_mixture, layer_by_layer)
+        return (through_graph if length <= limit else by_layer)(*arguments)
+    # Recomputed, since TensorFlow cannot match what the two branches would
+    # keep for the backward pass.
+    return ops.cond(
+        length <= limit,
+        lambda: keras.remat(through_graph)(*arguments),
+        lambda: keras.remat(by_layer)(*arguments),
+    )
+
+
+def _apply_through_graph(graph, features, weights, **options):
+    return ops.matmul(mix_graphs(graph, weights, **options), features)
 
 
 def _longest_mixed(num_layers, width, include_products):
@@ -131,8 +144,8 @@ def _apply_by_layer(
     graph,
     features,
     weights,
-    include_products,
     *,
+    include_products,
     padding_mask=None,
     direction="forward",
     activation="squared_relu",
@@ -148,7 +161,7 @@ def _apply_by_layer(
             padding_mask=padding_mask,
             direction=direction,
             activation=activation,
-            always_blocks=True,
+            dynamic_blocks=True,
         )
         total = total + _sum_heads(of_graph, sums[..., :width])
         if of_product is not None:

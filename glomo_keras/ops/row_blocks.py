@@ -5,6 +5,7 @@ from keras import ops
 
 DIRECT_LIMIT = 512
 BLOCK_ROWS = 128
+COLUMN_GROUPS = 4
 
 
 def map_row_blocks(
@@ -47,29 +48,53 @@ def map_row_blocks(
 
 
 def _map_static(function, arguments, num_rows, direction):
-    blocks = []
-    for start in range(0, num_rows, BLOCK_ROWS):
-        stop = min(start + BLOCK_ROWS, num_rows)
+    """A few groups of blocks, each with only the columns that it can reach."""
+    num_blocks = -(-num_rows // BLOCK_ROWS)
+    size = BLOCK_ROWS * -(-num_blocks // COLUMN_GROUPS)
+    groups, previous = [], None
+    for start in range(0, num_rows, size):
+        stop = min(start + size, num_rows)
         first, last = (0, stop) if direction == "forward" else (start, num_rows)
-        rows, columns = ops.arange(start, stop), ops.arange(first, last)
-        blocks.append(_recomputed(function, rows, columns)(*arguments))
-    return ops.concatenate(blocks, axis=-2)
+        columns = ops.arange(first, last)
+        previous = _map_blocks(
+            function, arguments, start, stop, columns, previous
+        )
+        groups.append(previous)
+    return ops.concatenate(groups, axis=-2)
 
 
 def _map_dynamic(function, arguments, num_rows):
-    num_blocks = (num_rows + BLOCK_ROWS - 1) // BLOCK_ROWS
-    starts = ops.arange(num_blocks) * BLOCK_ROWS
+    return _map_blocks(function, arguments, 0, num_rows, None)
+
+
+def _map_blocks(function, arguments, start, stop, columns, previous=None):
+    """The rows from `start` to `stop`, one block after the other."""
     offsets = ops.arange(BLOCK_ROWS)
 
     def one_block(start):
-        rows = ops.minimum(start + offsets, num_rows - 1)
-        return _recomputed(function, rows, None)(*arguments)
+        rows = ops.minimum(start + offsets, stop - 1)
+        return _recomputed(function, rows, columns)(*arguments)
 
-    blocks = ops.map(one_block, starts)  # (blocks, ..., BLOCK_ROWS, X)
+    def next_block(_, start):
+        block = one_block(start)
+        return block, block
+
+    # A block is carried on so that the next has to wait for it: TensorFlow
+    # would otherwise compute many at a time and hold all their edges.
+    first = one_block(start if previous is None else _after(previous, start))
+    starts = ops.arange(start + BLOCK_ROWS, stop, BLOCK_ROWS)
+    _, others = ops.scan(next_block, first, starts)
+    blocks = ops.concatenate([ops.expand_dims(first, 0), others], axis=0)
     blocks = ops.moveaxis(blocks, 0, -3)  # (..., blocks, BLOCK_ROWS, X)
     shape = ops.shape(blocks)
     joined = ops.reshape(blocks, (*shape[:-3], -1, shape[-1]))
-    return joined[..., :num_rows, :]
+    return joined[..., : stop - start, :]
+
+
+def _after(tensor, number):
+    """The integer, to be had once the tensor is computed."""
+    known = ops.any(tensor[..., -1, -1] > 0)
+    return number + ops.minimum(ops.cast(known, "int32"), 0)
 
 
 def _recomputed(function, rows, columns):

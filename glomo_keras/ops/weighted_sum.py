@@ -4,10 +4,9 @@ import functools
 
 from keras import ops
 
-from glomo_keras.ops.graphs import FACTORS
 from glomo_keras.ops.graphs import combined_mask
+from glomo_keras.ops.graphs import float_factors
 from glomo_keras.ops.graphs import graph_rows
-from glomo_keras.ops.graphs import is_factored
 from glomo_keras.ops.graphs import num_units
 from glomo_keras.ops.graphs import take_units
 from glomo_keras.ops.row_blocks import map_row_blocks
@@ -54,11 +53,11 @@ def sum_over_all_edges(
     padding_mask,
     direction,
     activation,
-    always_blocks=False,
+    dynamic_blocks=False,
 ):
     """All rows of `graph @ value`, in blocks when there are many.
 
-    Args and result as `sum_over_edges`; `always_blocks` as `map_row_blocks`.
+    Args and result as `sum_over_edges`; `dynamic_blocks` as `map_row_blocks`.
     """
     rows_of_sum = functools.partial(
         sum_over_edges,
@@ -66,14 +65,12 @@ def sum_over_all_edges(
         direction=direction,
         activation=activation,
     )
-    if is_factored(graph):  # the mask is boolean, no argument of keras.remat
-        graph = {name: graph[name] for name in FACTORS}
     return map_row_blocks(
         rows_of_sum,
-        (graph, *values),
+        (float_factors(graph), *values),
         num_units(graph),
         direction,
-        always_blocks,
+        dynamic_blocks,
     )
 
 

@@ -107,8 +107,9 @@ def _floats(logs):
 
 
 def _numpy_arrays(prefix, variables):
-    # `.value`: numpy 2 warns about the `__array__` of Keras variables.
-    values = [keras.ops.convert_to_numpy(v.value) for v in variables]
+    # By way of a tensor: numpy 2 warns about the `__array__` of variables.
+    tensors = [keras.ops.convert_to_tensor(v.value) for v in variables]
+    values = [keras.ops.convert_to_numpy(t) for t in tensors]
     return callback_state.number_arrays(prefix, values)
 
 

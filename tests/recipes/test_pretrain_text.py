@@ -1,0 +1,163 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from recipes import pretrain_text
+
+WORDS = "the cat sat on a mat while two dogs ran after one small bird".split()
+TINY = {
+    "vocabulary_size": 40,
+    "embedding_dim": 8,
+    "num_heads": 2,
+    "key_dim": 4,
+    "num_conv_layers": 1,
+    "num_graph_layers": 2,
+    "num_positions": 4,
+    "dropout": 0.1,
+    "max_length": 12,
+    "batch_size": 4,
+    "validation_steps": 1,
+}
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    rng = random.Random(0)
+    lines = [" ".join(rng.choices(WORDS, k=30)) + "." for _ in range(60)]
+    path = tmp_path / "text.txt"
+    path.write_text("\n\n".join(lines))
+    return path
+
+
+def options(corpus, tmp_path, **kwargs):
+    kwargs = {**TINY, "epochs": 2, "steps_per_epoch": 3, **kwargs}
+    return pretrain_text.Options(
+        corpus=(str(corpus),),
+        out=tmp_path / "run",
+        cache=tmp_path / "cache",
+        **kwargs,
+    )
+
+
+@pytest.fixture(autouse=True)
+def restore_policy():
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def test_run_leaves_its_folder_and_presets(corpus, tmp_path):
+    preset = pretrain_text.pretrain(options(corpus, tmp_path))
+    run = tmp_path / "run"
+    names = ["config.json", "history.csv", "metrics.json", "pretrainer"]
+    assert all((run / name).exists() for name in names)
+    assert len((run / "history.csv").read_text().splitlines()) == 3
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["steps"] == 6
+    assert 0 <= metrics["edge_density"] <= 1
+    assert metrics["val_forward_perplexity"] < 60
+    assert len(list((run / "figures").glob("*_graphs.png"))) == 2
+
+    predictor = gk.GraphPredictor.from_preset(preset)
+    assert predictor.vocabulary[:2] == ["<pad>", "<unk>"]
+    assert predictor.tokenizer_config == {"lowercase": True, "numbers": "N"}
+    pretrainer = gk.ContextPretrainer.from_preset(run / "pretrainer")
+    for ours, theirs in zip(
+        predictor.weights, pretrainer.graph_predictor.weights, strict=True
+    ):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_finished_run_is_not_trained_again(corpus, tmp_path, capsys):
+    run = options(corpus, tmp_path, epochs=1, steps_per_epoch=1)
+    pretrain_text.pretrain(run)
+    before = (tmp_path / "run" / "history.csv").stat().st_mtime_ns
+    pretrain_text.pretrain(run)
+    assert (tmp_path / "run" / "history.csv").stat().st_mtime_ns == before
+    assert "Finished before" in capsys.readouterr().out
+
+
+def test_missing_corpus_is_named_before_any_work(tmp_path):
+    run = options(tmp_path / "nowhere.txt", tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere.txt"):
+        pretrain_text.pretrain(run)
+
+
+@pytest.mark.parametrize("name", pretrain_text.CONFIGS)
+def test_configs_resolve_to_complete_options(name, tmp_path):
+    run = pretrain_text.resolve(
+        pretrain_text.Options(("x",), tmp_path, config=name)
+    )
+    assert None not in {
+        getattr(run, key) for key in pretrain_text.CONFIGS[name]
+    }
+
+
+def test_given_options_win_over_the_config(tmp_path):
+    run = pretrain_text.resolve(
+        pretrain_text.Options(("x",), tmp_path, embedding_dim=96)
+    )
+    assert run.embedding_dim == 96
+
+
+def test_released_schedule_stops_below_a_hundredth():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(8.0), loss="mse")
+    callback = pretrain_text.StopBelowLearningRate(0.08)
+    callback.set_model(model)
+    for halvings, stopped in ((6, False), (7, True)):
+        model.stop_training = False
+        model.optimizer.learning_rate = 8.0 / 2**halvings
+        callback.on_epoch_end(0)
+        assert model.stop_training == stopped
+
+
+@pytest.mark.slow
+def test_killed_run_ends_in_the_weights_of_the_uninterrupted_one(
+    corpus, tmp_path
+):
+    def start(out):
+        flags = {**TINY, "steps_per_epoch": 20, "epochs": 15}
+        command = [sys.executable, "-m", "recipes.pretrain_text"]
+        command += ["--corpus", str(corpus), "--out", str(tmp_path / out)]
+        command += ["--cache", str(tmp_path / "cache")]
+        for name, value in flags.items():
+            command += [f"--{name.replace('_', '-')}", str(value)]
+        return subprocess.Popen(
+            command,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdout=subprocess.DEVNULL,
+        )
+
+    assert start("whole").wait() == 0
+    rng = random.Random(1)
+    for goal in sorted(rng.sample(range(2, 14), 3)):
+        process = start("killed")
+        path = tmp_path / "killed" / "checkpoint"
+        while not any(path.glob(f"*{goal:08d}.npz")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(rng.random() * 0.5)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start("killed").wait() == 0
+
+    whole, killed = (
+        gk.ContextPretrainer.from_preset(tmp_path / out / "pretrainer")
+        for out in ("whole", "killed")
+    )
+    for a, b in zip(whole.weights, killed.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+    histories = [
+        (tmp_path / out / "history.csv").read_text()
+        for out in ("whole", "killed")
+    ]
+    assert histories[0] == histories[1]
