@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import random
@@ -29,60 +30,67 @@ TINY = {
 }
 
 
-@pytest.fixture
-def corpus(tmp_path):
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
     rng = random.Random(0)
     lines = [" ".join(rng.choices(WORDS, k=30)) + "." for _ in range(60)]
-    path = tmp_path / "text.txt"
+    path = tmp_path_factory.mktemp("corpus") / "text.txt"
     path.write_text("\n\n".join(lines))
     return path
 
 
-def options(corpus, tmp_path, **kwargs):
+def options(corpus, folder, **kwargs):
     kwargs = {**TINY, "epochs": 2, "steps_per_epoch": 3, **kwargs}
     return pretrain_text.Options(
         corpus=(str(corpus),),
-        out=tmp_path / "run",
-        cache=tmp_path / "cache",
+        out=folder / "run",
+        cache=folder / "cache",
         **kwargs,
     )
 
 
-@pytest.fixture(autouse=True)
-def restore_policy():
-    yield
+@pytest.fixture(scope="module")
+def run(corpus, tmp_path_factory):
+    """A finished run."""
+    run = options(corpus, tmp_path_factory.mktemp("run"))
+    pretrain_text.pretrain(run)
+    yield run
     keras.config.set_dtype_policy("float32")
 
 
-def test_run_leaves_its_folder_and_presets(corpus, tmp_path):
-    preset = pretrain_text.pretrain(options(corpus, tmp_path))
-    run = tmp_path / "run"
+def test_run_leaves_its_folder(run):
     names = ["config.json", "history.csv", "metrics.json", "pretrainer"]
-    assert all((run / name).exists() for name in names)
-    assert len((run / "history.csv").read_text().splitlines()) == 3
-    metrics = json.loads((run / "metrics.json").read_text())
+    assert all((run.out / name).exists() for name in names)
+    assert len((run.out / "history.csv").read_text().splitlines()) == 3
+    metrics = json.loads((run.out / "metrics.json").read_text())
     assert metrics["steps"] == 6
     assert 0 <= metrics["edge_density"] <= 1
     assert metrics["val_forward_perplexity"] < 60
-    assert len(list((run / "figures").glob("*_graphs.png"))) == 2
+    assert len(list((run.out / "figures").glob("*_graphs.png"))) == 2
 
-    predictor = gk.GraphPredictor.from_preset(preset)
+
+def test_presets_hold_the_same_predictor(run):
+    predictor = gk.GraphPredictor.from_preset(run.out / "preset")
     assert predictor.vocabulary[:2] == ["<pad>", "<unk>"]
     assert predictor.tokenizer_config == {"lowercase": True, "numbers": "N"}
-    pretrainer = gk.ContextPretrainer.from_preset(run / "pretrainer")
+    pretrainer = gk.ContextPretrainer.from_preset(run.out / "pretrainer")
     for ours, theirs in zip(
         predictor.weights, pretrainer.graph_predictor.weights, strict=True
     ):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
-def test_finished_run_is_not_trained_again(corpus, tmp_path, capsys):
-    run = options(corpus, tmp_path, epochs=1, steps_per_epoch=1)
+def test_finished_run_is_not_trained_again(run, capsys):
+    before = (run.out / "history.csv").stat().st_mtime_ns
     pretrain_text.pretrain(run)
-    before = (tmp_path / "run" / "history.csv").stat().st_mtime_ns
-    pretrain_text.pretrain(run)
-    assert (tmp_path / "run" / "history.csv").stat().st_mtime_ns == before
+    assert (run.out / "history.csv").stat().st_mtime_ns == before
     assert "Finished before" in capsys.readouterr().out
+
+
+def test_other_options_in_the_same_folder_are_refused(run):
+    other = dataclasses.replace(run, embedding_dim=10)
+    with pytest.raises(ValueError, match="embedding_dim: 8 there, 10 now"):
+        pretrain_text.pretrain(other)
 
 
 def test_missing_corpus_is_named_before_any_work(tmp_path):
