@@ -101,14 +101,23 @@ def take_units(tensor, units, axis):
     return tensor if units is None else ops.take(tensor, units, axis=axis)
 
 
+def take_columns(graph, columns):
+    """One layer's graph with a slice of its columns, the sources."""
+    if not is_factored(graph):
+        return graph[..., columns]
+    return {**graph, "keys": graph["keys"][..., columns, :]}
+
+
 def graph_rows(graph, rows, columns, *, padding_mask, direction, activation):
     """Some rows of one layer's graph, before normalisation.
 
     Args:
-        graph: one layer, `(B, K, T, T)` or its factors.
+        graph: one layer, `(B, K, T, S)` or its factors, with all columns or
+            what `take_columns` gave. All that the rows may draw on must be
+            among them.
         rows: integer tensor `(R,)`, the receivers wanted; all if None.
-        columns: integer tensor `(S,)`, the sources wanted; all if None.
-            All that the rows may draw on must be among them.
+        columns: integer tensor `(S,)`, where the sources stand; None if all
+            are there.
         padding_mask: boolean `(B, T)` or None; used by the factored form.
         direction: `"forward"` or `"backward"`; factored form.
         activation: see `edge_weights`; factored form.
@@ -119,12 +128,11 @@ def graph_rows(graph, rows, columns, *, padding_mask, direction, activation):
         whose rows are normalised.
     """
     if not is_factored(graph):
-        weights = take_units(take_units(graph, rows, -2), columns, -1)
-        return ops.cast(weights, "float32"), None
+        return ops.cast(take_units(graph, rows, -2), "float32"), None
     units = ops.arange(num_units(graph))
     weights = edge_weights(
         take_units(graph["queries"], rows, -2),
-        take_units(graph["keys"], columns, -2),
+        graph["keys"],
         take_units(graph["thresholds"], rows, -1),
         admissible_edges(
             units if rows is None else rows,

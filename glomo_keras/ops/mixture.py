@@ -17,8 +17,11 @@ from glomo_keras.ops.graphs import layers_and_heads
 from glomo_keras.ops.graphs import materialize
 from glomo_keras.ops.graphs import num_units
 from glomo_keras.ops.graphs import select_layer
+from glomo_keras.ops.graphs import take_columns
+from glomo_keras.ops.graphs import take_units
 from glomo_keras.ops.row_blocks import DIRECT_LIMIT
-from glomo_keras.ops.weighted_sum import sum_over_all_edges
+from glomo_keras.ops.row_blocks import map_row_blocks
+from glomo_keras.ops.weighted_sum import sum_over_edges
 
 
 def num_terms(num_layers, num_heads, include_products):
@@ -37,15 +40,15 @@ def split_terms(weights, num_layers, num_heads, include_products):
         include_products: whether N counts the products.
 
     Returns:
-        List of L pairs `(of_graph, of_product)` of tensors `(..., K)`; the
-        second is None for the first layer and without products.
+        List of L lists of tensors `(..., K)`: for the graph and, from the
+        second layer on and with products, for the product.
     """
     count = num_terms(num_layers, num_heads, include_products) // num_heads
     parts = ops.split(weights, count, axis=-1)
     if not include_products:
-        return [(part, None) for part in parts]
+        return [[part] for part in parts]
     later = zip(parts[1::2], parts[2::2], strict=True)
-    return [(parts[0], None), *later]
+    return [parts[:1], *map(list, later)]
 
 
 def mix_graphs(graph, weights, include_products, **options):
@@ -64,21 +67,14 @@ def mix_graphs(graph, weights, include_products, **options):
     layers, heads = graph.shape[1:3]
     terms = split_terms(weights, layers, heads, include_products)
     mixed, product = 0.0, None
-    for layer, (of_graph, of_product) in enumerate(terms):
+    for layer, shares in enumerate(terms):
         current = graph[:, layer]  # (B, K, T, T)
-        product = (
-            current
-            if layer == 0
-            else _multiply(current, product, include_products)
-        )
-        mixed = mixed + _sum_heads(of_graph, current)
-        if of_product is not None:
-            mixed = mixed + _sum_heads(of_product, product)
+        mixed = mixed + _sum_heads(shares[0], current)
+        if include_products:
+            product = current if layer == 0 else ops.matmul(current, product)
+        if len(shares) == 2:
+            mixed = mixed + _sum_heads(shares[1], product)
     return mixed
-
-
-def _multiply(current, product, include_products):
-    return ops.matmul(current, product) if include_products else None
 
 
 def _sum_heads(weights, values):
@@ -140,32 +136,50 @@ def _longest_mixed(num_layers, width, include_products):
     return min(DIRECT_LIMIT, balance)
 
 
-def _apply_by_layer(
-    graph,
-    features,
-    weights,
-    *,
-    include_products,
-    padding_mask=None,
-    direction="forward",
-    activation="squared_relu",
-):
+def _apply_by_layer(graph, features, weights, *, include_products, **options):
     layers, heads = layers_and_heads(graph)
-    width = features.shape[-1]
-    total, chain = 0.0, None
     terms = split_terms(weights, layers, heads, include_products)
-    for layer, (of_graph, of_product) in enumerate(terms):
-        sums = sum_over_all_edges(  # (B, K, T, d), or 2 d with a chain
-            select_layer(graph, layer),
-            *([features] if chain is None else [features, chain]),
-            padding_mask=padding_mask,
-            direction=direction,
-            activation=activation,
+    total, values = 0.0, [features]
+    for layer, shares in enumerate(terms):
+        keep_chain = include_products and layer < layers - 1
+        outputs = map_row_blocks(
+            functools.partial(_mixed_rows, keep_chain=keep_chain, **options),
+            (select_layer(graph, layer), values, shares),
+            num_units(graph),
+            options["direction"],
+            _take_columns,
             dynamic_blocks=True,
         )
-        total = total + _sum_heads(of_graph, sums[..., :width])
-        if of_product is not None:
-            total = total + _sum_heads(of_product, sums[..., width:])
-        if include_products:
-            chain = sums[..., -width:]  # (B, K, T, d)
+        mixtures = weights.shape[-2]
+        total = total + outputs[:, :mixtures]
+        if keep_chain:
+            values = [features, outputs[:, mixtures:]]  # (B, K, T, d)
     return total
+
+
+def _take_columns(columns, graph, values, shares):
+    values = [value[..., columns, :] for value in values]
+    return take_columns(graph, columns), values, shares
+
+
+def _mixed_rows(rows, columns, graph, values, shares, *, keep_chain, **options):
+    """What one layer adds to some rows of `M @ H`.
+
+    Args:
+        rows, columns, graph: see `graph_rows`.
+        values: list of H and, from the second layer on, `P^(l-1) H`.
+        shares: mixture weights of `G^l` and, likewise, of `P^l`.
+        keep_chain: whether to return `P^l H` as well.
+        **options: `padding_mask`, `direction`, `activation`.
+
+    Returns:
+        Float32 tensor `(B, n, R, d)`; with the chain `(B, n + K, R, d)`.
+    """
+    sums = sum_over_edges(rows, columns, graph, *values, **options)
+    parts = ops.split(sums, len(values), axis=-1)  # (B, K, R, d)
+    mixed = 0.0
+    for share, part in zip(shares, parts, strict=True):
+        if len(share.shape) == 4:
+            share = take_units(share, rows, 1)
+        mixed = mixed + _sum_heads(share, part)
+    return ops.concatenate([mixed, parts[-1]], 1) if keep_chain else mixed

@@ -4,12 +4,17 @@ import keras
 from keras import ops
 
 DIRECT_LIMIT = 512
-BLOCK_ROWS = 128
+BLOCK_ROWS = 64
 COLUMN_GROUPS = 4
 
 
 def map_row_blocks(
-    function, arguments, num_rows, direction, always_blocks=False
+    function,
+    arguments,
+    num_rows,
+    direction,
+    take_columns,
+    dynamic_blocks=False,
 ):
     """Applies a row-wise function to all rows of a graph, block by block.
 
@@ -21,33 +26,32 @@ def map_row_blocks(
 
     Args:
         function: called as `function(rows, columns, *arguments)` with
-            integer tensors `(R,)` and `(S,)` or None for all; returns a
-            tensor `(..., R, X)`.
+            integer tensors `(R,)` and `(S,)` or None for all, and the
+            arguments of these columns; returns a tensor `(..., R, X)`.
         arguments: tuple of (nested) float tensors. All that the gradient is
             to reach must be here: `keras.remat` does not see closures.
         num_rows: T, an integer or (TensorFlow graphs only) a scalar tensor.
         direction: `"forward"` or `"backward"`.
-        always_blocks: blocks whatever the length, for a caller that is
-            itself in a branch of `ops.cond`: TensorFlow cannot differentiate
-            recomputation inside two nested conditionals.
+        take_columns: called as `take_columns(columns, *arguments)` with a
+            slice; returns the arguments with only these columns.
+        dynamic_blocks: boolean, whether rows whose number is a tensor go by
+            blocks, however many they are, or all at once. The caller
+            chooses: a conditional here would slow every training step down.
 
     Returns:
         Tensor `(..., T, X)`.
     """
-    if not isinstance(num_rows, int):
-        if always_blocks:
-            return _map_dynamic(function, arguments, num_rows)
-        return ops.cond(
-            num_rows <= DIRECT_LIMIT,
-            lambda: function(None, None, *arguments),
-            lambda: _map_dynamic(function, arguments, num_rows),
-        )
-    if num_rows <= DIRECT_LIMIT:
-        return function(None, None, *arguments)
-    return _map_static(function, arguments, num_rows, direction)
+    if isinstance(num_rows, int):
+        if num_rows > DIRECT_LIMIT:
+            return _map_static(
+                function, arguments, num_rows, direction, take_columns
+            )
+    elif dynamic_blocks:
+        return _map_blocks(function, arguments, 0, num_rows, None)
+    return function(None, None, *arguments)
 
 
-def _map_static(function, arguments, num_rows, direction):
+def _map_static(function, arguments, num_rows, direction, take_columns):
     """A few groups of blocks, each with only the columns that it can reach."""
     num_blocks = -(-num_rows // BLOCK_ROWS)
     size = BLOCK_ROWS * -(-num_blocks // COLUMN_GROUPS)
@@ -55,16 +59,16 @@ def _map_static(function, arguments, num_rows, direction):
     for start in range(0, num_rows, size):
         stop = min(start + size, num_rows)
         first, last = (0, stop) if direction == "forward" else (start, num_rows)
-        columns = ops.arange(first, last)
         previous = _map_blocks(
-            function, arguments, start, stop, columns, previous
+            function,
+            take_columns(slice(first, last), *arguments),
+            start,
+            stop,
+            ops.arange(first, last),
+            previous,
         )
         groups.append(previous)
     return ops.concatenate(groups, axis=-2)
-
-
-def _map_dynamic(function, arguments, num_rows):
-    return _map_blocks(function, arguments, 0, num_rows, None)
 
 
 def _map_blocks(function, arguments, start, stop, columns, previous=None):

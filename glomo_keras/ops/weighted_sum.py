@@ -8,7 +8,7 @@ from glomo_keras.ops.graphs import combined_mask
 from glomo_keras.ops.graphs import float_factors
 from glomo_keras.ops.graphs import graph_rows
 from glomo_keras.ops.graphs import num_units
-from glomo_keras.ops.graphs import take_units
+from glomo_keras.ops.graphs import take_columns
 from glomo_keras.ops.row_blocks import map_row_blocks
 
 
@@ -31,10 +31,8 @@ def sum_over_edges(rows, columns, graph, *values, **options):
     """Some rows of `graph @ value`, normalised after the product.
 
     Args:
-        rows: integer tensor `(R,)`; all if None.
-        columns: integer tensor `(S,)`; all if None.
-        graph: one layer, `(B, K, T, T)` or its factors.
-        *values: float32 tensors `(B, K or 1, T, w)`.
+        rows, columns, graph: see `graph_rows`.
+        *values: float32 tensors `(B, K or 1, S, w)`.
         **options: `padding_mask`, `direction`, `activation` of `graph_rows`.
 
     Returns:
@@ -42,36 +40,9 @@ def sum_over_edges(rows, columns, graph, *values, **options):
         by side on the last axis.
     """
     weights, sums = graph_rows(graph, rows, columns, **options)
-    totals = [ops.matmul(weights, take_units(v, columns, -2)) for v in values]
+    totals = [ops.matmul(weights, value) for value in values]
     total = totals[0] if len(totals) == 1 else ops.concatenate(totals, axis=-1)
     return total if sums is None else ops.divide_no_nan(total, sums)
-
-
-def sum_over_all_edges(
-    graph,
-    *values,
-    padding_mask,
-    direction,
-    activation,
-    dynamic_blocks=False,
-):
-    """All rows of `graph @ value`, in blocks when there are many.
-
-    Args and result as `sum_over_edges`; `dynamic_blocks` as `map_row_blocks`.
-    """
-    rows_of_sum = functools.partial(
-        sum_over_edges,
-        padding_mask=combined_mask(graph, padding_mask),
-        direction=direction,
-        activation=activation,
-    )
-    return map_row_blocks(
-        rows_of_sum,
-        (float_factors(graph), *values),
-        num_units(graph),
-        direction,
-        dynamic_blocks,
-    )
 
 
 def weighted_sum(
@@ -100,14 +71,23 @@ def weighted_sum(
         graph = ops.expand_dims(graph, 1)  # (B, 1, T, T)
     heads = (graph["keys"] if isinstance(graph, dict) else graph).shape[1]
     values = ops.cast(split_heads(features, heads), "float32")
-    options = {"direction": direction, "activation": activation}
-    if positions is None:
-        total = sum_over_all_edges(
-            graph, values, padding_mask=padding_mask, **options
-        )
-    else:
-        mask = combined_mask(graph, padding_mask)
-        total = sum_over_edges(
-            positions, None, graph, values, padding_mask=mask, **options
-        )
+    rows_of_sum = functools.partial(
+        sum_over_edges,
+        padding_mask=combined_mask(graph, padding_mask),
+        direction=direction,
+        activation=activation,
+    )
+    if positions is not None:
+        return join_heads(rows_of_sum(positions, None, graph, values))
+    total = map_row_blocks(
+        rows_of_sum,
+        (float_factors(graph), values),
+        num_units(graph),
+        direction,
+        _take_columns,
+    )
     return join_heads(total)
+
+
+def _take_columns(columns, graph, values):
+    return take_columns(graph, columns), values[..., columns, :]
