@@ -8,6 +8,7 @@ from glomo_keras.layers.graph_transfer import GraphTransfer
 from glomo_keras.layers.graph_weighted_sum import GraphWeightedSum
 from glomo_keras.layers.masked_key_query_conv import MaskedKeyQueryConv
 from glomo_keras.layers.squared_relu_graph import SquaredReLUGraph
+from glomo_keras.layers.uniform_graph import UniformGraph
 
 __all__ = [
     "ContextDecoder",
@@ -18,4 +19,5 @@ __all__ = [
     "GraphWeightedSum",
     "MaskedKeyQueryConv",
     "SquaredReLUGraph",
+    "UniformGraph",
 ]

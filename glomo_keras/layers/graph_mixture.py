@@ -171,7 +171,9 @@ class GraphMixture(keras.layers.Layer):
             features = self.dropout_layer(features, training=training)
             scores = ops.einsum("bntd,ndm->btnm", features, self.kernel)
             logits = scores + logits  # (B, T, n, N)
-        return ops.softmax(ops.cast(logits, "float32"), axis=-1)
+        logits = ops.cast(logits, "float32")
+        # `ops.softmax` would warn where there is a single term.
+        return ops.exp(ops.log_softmax(logits, axis=-1))
 
     def _finish(self, outputs):
         if self.num_mixtures == 1:
