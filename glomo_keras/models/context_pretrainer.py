@@ -267,7 +267,10 @@ class ContextPretrainer(keras.Model):
         embedded = self.graph_predictor.token_embedding(token_ids)
         if training and self.scale_embedding_gradient:
             embedded = scale_gradient_by_frequency(
-                embedded, token_ids, self.graph_predictor.vocabulary_size
+                embedded,
+                token_ids,
+                self.graph_predictor.vocabulary_size,
+                padding_mask,
             )
         graphs = self.graph_predictor.graphs_of(
             embedded, padding_mask, training=training

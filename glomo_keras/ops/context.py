@@ -18,10 +18,9 @@ def context_indices(positions, context_length, direction, length):
         `(indices, inside)`: integer `(N, D)`, clipped to the sequence, and
         boolean `(N, D)`, False where the clipping took effect.
     """
-    steps = STEP[direction] * ops.arange(1, context_length + 1)
-    indices = ops.expand_dims(positions, 1) + ops.cast(
-        steps, positions.dtype
-    )  # (N, D)
+    positions = ops.cast(ops.expand_dims(positions, 1), "int32")
+    steps = STEP[direction] * ops.arange(1, context_length + 1, dtype="int32")
+    indices = positions + steps  # (N, D)
     inside = ops.logical_and(indices >= 0, indices < length)
     return ops.clip(indices, 0, length - 1), inside
 

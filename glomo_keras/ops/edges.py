@@ -9,6 +9,7 @@ from keras import ops
 
 ACTIVATIONS = ("squared_relu", "square", "softmax")
 DIRECTIONS = ("forward", "backward")
+_LEAST_SUM = 1e-18
 _LOWEST = np.finfo("float32").min
 
 
@@ -76,10 +77,19 @@ def _softmax_weights(scores, admissible):
     return ops.where(admissible, ops.exp(scores - highest), 0.0)
 
 
+def row_sums(weights):
+    """What to divide rows by; 0 where there is as good as no edge.
+
+    The gradient of the division has the inverse square of the sum, which
+    overflows for scores below 1e-9 (squares below 1e-18).
+    """
+    sums = ops.sum(weights, axis=-1, keepdims=True)
+    return ops.where(sums < _LEAST_SUM, 0.0, sums)
+
+
 def normalize_rows(weights):
     """Rows that sum to 1; a row without an edge stays 0 (no NaN)."""
-    sums = ops.sum(weights, axis=-1, keepdims=True)
-    return ops.divide_no_nan(weights, sums)
+    return ops.divide_no_nan(weights, row_sums(weights))
 
 
 def edge_statistics(weights, admissible):

@@ -3,7 +3,9 @@
 from keras import ops
 
 
-def scale_gradient_by_frequency(embedded, token_ids, vocabulary_size):
+def scale_gradient_by_frequency(
+    embedded, token_ids, vocabulary_size, padding_mask
+):
     """The same values; gradients divided by each token's count in the batch.
 
     A word that occurs c times in `token_ids` receives the mean, not the sum,
@@ -13,14 +15,16 @@ def scale_gradient_by_frequency(embedded, token_ids, vocabulary_size):
         embedded: tensor `(B, T, d)`.
         token_ids: integer tensor `(B, T)`.
         vocabulary_size: V.
+        padding_mask: boolean tensor `(B, T)`; padded units do not count.
 
     Returns:
         Tensor `(B, T, d)`.
     """
-    ids = ops.reshape(token_ids, (-1,))
     counts = ops.segment_sum(
-        ops.ones_like(ids, dtype="float32"), ids, num_segments=vocabulary_size
+        ops.reshape(ops.cast(padding_mask, "float32"), (-1,)),
+        ops.reshape(token_ids, (-1,)),
+        num_segments=vocabulary_size,
     )
-    share = 1.0 / ops.take(counts, token_ids, axis=0)  # (B, T)
+    share = ops.divide_no_nan(1.0, ops.take(counts, token_ids, axis=0))
     scaled = embedded * ops.cast(ops.expand_dims(share, -1), embedded.dtype)
-    return scaled + ops.stop_gradient(embedded - scaled)
+    return ops.stop_gradient(embedded) + (scaled - ops.stop_gradient(scaled))

@@ -11,6 +11,7 @@ from keras import ops
 from glomo_keras.ops.edges import admissible_edges
 from glomo_keras.ops.edges import edge_weights
 from glomo_keras.ops.edges import normalize_rows
+from glomo_keras.ops.edges import row_sums
 
 FACTORS = ("queries", "keys", "thresholds")
 
@@ -142,7 +143,7 @@ def graph_rows(graph, rows, columns, *, padding_mask, direction, activation):
         ),
         activation,
     )
-    return weights, ops.sum(weights, axis=-1, keepdims=True)
+    return weights, row_sums(weights)
 
 
 def materialize(graph, *, padding_mask=None, direction, activation):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 DIRECT_LIMIT = 512
-BLOCK_ROWS = 64
+BLOCK_ROWS = 128
 COLUMN_GROUPS = 4
 
 
@@ -73,20 +73,28 @@ def _map_static(function, arguments, num_rows, direction, take_columns):
 
 def _map_blocks(function, arguments, start, stop, columns, previous=None):
     """The rows from `start` to `stop`, one block after the other."""
-    offsets = ops.arange(BLOCK_ROWS)
 
-    def one_block(start):
-        rows = ops.minimum(start + offsets, stop - 1)
+    def rows_from(start, count):
+        rows = ops.minimum(start + ops.arange(count), stop - 1)
         return _recomputed(function, rows, columns)(*arguments)
 
+    if keras.config.backend() != "tensorflow":
+        starts = range(start, stop, BLOCK_ROWS)
+        counts = [min(BLOCK_ROWS, stop - first) for first in starts]
+        blocks = map(rows_from, starts, counts)
+        return ops.concatenate(list(blocks), axis=-2)
+
     def next_block(_, start):
-        block = one_block(start)
+        block = rows_from(start, BLOCK_ROWS)
         return block, block
 
     # A block is carried on so that the next has to wait for it: TensorFlow
     # would otherwise compute many at a time and hold all their edges.
-    first = one_block(start if previous is None else _after(previous, start))
-    starts = ops.arange(start + BLOCK_ROWS, stop, BLOCK_ROWS)
+    first = rows_from(
+        start if previous is None else _after(previous, start), BLOCK_ROWS
+    )
+    num_blocks = (stop - start + BLOCK_ROWS - 1) // BLOCK_ROWS
+    starts = start + BLOCK_ROWS * ops.arange(1, num_blocks)
     _, others = ops.scan(next_block, first, starts)
     blocks = ops.concatenate([ops.expand_dims(first, 0), others], axis=0)
     blocks = ops.moveaxis(blocks, 0, -3)  # (..., blocks, BLOCK_ROWS, X)

@@ -78,6 +78,7 @@ def weighted_sum(
         activation=activation,
     )
     if positions is not None:
+        positions = ops.cast(positions, "int32")
         return join_heads(rows_of_sum(positions, None, graph, values))
     total = map_row_blocks(
         rows_of_sum,

@@ -1,0 +1,143 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from glomo_keras.ops import cross_entropy
+from tests import reference
+from tests.backends import needs_tensorflow
+from tests.backends import value_and_gradients
+
+TOLERANCE = 1e-5
+CHUNK, WIDTH, VOCABULARY = 4, 5, 11
+
+
+@pytest.fixture
+def short_chunks(monkeypatch):
+    monkeypatch.setattr(cross_entropy, "CHUNK_ROWS", CHUNK)
+
+
+def inputs(rows, seed=0):
+    rng = np.random.default_rng(seed)
+    states = rng.normal(size=(rows, WIDTH)).astype("float32")
+    embeddings = rng.normal(size=(VOCABULARY, WIDTH)).astype("float32")
+    targets = rng.integers(0, VOCABULARY, rows).astype("int32")
+    weights = rng.integers(0, 2, rows) * rng.random(rows)
+    return states, embeddings, targets, weights.astype("float32")
+
+
+def plain(states, embeddings, targets, weights):
+    logits = ops.matmul(states, ops.transpose(embeddings))
+    losses = keras.losses.sparse_categorical_crossentropy(
+        targets, logits, from_logits=True
+    )
+    return ops.sum(ops.multiply(losses, weights))
+
+
+@pytest.mark.parametrize("rows", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+def test_value_and_gradients_equal_the_formula(short_chunks, rows):
+    states, embeddings, targets, weights = inputs(rows)
+    results = []
+    for function in (plain, cross_entropy.tied_cross_entropy):
+
+        def twice(states, embeddings, function=function):
+            loss = function(
+                states, embeddings, ops.convert_to_tensor(targets), weights
+            )
+            return 2 * loss
+
+        results.append(value_and_gradients(twice, [states, embeddings]))
+    (expected, expected_gradients), (value, gradients) = results
+    np.testing.assert_allclose(value, expected, rtol=TOLERANCE)
+    for gradient, other in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, other, atol=TOLERANCE)
+    logits = states.astype("float64") @ embeddings.T
+    by_hand = 2 * np.sum(weights * reference.cross_entropy(logits, targets))
+    np.testing.assert_allclose(value, by_hand, rtol=TOLERANCE)
+    alone = cross_entropy.tied_cross_entropy_value(
+        states, embeddings, targets, weights
+    )
+    np.testing.assert_allclose(2 * float(alone), by_hand, rtol=TOLERANCE)
+
+
+def test_large_logits_do_not_overflow():
+    states, embeddings, targets, weights = inputs(3)
+    value, gradients = value_and_gradients(
+        lambda s, e: cross_entropy.tied_cross_entropy(
+            s, e, ops.convert_to_tensor(targets), weights
+        ),
+        [1e4 * states, embeddings],
+    )
+    assert np.isfinite(value)
+    assert all(np.all(np.isfinite(g)) for g in gradients)
+
+
+@needs_tensorflow
+def test_no_array_of_all_logits_is_made():
+    """In a graph with a gradient, no tensor has rows x vocabulary entries."""
+    import tensorflow as tf
+
+    rows = 3 * cross_entropy.CHUNK_ROWS
+    states, embeddings, targets, weights = inputs(rows)
+    vocabulary = 1009
+    embeddings = np.resize(embeddings, (vocabulary, WIDTH))
+
+    @tf.function(autograph=False)
+    def gradients(states, embeddings):
+        with tf.GradientTape() as tape:
+            tape.watch([states, embeddings])
+            loss = cross_entropy.tied_cross_entropy(
+                states, embeddings, tf.constant(targets), tf.constant(weights)
+            )
+        return tape.gradient(loss, [states, embeddings])
+
+    graph = gradients.get_concrete_function(
+        tf.constant(states), tf.constant(embeddings)
+    ).graph
+    graphs = [graph, *_functions_of(graph)]
+    sizes = [
+        output.shape.num_elements()
+        for one in graphs
+        for operation in one.get_operations()
+        for output in operation.outputs
+        if output.shape.is_fully_defined()
+    ]
+    assert cross_entropy.CHUNK_ROWS * vocabulary in sizes
+    assert max(sizes) < rows * vocabulary
+    stacked = [
+        operation
+        for one in graphs
+        for operation in one.get_operations()
+        if "TensorListPushBack" in operation.type
+    ]
+    assert not stacked  # the loop keeps nothing for a backward pass
+
+
+def _functions_of(graph):
+    from tensorflow.python.framework import function_def_to_graph
+
+    library = graph.as_graph_def().library.function
+    return [function_def_to_graph.function_def_to_graph(one) for one in library]
+
+
+@needs_tensorflow
+def test_number_of_rows_unknown_to_a_graph_changes_nothing(short_chunks):
+    import tensorflow as tf
+
+    states, embeddings, targets, weights = inputs(6)
+
+    def total(states, targets, weights):
+        return cross_entropy.tied_cross_entropy(
+            states, tf.constant(embeddings), targets, weights
+        )
+
+    specs = [
+        tf.TensorSpec((None, WIDTH)),
+        tf.TensorSpec((None,), "int32"),
+        tf.TensorSpec((None,)),
+    ]
+    compiled = tf.function(total, input_signature=specs, autograph=False)
+    arrays = [tf.constant(x) for x in (states, targets, weights)]
+    np.testing.assert_allclose(
+        compiled(*arrays), total(*arrays), rtol=TOLERANCE
+    )
