@@ -9,7 +9,8 @@
 3. The task: were two neighbouring words of this sentence swapped? Each
    sentence stands in the data as it is and with a swap, so 50 % is chance.
 4. Trains one classifier on bare embeddings ("none"), one with uniform graphs
-   and one with the learned graphs, all else alike, with three seeds each.
+   and one with the learned graphs, all else alike, with three seeds each. All
+   start from the predictor's embeddings, so that they differ by the graph.
 5. Draws the graphs of a held-out sentence, exports the predictor as a
    SavedModel and runs that in a process without Keras and this package.
 
@@ -23,12 +24,10 @@ import csv
 import dataclasses
 import itertools
 import json
-import math
 import pathlib
 import statistics
 import subprocess
 import sys
-import time
 import zlib
 
 import keras
@@ -44,7 +43,6 @@ from recipes import pretrain_text
 from recipes import standard_library_text
 from recipes import swapped_words
 
-MODES = ("none", "uniform", "glomo")
 MIN_SENTENCES = 1000
 
 
@@ -78,8 +76,9 @@ class Options:
     task_epochs: int = 6
     task_batch_size: int = 64
     task_learning_rate: float = 2e-3
+    task_dropout: float = 0.5
     units: int = 64
-    """Filters of the classifier's convolutions."""
+    """Filters of the classifier's convolution."""
     seeds: int = 3
     """Runs of each kind of graph."""
 
@@ -152,40 +151,31 @@ def pretrain(options, blocks, folder):
     path.parent.mkdir(exist_ok=True)
     text = "".join(" ".join(block) + "\n" for block in blocks)
     standard_library_text.write_if_changed(path, text)
-    names = (
-        "vocabulary_size",
-        "embedding_dim",
-        "num_heads",
-        "key_dim",
-        "num_graph_layers",
-        "num_positions",
-        "max_length",
-        "batch_size",
-        "learning_rate",
-        "steps_per_epoch",
-        "epochs",
-    )
-    return pretrain_text.pretrain(
-        pretrain_text.Options(
-            corpus=(str(path),),
-            out=folder.path / "pretraining",
-            cache=folder.path / "cache",
-            validation_steps=4,
-            jit_compile="false",  # it would compile for each window length
-            **{name: getattr(options, name) for name in names},
-        )
-    )
+    fields = {x.name for x in dataclasses.fields(pretrain_text.Options)}
+    shared = {n: x for n, x in vars(options).items() if n in fields}
+    changed = {
+        "corpus": (str(path),),
+        "out": folder.path / "pretraining",
+        "cache": folder.path / "cache",
+        "validation_steps": 4,
+        "jit_compile": "false",  # it would compile for each window length
+    }
+    return pretrain_text.pretrain(pretrain_text.Options(**shared | changed))
 
 
 def train_classifiers(options, predictor, task, folder):
     """Trains each kind of graph with each seed, unless that was done."""
     runs = []
-    for mode, seed in itertools.product(MODES, range(options.seeds)):
+    for mode, seed in itertools.product(
+        swapped_words.MODES, range(options.seeds)
+    ):
         path = folder.path / "task" / f"{mode}-{seed}.json"
         if path.exists():
             run = json.loads(path.read_text("utf-8"))
         else:
-            run = train_classifier(options, mode, seed, predictor, task)
+            run = swapped_words.train_classifier(
+                options, mode, seed, predictor, task
+            )
             path.parent.mkdir(exist_ok=True)
             with training.atomic_file(path) as file:
                 json.dump(run, file, indent=2)
@@ -198,73 +188,6 @@ def train_classifiers(options, predictor, task, folder):
     return runs
 
 
-def train_classifier(options, mode, seed, predictor, task):
-    """Trains one classifier; returns a dict of its results."""
-    start = time.monotonic()
-    keras.utils.set_random_seed(seed)
-    model = build_classifier(options, mode, predictor)
-    model.compile(
-        keras.optimizers.Adam(options.task_learning_rate),
-        loss="binary_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
-    best = keras.callbacks.EarlyStopping(
-        "val_accuracy",
-        mode="max",
-        patience=options.task_epochs,
-        restore_best_weights=True,
-    )
-    history = model.fit(
-        *task["train"],
-        validation_data=task["validation"],
-        batch_size=options.task_batch_size,
-        epochs=options.task_epochs,
-        callbacks=[best],
-        verbose=2,
-    )
-    scores = model.evaluate(*task["test"], verbose=0, return_dict=True)
-    return {
-        "mode": mode,
-        "seed": seed,
-        "parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
-        "accuracy": scores["accuracy"],
-        "validation_accuracy": max(history.history["val_accuracy"]),
-        "seconds": time.monotonic() - start,
-    }
-
-
-def build_classifier(options, mode, predictor):
-    """Embeddings, with `mode`'s graphs if any, convolutions, the maximum."""
-    inputs = {
-        "token_ids": keras.Input((None,), dtype="int32", name="token_ids"),
-        "padding_mask": keras.Input((None,), dtype="bool", name="padding_mask"),
-    }
-    mask = inputs["padding_mask"]
-    features = keras.layers.Embedding(
-        predictor.vocabulary_size, options.embedding_dim
-    )(inputs["token_ids"])  # (B, T, d)
-    if mode != "none":
-        graphs = (
-            gk.layers.UniformGraph()(mask)
-            if mode == "uniform"
-            else predictor.factored()(inputs)
-        )
-        features = gk.layers.GraphTransfer(num_mixtures=2, conditioned=True)(
-            features, graphs, padding_mask=mask
-        )  # (B, T, 2d)
-    real = keras.ops.expand_dims(keras.ops.cast(mask, features.dtype), -1)
-    for _ in range(2):
-        features = keras.layers.Conv1D(
-            options.units, 3, padding="same", activation="relu"
-        )(features * real)  # (B, T, units)
-    pooled = keras.layers.GlobalMaxPooling1D()(features * real)  # (B, units)
-    outputs = keras.layers.Dense(1, activation="sigmoid")(
-        keras.layers.Dropout(0.2)(pooled)
-    )
-    return keras.Model(inputs, outputs, name=f"{mode}_classifier")
-
-
 def report(runs, folder):
     """Prints the table, writes results.csv; returns the table's rows."""
     with training.atomic_file(folder.path / "results.csv") as file:
@@ -273,7 +196,7 @@ def report(runs, folder):
         writer.writerows(runs)
     rows = []
     print(f"\n{'graphs':8} {'parameters':>10} {'accuracy':>17} {'seconds':>8}")
-    for mode in MODES:
+    for mode in swapped_words.MODES:
         mine = [run for run in runs if run["mode"] == mode]
         scores = [run["accuracy"] for run in mine]
         row = {
@@ -363,12 +286,8 @@ def export(predictor, task, folder):
 def print_places(folder, preset):
     places = {
         "learned predictor": preset,
-        "its training log": folder.path / "pretraining" / "history.csv",
         "SavedModel": folder.path / "saved_model" / "1",
-        "a learned graph": folder.figures_dir / "graph.png",
-        "the same as SVG": folder.figures_dir / "graph.svg",
-        "all graphs, forward": folder.figures_dir / "forward_graphs.png",
-        "all graphs, backward": folder.figures_dir / "backward_graphs.png",
+        "pictures": folder.figures_dir,
         "accuracy of each run": folder.path / "results.csv",
         "the table": folder.metrics_path,
     }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recipes import quickstart
+from recipes import swapped_words
 
 NOUNS = ("cat", "dog", "fish", "bird", "cow", "horse", "child", "wolf")
 VERBS = ("sees", "hears", "follows", "knows", "likes", "finds")
@@ -52,7 +53,7 @@ def test_run_leaves_everything_it_names(finished):
     out = finished.out
     metrics = json.loads((out / "metrics.json").read_text("utf-8"))
     assert [row["mode"] for row in metrics["accuracy"]] == list(
-        quickstart.MODES
+        swapped_words.MODES
     )
     assert metrics["export_error"] < 1e-5
     with open(out / "results.csv", encoding="utf-8") as file:
@@ -64,7 +65,7 @@ def test_run_leaves_everything_it_names(finished):
 
 @pytest.mark.slow
 def test_second_run_trains_nothing(finished, monkeypatch, capsys):
-    monkeypatch.setattr(quickstart, "train_classifier", None)
+    monkeypatch.setattr(swapped_words, "train_classifier", None)
     quickstart.main(finished)
     assert "none, seed 0" in capsys.readouterr().out
 
@@ -115,11 +116,11 @@ def test_table_has_mean_and_spread(tmp_path, capsys):
             "validation_accuracy": 0.5,
             "seconds": 2.0,
         }
-        for mode in quickstart.MODES
+        for mode in swapped_words.MODES
         for seed in range(3)
     ]
     rows = quickstart.report(runs, folder)
-    assert [row["mode"] for row in rows] == list(quickstart.MODES)
+    assert [row["mode"] for row in rows] == list(swapped_words.MODES)
     assert rows[0]["mean"] == pytest.approx(0.6)
     assert rows[0]["deviation"] == pytest.approx(0.1)
     assert "60.00% ± 10.00%" in capsys.readouterr().out

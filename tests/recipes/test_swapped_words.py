@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+import glomo_keras as gk
 from glomo_keras import data
+from recipes import quickstart
 from recipes import swapped_words
 
 VOCABULARY = ["<pad>", "<unk>", "N", ",", "the", "cat", "sees", "a", "dog", "."]
@@ -82,3 +84,47 @@ def test_sentences_are_split_at_their_ends():
         "No. 3.5 is (no) end!",
         "Été.",
     ]
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    made = gk.GraphPredictor(
+        vocabulary_size=len(VOCABULARY),
+        embedding_dim=8,
+        num_heads=2,
+        key_dim=4,
+        num_conv_layers=1,
+        num_graph_layers=2,
+    )
+    made.trainable = False
+    return made
+
+
+@pytest.mark.parametrize("mode", swapped_words.MODES)
+def test_padding_does_not_reach_the_classifier(mode, predictor):
+    model = swapped_words.build_classifier(
+        quickstart.Options(units=4), mode, predictor
+    )
+    ids = np.array([[4, 5, 6, 7, 8]])
+    real = np.ones((1, 5), bool)
+    short = model({"token_ids": ids, "padding_mask": real})
+    padding = [(0, 0), (0, 4)]
+    longer = {
+        "token_ids": np.pad(ids, padding, constant_values=3),
+        "padding_mask": np.pad(real, padding),
+    }
+    np.testing.assert_allclose(model(longer), short, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_training_leaves_the_predictor_as_it_was(predictor):
+    tokenizer = data.WordTokenizer(VOCABULARY, numbers="N")
+    task = swapped_words.make_task(SENTENCES, tokenizer, limit=60)
+    before = predictor.get_weights()
+    run = swapped_words.train_classifier(
+        quickstart.Options(units=4, task_epochs=1), "glomo", 0, predictor, task
+    )
+    for old, new in zip(before, predictor.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert 0 <= run["accuracy"] <= 1
+    assert predictor.trainable_weights == []
