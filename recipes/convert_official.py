@@ -122,52 +122,59 @@ def convert(state, config):
 
 def set_convolutions(state, prefix, layer, kind):
     """torch (out, in, k) -> Keras (k, in, out); backward in reading order."""
+    width, window = (layer.filters,), (layer.kernel_size,)
     convs = getattr(layer, f"{kind}_convs")
     norms = getattr(layer, f"{kind}_norms")
     for index, (conv, norm) in enumerate(zip(convs, norms, strict=True)):
-        kernel = state.take(f"{prefix}.{index}.0.weight").transpose(2, 1, 0)
-        if layer.direction == "backward":
-            kernel = kernel[::-1]
-        conv.kernel.assign(kernel)
-        conv.bias.assign(state.take(f"{prefix}.{index}.0.bias"))
-        norm.gamma.assign(state.take(f"{prefix}.{index}.1.weight"))
-        norm.beta.assign(state.take(f"{prefix}.{index}.1.bias"))
-        for keras_name, name in (
-            ("moving_mean", "running_mean"),
-            ("moving_variance", "running_var"),
-        ):
-            variable = getattr(norm, keras_name)
-            variable.assign(state.take(f"{prefix}.{index}.1.{name}"))
+        name = f"{prefix}.{index}"
+        kernel = state.take(f"{name}.0.weight", width + width + window)
+        kernel = kernel.transpose(2, 1, 0)
+        forward = layer.direction == "forward"
+        conv.kernel.assign(kernel if forward else kernel[::-1])
+        conv.bias.assign(state.take(f"{name}.0.bias", width))
+        norm.gamma.assign(state.take(f"{name}.1.weight", width))
+        norm.beta.assign(state.take(f"{name}.1.bias", width))
+        mean = state.take(f"{name}.1.running_mean", width)
+        norm.moving_mean.assign(mean)
+        variance = state.take(f"{name}.1.running_var", width)
+        norm.moving_variance.assign(variance)
 
 
 def set_graphs(state, net, layer):
     """Projections and thresholds of all graph layers, joined."""
-    layers = range(layer.num_graph_layers)
+
+    def take_all(name, part, shape):
+        return [
+            state.take(f"{net}.{name}.{index}.{part}", shape)
+            for index in range(layer.num_graph_layers)
+        ]
+
+    width = layer.num_heads * layer.key_dim
     for kind in ("key", "query"):
-        name = f"{net}.{kind}_dot_trans.{{}}.{{}}"
-        kernels = [state.take(name.format(i, "weight")).T for i in layers]
-        biases = [state.take(name.format(i, "bias")) for i in layers]
-        getattr(layer, f"{kind}_kernel").assign(np.concatenate(kernels, 1))
+        kernel = getattr(layer, f"{kind}_kernel")
         bias = getattr(layer, f"{kind}_bias")
+        shape = (width, kernel.shape[0])
+        kernels = take_all(f"{kind}_dot_trans", "weight", shape)
+        biases = take_all(f"{kind}_dot_trans", "bias", (width,))
+        kernel.assign(np.concatenate(kernels).T)
         bias.assign(np.stack(biases).reshape(bias.shape))
-    name = f"{net}.sparse_trans.{{}}.{{}}"
-    kernels = [state.take(name.format(i, "weight"))[0] for i in layers]
-    biases = [state.take(name.format(i, "bias"))[0] for i in layers]
-    layer.threshold_kernel.assign(np.stack(kernels))
-    layer.threshold_bias.assign(np.stack(biases))
+    kernels = take_all("sparse_trans", "weight", (1, layer.key_dim))
+    layer.threshold_kernel.assign(np.concatenate(kernels))
+    biases = take_all("sparse_trans", "bias", (1,))
+    layer.threshold_bias.assign(np.concatenate(biases))
 
 
 def set_gru(state, name, cell):
     """torch gates r, z, n in rows -> Keras gates z, r, h in columns."""
 
-    def gates(array):
+    def gates(part, *shape):
+        array = state.take(name.format(part), (3 * cell.units, *shape))
         reset, update, new = np.split(array, 3)
         return np.concatenate([update, reset, new])
 
-    cell.kernel.assign(gates(state.take(name.format("weight_ih"))).T)
-    cell.recurrent_kernel.assign(gates(state.take(name.format("weight_hh"))).T)
-    biases = [state.take(name.format(f"bias_{kind}")) for kind in ("ih", "hh")]
-    cell.bias.assign(np.stack([gates(bias) for bias in biases]))
+    cell.kernel.assign(gates("weight_ih", cell.kernel.shape[0]).T)
+    cell.recurrent_kernel.assign(gates("weight_hh", cell.units).T)
+    cell.bias.assign(np.stack([gates("bias_ih"), gates("bias_hh")]))
 
 
 def main(options):
