@@ -13,7 +13,8 @@ class _SplitGRUCell(keras.layers.GRUCell):
 
     def call(self, inputs, states, training=False):
         (state,) = states
-        input_bias, state_bias = ops.unstack(self.bias, axis=0)
+        bias = ops.convert_to_tensor(self.bias)
+        input_bias, state_bias = ops.unstack(bias, axis=0)
         x = ops.matmul(inputs, self.kernel) + input_bias
         h = ops.matmul(state, self.recurrent_kernel) + state_bias
         x_update, x_reset, x_new = ops.split(x, 3, axis=-1)

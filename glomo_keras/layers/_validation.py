@@ -60,6 +60,13 @@ def check_same_length(**lengths):
         )
 
 
+def check_padding_mask(mask, length):
+    """Raises ValueError unless the mask is `(B, T)` or None."""
+    if mask is not None:
+        check_rank("padding_mask", mask.shape, 2, "(B, T)")
+        check_same_length(padding_mask=mask.shape[1], inputs=length)
+
+
 def checked_graph_shape(name, shapes, ranks, meaning):
     """The materialised shape of a graph of either form, checked.
 

@@ -81,6 +81,9 @@ class ContextDecoder(keras.layers.Layer):
     def call(self, features, embeddings, positions=None):
         length = ops.shape(embeddings)[1]
         if positions is None:
+            check.check_same_length(
+                features=features.shape[1], embeddings=embeddings.shape[1]
+            )
             positions = ops.arange(length)
         indices, _ = context_indices(
             positions, self.context_length, self.direction, length

@@ -139,6 +139,8 @@ class GraphMixture(keras.layers.Layer):
         training=None,
     ):
         mask = features_mask if padding_mask is None else padding_mask
+        tensor = graphs["keys"] if isinstance(graphs, dict) else graphs
+        check.check_padding_mask(mask, tensor.shape[-2])
         options = {
             "padding_mask": mask,
             "direction": self.direction,

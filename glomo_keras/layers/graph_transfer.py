@@ -84,11 +84,11 @@ class GraphTransfer(keras.layers.Layer):
                 dropout=dropout,
                 direction=direction,
                 activation=activation,
-                seed=seed,
+                seed=None if seed is None else seed + index,
                 dtype=self.dtype_policy,
                 name=f"{direction}_mixture",
             )
-            for direction in DIRECTIONS
+            for index, direction in enumerate(DIRECTIONS, 1)
         }
         self.fusion = GatedGraphFusion(
             units=units,
@@ -98,7 +98,7 @@ class GraphTransfer(keras.layers.Layer):
             name="fusion",
         )
 
-    def build(self, features_shape, graphs_shape):
+    def build(self, features_shape, graphs_shape=None):
         directions = self._directions(graphs_shape)
         for direction in directions:
             self.mixtures[direction].build(

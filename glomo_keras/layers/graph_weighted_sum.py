@@ -87,6 +87,7 @@ class GraphWeightedSum(keras.layers.Layer):
         features_mask=None,
     ):
         mask = features_mask if padding_mask is None else padding_mask
+        check.check_padding_mask(mask, features.shape[1])
         total = weighted_sum(
             graph,
             features,

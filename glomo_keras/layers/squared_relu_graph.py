@@ -136,6 +136,7 @@ class SquaredReLUGraph(keras.layers.Layer):
         self, keys, queries, padding_mask=None, factored=False, keys_mask=None
     ):
         mask = keys_mask if padding_mask is None else padding_mask
+        check.check_padding_mask(mask, keys.shape[1])
         queries = self._project(queries, self.query_kernel, self.query_bias)
         factors = {
             "queries": queries,

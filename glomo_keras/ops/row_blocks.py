@@ -90,23 +90,23 @@ def _map_blocks(function, arguments, start, stop, columns, previous=None):
 
     # A block is carried on so that the next has to wait for it: TensorFlow
     # would otherwise compute many at a time and hold all their edges.
-    first = rows_from(
-        start if previous is None else _after(previous, start), BLOCK_ROWS
-    )
     num_blocks = (stop - start + BLOCK_ROWS - 1) // BLOCK_ROWS
-    starts = start + BLOCK_ROWS * ops.arange(1, num_blocks)
-    _, others = ops.scan(next_block, first, starts)
-    blocks = ops.concatenate([ops.expand_dims(first, 0), others], axis=0)
+    starts = start + BLOCK_ROWS * ops.arange(num_blocks)
+    if previous is not None:
+        starts = _after(previous, starts)
+    row = function(ops.arange(1), columns, *arguments)  # (..., 1, X)
+    zeros = ops.repeat(ops.zeros_like(row), BLOCK_ROWS, axis=-2)
+    _, blocks = ops.scan(next_block, zeros, starts)
     blocks = ops.moveaxis(blocks, 0, -3)  # (..., blocks, BLOCK_ROWS, X)
     shape = ops.shape(blocks)
     joined = ops.reshape(blocks, (*shape[:-3], -1, shape[-1]))
     return joined[..., : stop - start, :]
 
 
-def _after(tensor, number):
-    """The integer, to be had once the tensor is computed."""
+def _after(tensor, numbers):
+    """The integers, to be had once the tensor is computed."""
     known = ops.any(tensor[..., -1, -1] > 0)
-    return number + ops.minimum(ops.cast(known, "int32"), 0)
+    return numbers + ops.minimum(ops.cast(known, "int32"), 0)
 
 
 def _recomputed(function, rows, columns):

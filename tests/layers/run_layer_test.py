@@ -50,7 +50,7 @@ def run_layer_test(
     outputs = layer(**inputs, **call_kwargs)
     assert _shapes(outputs) == output_shape
     assert len(layer.weights) == num_weights
-    _check_build(layer, inputs, call_kwargs)
+    _check_build(layer, inputs)
     _check_symbolic(layer, inputs, call_kwargs, output_shape)
     for policy, tolerance in POLICIES.items():
         _check_policy(layer, policy, inputs, call_kwargs, outputs, tolerance)
@@ -69,38 +69,31 @@ def _check_config(layer):
     assert layer.from_config(json.loads(text)).get_config() == config
 
 
-def _check_build(layer, inputs, call_kwargs):
+def _check_build(layer, inputs):
     """Built from shapes alone it has the same weights."""
     again = layer.from_config(layer.get_config())
-    if not call_kwargs:
-        shapes = {f"{k}_shape": v for k, v in _shapes(inputs).items()}
-        wanted = layer.build.__code__.co_varnames
-        again.build(**{k: v for k, v in shapes.items() if k in wanted})
-    else:
-        again(**inputs, **call_kwargs)
+    again.build(*_shapes(inputs).values())
     assert _shapes(again.weights) == _shapes(layer.weights)
 
 
 def _check_symbolic(layer, inputs, call_kwargs, output_shape):
-    known = _symbols(inputs, lambda shape: shape)
-    assert _shapes(layer(**known, **call_kwargs)) == output_shape
-    unknown = layer(**_symbols(inputs, _any_length), **call_kwargs)
-    assert _shapes(unknown) == keras.tree.map_shape_structure(
-        _any_length, output_shape
-    )
+    for shape_of in (tuple, _any_length):
+        symbols = keras.tree.map_structure(
+            lambda x, shape_of=shape_of: keras.KerasTensor(
+                shape_of(x.shape), keras.backend.standardize_dtype(x.dtype)
+            ),
+            inputs,
+        )
+        assert _shapes(
+            layer(**symbols, **call_kwargs)
+        ) == keras.tree.map_shape_structure(shape_of, output_shape)
+    if not call_kwargs:
+        shapes = _shapes(inputs).values()
+        assert layer.compute_output_shape(*shapes) == output_shape
 
 
 def _any_length(shape):
     return (None, *(None if n == UNITS else n for n in shape[1:]))
-
-
-def _symbols(inputs, shape_of, names=None):
-    return keras.tree.map_structure(
-        lambda x: keras.KerasTensor(
-            shape_of(x.shape), keras.backend.standardize_dtype(x.dtype)
-        ),
-        inputs,
-    )
 
 
 def _check_policy(layer, policy, inputs, call_kwargs, outputs, tolerance):
@@ -121,43 +114,55 @@ def _check_policy(layer, policy, inputs, call_kwargs, outputs, tolerance):
 
 
 def _functional_model(layer, inputs, call_kwargs):
-    symbols = keras.tree.map_structure_up_to(
-        inputs,
-        lambda x: keras.Input(
-            batch_shape=_any_length(x.shape),
-            dtype=keras.backend.standardize_dtype(x.dtype),
-        ),
-        inputs,
+    symbols = {
+        name: keras.tree.map_structure(_input, value)
+        if isinstance(value, dict)
+        else _input(value, name)
+        for name, value in inputs.items()
+    }
+    return keras.Model(symbols, layer(**symbols, **call_kwargs))
+
+
+def _input(array, name=None):
+    return keras.Input(
+        batch_shape=_any_length(array.shape),
+        dtype=keras.backend.standardize_dtype(array.dtype),
+        name=name,
     )
-    outputs = layer(**symbols, **call_kwargs)
-    return keras.Model(symbols, outputs)
 
 
 def _check_file(model, inputs, outputs, path):
     file = path / "model.keras"
     model.save(file)
     loaded = keras.models.load_model(file)
-    keras.tree.map_structure(
-        lambda a, b: np.testing.assert_allclose(
-            to_numpy(a), to_numpy(b), atol=ROUND_TRIP
-        ),
-        loaded(inputs),
-        outputs,
-    )
+    flat = [keras.tree.flatten(x) for x in (loaded(inputs), outputs)]
+    for value, expected in zip(*flat, strict=True):
+        np.testing.assert_allclose(
+            to_numpy(value), to_numpy(expected), atol=ROUND_TRIP
+        )
 
 
 def _check_fit(model, inputs):
-    flat = [ops.cast(x, "float32") for x in keras.tree.flatten(model.output)]
-    total = keras.layers.Add()(
-        [ops.sum(ops.reshape(x, (ops.shape(x)[0], -1)), -1) for x in flat]
-        + [
-            ops.zeros_like(flat[0], dtype="float32")[
-                (..., *[0] * (len(flat[0].shape) - 1))
-            ]
-        ]
-    )
+    total = _Total()(keras.tree.flatten(model.output))
     trained = keras.Model(model.input, total)
     trained.compile("sgd", loss="mse", jit_compile=JIT)
-    count = len(keras.tree.flatten(inputs)[0])
-    history = trained.fit(inputs, np.ones(count), verbose=0)
+    targets = np.ones(len(keras.tree.flatten(inputs)[0]))
+    history = trained.fit(inputs, targets, verbose=0)
     assert np.isfinite(history.history["loss"][0])
+
+
+class _Total(keras.layers.Layer):
+    """The sum of all numbers of a sequence, times a weight to be trained."""
+
+    def build(self, shapes):
+        self.scale = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, tensors):
+        sums = [
+            ops.sum(ops.cast(x, "float32"), axis=tuple(range(1, len(x.shape))))
+            for x in tensors
+        ]
+        return self.scale * sum(sums)
+
+    def compute_output_shape(self, shapes):
+        return shapes[0][:1]

@@ -1,0 +1,188 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from glomo_keras.layers import GraphMixture
+from tests import reference
+from tests.backends import to_numpy
+from tests.backends import value_and_gradients
+from tests.layers.graph_inputs import factors
+from tests.layers.graph_inputs import features
+from tests.layers.graph_inputs import padding_mask
+from tests.layers.run_layer_test import run_layer_test
+
+TOLERANCE = 1e-5
+
+
+def graphs(**options):
+    return reference.graph(factors(), **options).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "names", "shape", "num_weights"),
+    [
+        ({}, ["graphs"], (2, 7, 7), 1),
+        ({"num_mixtures": 3}, ["graphs", "features"], (2, 3, 7, 8), 1),
+        (
+            {"conditioned": True, "include_products": False, "dropout": 0.1},
+            ["graphs", "features"],
+            (2, 7, 8),
+            2,
+        ),
+    ],
+)
+@pytest.mark.parametrize("factored", [False, True])
+def test_layer(tmp_path, kwargs, names, shape, num_weights, factored):
+    inputs = {"graphs": factors() if factored else graphs()}
+    if "features" in names:
+        inputs["features"] = features()
+    run_layer_test(GraphMixture, kwargs, inputs, tmp_path, shape, num_weights)
+
+
+def test_graph_is_returned_beside_the_sum():
+    layer = GraphMixture(num_mixtures=2)
+    total, mixed = layer(graphs(), features(), return_graph=True)
+    np.testing.assert_allclose(
+        to_numpy(total),
+        to_numpy(mixed) @ features()[:, None],
+        atol=TOLERANCE,
+    )
+    symbols = [
+        keras.KerasTensor(x.shape, "float32") for x in (graphs(), features())
+    ]
+    shapes = [x.shape for x in layer(*symbols, return_graph=True)]
+    assert shapes == [tuple(total.shape), tuple(mixed.shape)]
+
+
+@pytest.mark.parametrize("num_mixtures", [1, 3])
+@pytest.mark.parametrize("conditioned", [True, False])
+@pytest.mark.parametrize("include_products", [True, False])
+@pytest.mark.parametrize(
+    ("activation", "direction"),
+    [
+        ("squared_relu", "forward"),
+        ("square", "backward"),
+        ("softmax", "forward"),
+        ("squared_relu", "backward"),
+    ],
+)
+def test_both_forms_equal_the_formula(
+    num_mixtures, conditioned, include_products, activation, direction
+):
+    options = {"activation": activation, "direction": direction}
+    layer = GraphMixture(num_mixtures, conditioned, include_products, **options)
+    x = features()
+    layer.build((2, 3, 4, 7, 7), (2, 7, 8))
+    rng = np.random.default_rng(0)
+    for weight in layer.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    logits = to_numpy(layer.logits).astype("float64")
+    if conditioned:
+        kernel = to_numpy(layer.kernel)
+        logits = np.einsum("btd,ndm->btnm", x, kernel) + logits
+    mixed = reference.mix(graphs(**options), logits, include_products)
+    expected = mixed @ x[:, None].astype("float64")
+    if num_mixtures == 1:
+        mixed, expected = mixed[:, 0], expected[:, 0]
+    for form in (factors(), graphs(**options)):
+        total, graph = layer(form, x, return_graph=True)
+        np.testing.assert_allclose(to_numpy(graph), mixed, atol=TOLERANCE)
+        np.testing.assert_allclose(to_numpy(total), expected, atol=TOLERANCE)
+
+
+def test_mixture_of_three_units_by_hand():
+    chain = [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    first = [[0, 0, 0], [1, 0, 0], [0.5, 0.5, 0]]
+    layer = GraphMixture()
+    graph = np.array([first, chain], "float32")[None, :, None]
+    layer.build(graph.shape)
+    layer.logits.assign(np.log([[0.5, 0.25, 0.25]]))  # of G1, G2, G2 G1
+    expected = [[0, 0, 0], [0.75, 0, 0], [0.5, 0.5, 0]]
+    np.testing.assert_allclose(to_numpy(layer(graph))[0], expected, atol=1e-6)
+    total = layer(graph, np.array([[[4.0], [8.0], [1.0]]], "float32"))
+    np.testing.assert_allclose(to_numpy(total)[0, :, 0], [0, 3, 6], atol=1e-6)
+
+
+@pytest.mark.parametrize("conditioned", [True, False])
+def test_masks_are_the_same_either_way_and_padding_changes_nothing(
+    conditioned,
+):
+    x = features() * padding_mask()[..., None]
+    made = factors(mask=False)
+    layer = GraphMixture(2, conditioned)
+    explicit = to_numpy(layer(made, x, padding_mask=padding_mask()))
+    implicit = to_numpy(layer(made, keras.layers.Masking()(x)))
+    np.testing.assert_array_equal(implicit, explicit)
+    other = np.where(padding_mask()[..., None], x, 7.0)
+    moved = to_numpy(layer(made, other, padding_mask=padding_mask()))
+    real = padding_mask()[:, None, :, None]
+    np.testing.assert_array_equal(moved * real, explicit * real)
+
+
+@pytest.mark.parametrize("units", [1, 7])
+def test_gradient_is_finite_on_empty_rows(units):
+    made = factors(units=units)
+    made["padding_mask"][1] = False
+    layer = GraphMixture(conditioned=True)
+
+    def total(x, queries):
+        return ops.sum(ops.square(layer({**made, "queries": queries}, x)))
+
+    value, gradients = value_and_gradients(
+        total, [features(units=units), made["queries"]]
+    )
+    assert np.isfinite(value)
+    assert all(np.all(np.isfinite(g)) for g in gradients)
+
+
+def test_dropout_acts_in_training_and_follows_its_seed():
+    def weights(seed):
+        keras.utils.set_random_seed(0)
+        layer = GraphMixture(2, conditioned=True, dropout=0.5, seed=seed)
+        layer(graphs(), features())
+        return to_numpy(layer.mixture_weights(features(), training=True))
+
+    np.testing.assert_array_equal(weights(3), weights(3))
+    assert np.any(weights(3) != weights(4))
+    layer = GraphMixture(conditioned=True, dropout=0.5)
+    results = [to_numpy(layer(graphs(), features())) for _ in range(2)]
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_mixtures": 0}, "`num_mixtures` must be a positive integer"),
+        ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\)"),
+        ({"direction": "up"}, "`direction` must be one of"),
+        ({"activation": "relu"}, "`activation` must be one of"),
+    ],
+)
+def test_unknown_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        GraphMixture(**options)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ([(2, 4, 7, 7)], "`graphs` must have shape"),
+        ([(2, 3, 4, 7, 6)], "same number of units T"),
+        ([(2, 3, 4, 7, 7), (2, 6, 8)], "same number of units T"),
+        ([(2, 3, 4, 7, 7), (2, 7)], "`features` must have shape"),
+    ],
+)
+def test_wrong_shapes_are_refused(shapes, message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        GraphMixture()(*[np.zeros(shape, "float32") for shape in shapes])
+
+
+def test_conditioned_mixture_needs_features():
+    with pytest.raises(ValueError, match="conditioned mixture needs"):
+        GraphMixture(conditioned=True)(graphs())
+
+
+def test_mask_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="T=8 in padding_mask"):
+        GraphMixture()(factors(), padding_mask=np.ones((2, 8), bool))

@@ -1,0 +1,210 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from glomo_keras.layers import GraphTransfer
+from tests import reference
+from tests.backends import to_numpy
+from tests.backends import value_and_gradients
+from tests.layers.graph_inputs import factors
+from tests.layers.graph_inputs import features
+from tests.layers.graph_inputs import padding_mask
+from tests.layers.run_layer_test import run_layer_test
+
+TOLERANCE = 1e-5
+DIRECTIONS = ("forward", "backward")
+
+
+def factored(mask=True, units=7):
+    return {
+        f"{direction}_graphs": factors(seed=seed, mask=mask, units=units)
+        for seed, direction in enumerate(DIRECTIONS)
+    }
+
+
+def materialised(activation="squared_relu", **kwargs):
+    return {
+        f"{direction}_graphs": reference.graph(
+            factored(**kwargs)[f"{direction}_graphs"], direction, activation
+        ).astype("float32")
+        for direction in DIRECTIONS
+    }
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "graphs", "width", "num_weights"),
+    [
+        ({}, materialised(), 16, 7),
+        ({"num_mixtures": 3, "units": 5}, factored(), 13, 7),
+        (
+            {"conditioned": True, "dropout": 0.1, "seed": 1},
+            {"backward_graphs": factored()["backward_graphs"]},
+            16,
+            7,
+        ),
+    ],
+)
+def test_layer(tmp_path, kwargs, graphs, width, num_weights):
+    run_layer_test(
+        GraphTransfer,
+        kwargs,
+        {"features": features(), "graphs": graphs},
+        tmp_path,
+        (2, 7, width),
+        num_weights,
+    )
+
+
+def randomised(layer):
+    layer.build((2, 7, 8), {k: v.shape for k, v in materialised().items()})
+    rng = np.random.default_rng(0)
+    for weight in layer.weights:
+        weight.assign(rng.normal(size=weight.shape) / 3)
+    return layer
+
+
+@pytest.mark.parametrize("num_mixtures", [1, 3])
+@pytest.mark.parametrize("conditioned", [True, False])
+@pytest.mark.parametrize(
+    ("include_products", "activation"),
+    [(True, "squared_relu"), (False, "square"), (True, "softmax")],
+)
+def test_both_forms_equal_the_formula(
+    num_mixtures, conditioned, include_products, activation
+):
+    layer = randomised(
+        GraphTransfer(
+            num_mixtures, conditioned, include_products, activation=activation
+        )
+    )
+    x = features()
+    graphs = materialised(activation)
+    sums = []
+    for direction in DIRECTIONS:
+        mixture = layer.mixtures[direction]
+        logits = to_numpy(mixture.logits).astype("float64")
+        if conditioned:
+            logits = logits + np.einsum(
+                "btd,ndm->btnm", x, to_numpy(mixture.kernel)
+            )
+        mixed = reference.mix(
+            graphs[f"{direction}_graphs"], logits, include_products
+        )
+        sums.append(mixed @ x[:, None].astype("float64"))
+    scales = to_numpy(layer.scales)
+    parts = [
+        scales[index, n] * sums[index][:, n]
+        for n in range(num_mixtures)
+        for index in range(2)
+    ]
+    joined = np.concatenate([x, *parts], -1)
+    w1, b1, w2, b2 = (to_numpy(w) for w in layer.fusion.weights)
+    gated = (joined @ w1 + b1) * reference.sigmoid(joined @ w2 + b2)
+    expected = np.concatenate([x, gated], -1)
+    for form in (factored(), graphs):
+        fused = to_numpy(layer(x, form))
+        np.testing.assert_allclose(fused, expected, atol=TOLERANCE)
+
+
+def test_transfer_of_three_units_by_hand():
+    graph = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.5, 0]], "float32")
+    graphs = {
+        "forward_graphs": graph[None, None, None],
+        "backward_graphs": graph.T[None, None, None],
+    }
+    h = np.array([[[2.0], [4.0], [6.0]]], "float32")
+    layer = GraphTransfer()
+    layer.build(h.shape, {k: v.shape for k, v in graphs.items()})
+    layer.fusion.value_dense.kernel.assign([[0.0], [1.0], [10.0]])
+    layer.fusion.gate_dense.kernel.assign(np.zeros((3, 1)))  # half open
+    layer.scales.assign([[1.0], [2.0]])
+    # Forward sums 0, 2, 3; backward 1 * 4 + 0.5 * 6 = 7, 0.5 * 6 = 3, 0.
+    expected = [[[2, 70], [4, 31], [6, 1.5]]]
+    np.testing.assert_allclose(to_numpy(layer(h, graphs)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["materialised", "factored"])
+def test_what_stands_in_padding_changes_no_real_unit(form):
+    graphs = factored(mask=False) if form == "factored" else materialised()
+    layer = randomised(GraphTransfer(2, conditioned=True))
+    mask = padding_mask()
+    x = features() * mask[..., None]
+    explicit = to_numpy(layer(x, graphs, padding_mask=mask))
+    implicit = to_numpy(layer(keras.layers.Masking()(x), graphs))
+    np.testing.assert_array_equal(implicit, explicit)
+    other = np.where(mask[..., None], x, 1e3)
+    moved = to_numpy(layer(other, graphs, padding_mask=mask))
+    np.testing.assert_array_equal(moved[mask], explicit[mask])
+
+
+@pytest.mark.parametrize("form", ["materialised", "factored"])
+@pytest.mark.parametrize("units", [1, 7])
+def test_gradient_is_finite_on_empty_rows(form, units):
+    graphs = factored(units=units)
+    for made in graphs.values():
+        made["padding_mask"][1] = False
+    if form == "materialised":
+        graphs = {
+            f"{d}_graphs": reference.graph(graphs[f"{d}_graphs"], d).astype(
+                "float32"
+            )
+            for d in DIRECTIONS
+        }
+    layer = GraphTransfer(2, conditioned=True)
+    value, (gradient,) = value_and_gradients(
+        lambda x: ops.sum(ops.square(layer(x, graphs))), [features(units=units)]
+    )
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(gradient))
+
+
+def test_same_seed_gives_the_same_dropout_and_directions_differ():
+    def run(seed):
+        keras.utils.set_random_seed(0)
+        layer = GraphTransfer(2, conditioned=True, dropout=0.5, seed=seed)
+        outputs = to_numpy(layer(features(), factored(), training=True))
+        drawn = [
+            to_numpy(
+                mixture.dropout_layer(np.ones((1, 2, 1, 64)), training=True)
+            )
+            for mixture in layer.mixtures.values()
+        ]
+        return outputs, drawn
+
+    first, (forward, backward) = run(4)
+    np.testing.assert_array_equal(run(4)[0], first)
+    assert np.any(run(5)[0] != first)
+    assert np.any(forward != backward)
+
+
+@pytest.mark.parametrize(
+    "graphs", [{}, {"graphs": np.zeros((2, 3, 4, 7, 7))}, factors()]
+)
+def test_graphs_that_are_no_such_dict_are_refused(graphs):
+    with pytest.raises(ValueError, match="`graphs` must be a dict.*Received: "):
+        GraphTransfer()(features(), graphs)
+
+
+@pytest.mark.parametrize(
+    ("x", "graph", "message"),
+    [
+        ((2, 6, 8), (2, 3, 4, 7, 7), "same number of units T"),
+        ((2, 7), (2, 3, 4, 7, 7), "`features` must have shape"),
+        ((2, 7, 8), (2, 4, 7, 7), "graphs` must have shape"),
+    ],
+)
+def test_wrong_shapes_are_refused(x, graph, message):
+    graphs = {"forward_graphs": np.zeros(graph, "float32")}
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        GraphTransfer()(np.zeros(x, "float32"), graphs)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"num_mixtures": 0}, {"dropout": 2.0}, {"units": 0}, {"activation": "x"}],
+)
+def test_unknown_options_are_refused(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"`{name}` must be.*Received: "):
+        GraphTransfer(**options)
