@@ -25,7 +25,8 @@ class FeaturePredictor(keras.Model):
         compositions: dict of a list of `FeatureComposition` per direction:
             those of a coupled `GraphPredictor`, to share.
         dtype: dtype policy.
-        **kwargs: of `keras.Model`.
+        name: string.
+        trainable: boolean.
 
     Call arguments:
         inputs: dict of `embeddings` `(B, T, d)`, `padding_mask` boolean
@@ -51,7 +52,8 @@ class FeaturePredictor(keras.Model):
         share_cell=True,
         compositions=None,
         dtype=None,
-        **kwargs,
+        name=None,
+        trainable=True,
     ):
         # === Layers ===
         self.sums = {
@@ -98,7 +100,8 @@ class FeaturePredictor(keras.Model):
             )
             for direction in DIRECTIONS
         }
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
+        self.trainable = trainable
 
         # === Config ===
         self.embedding_dim = embedding_dim

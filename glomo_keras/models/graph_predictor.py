@@ -5,6 +5,7 @@ from glomo_keras.layers import FeatureComposition
 from glomo_keras.layers import GraphWeightedSum
 from glomo_keras.layers import MaskedKeyQueryConv
 from glomo_keras.layers import SquaredReLUGraph
+from glomo_keras.layers import _validation as check
 from glomo_keras.layers._materialize_graph import _MaterializeGraph
 from glomo_keras.models import presets
 from glomo_keras.ops.edges import DIRECTIONS
@@ -45,7 +46,8 @@ class GraphPredictor(keras.Model):
         composition: `"gru"` or `"residual"`; used when coupled.
         share_cell: boolean, one composition for all layers; when coupled.
         dtype: dtype policy.
-        **kwargs: of `keras.Model`.
+        name: string.
+        trainable: boolean.
 
     Call arguments:
         inputs: dict of `token_ids`, int32 `(B, T)`, and `padding_mask`,
@@ -55,6 +57,9 @@ class GraphPredictor(keras.Model):
     Returns:
         Dict of `forward_graphs` and `backward_graphs`, each
         `(B, L, K, T, T)`: rows are receivers, in reading order.
+
+    Raises:
+        ValueError: an argument out of its range.
 
     Example:
 
@@ -87,8 +92,14 @@ class GraphPredictor(keras.Model):
         composition="gru",
         share_cell=True,
         dtype=None,
-        **kwargs,
+        name=None,
+        trainable=True,
     ):
+        check.check_positive(
+            vocabulary_size=vocabulary_size,
+            embedding_dim=embedding_dim,
+            num_graph_layers=num_graph_layers,
+        )
         key_dim = embedding_dim // 2 if key_dim is None else key_dim
 
         # === Layers ===
@@ -163,7 +174,8 @@ class GraphPredictor(keras.Model):
             )(factors[f"{direction}_graphs"])
             for direction in DIRECTIONS
         }
-        super().__init__(inputs=inputs, outputs=graphs, **kwargs)
+        super().__init__(inputs=inputs, outputs=graphs, name=name)
+        self.trainable = trainable
         self._factored_model = [
             keras.Model(inputs, factors, name=f"{self.name}_factored")
         ]

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
+import warnings
 
 import keras
 
@@ -71,13 +72,7 @@ def load(preset):
     _check_version(folder / METADATA, metadata)
     _check_files(folder, metadata)
     model = _build(folder / CONFIG)
-    try:
-        model.load_weights(folder / WEIGHTS)
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"{folder / WEIGHTS} does not fit the model that {CONFIG} "
-            f"describes: {error}"
-        ) from error
+    _load_weights(model, folder / WEIGHTS)
     predictor = getattr(model, "graph_predictor", model)
     predictor.tokenizer_config = metadata.get("tokenizer")
     if VOCABULARY in metadata["sha256"]:
@@ -131,6 +126,17 @@ def _build(path):
         raise ValueError(
             f"{path} has a 'config' that {known.__name__} does not take: "
             f"{error}"
+        ) from error
+
+
+def _load_weights(model, path):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras warns of what it skips
+            model.load_weights(path)
+    except (OSError, KeyError, ValueError, UserWarning) as error:
+        raise ValueError(
+            f"{path} does not fit the model that {CONFIG} describes: {error}"
         ) from error
 
 

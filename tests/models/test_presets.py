@@ -1,0 +1,182 @@
+import json
+
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from glomo_keras.models import presets
+
+SIZES = {
+    "vocabulary_size": 6,
+    "embedding_dim": 8,
+    "num_heads": 2,
+    "key_dim": 3,
+    "num_conv_layers": 1,
+    "num_graph_layers": 2,
+}
+# A line separator, a next-line mark and a tab are parts of these tokens.
+WORDS = ["<pad>", "<unk>", "a\u2028b", "c\u0085d", "e\tf", "é"]
+INPUTS = {
+    "token_ids": np.array([[2, 3, 4, 5]]),
+    "padding_mask": np.array([[True, True, True, False]]),
+}
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    predictor = gk.GraphPredictor(**SIZES)
+    predictor.vocabulary = WORDS
+    predictor.tokenizer_config = {"lowercase": True, "numbers": "N"}
+    return predictor
+
+
+@pytest.fixture
+def folder(predictor, tmp_path):
+    predictor.save_to_preset(tmp_path / "preset")
+    return tmp_path / "preset"
+
+
+def edit_json(path, change):
+    document = json.loads(path.read_text("utf-8"))
+    change(document)
+    path.write_text(json.dumps(document), "utf-8")
+
+
+def sign(folder, name):
+    """Makes an edited file count as undamaged."""
+    edit_json(
+        folder / "metadata.json",
+        lambda d: d["sha256"].update({name: presets._sha256(folder / name)}),
+    )
+
+
+def test_round_trip_keeps_graphs_vocabulary_and_tokenizer(predictor, folder):
+    loaded = gk.GraphPredictor.from_preset(folder)
+    assert loaded.vocabulary == WORDS
+    assert loaded.tokenizer_config == predictor.tokenizer_config
+    assert loaded.get_config() == {
+        **predictor.get_config(),
+        "trainable": False,
+    }
+    for name, graphs in predictor(INPUTS).items():
+        np.testing.assert_array_equal(loaded(INPUTS)[name], graphs)
+
+
+def test_loaded_predictor_is_frozen_unless_asked(folder):
+    frozen = gk.GraphPredictor.from_preset(folder)
+    assert not frozen.trainable_weights
+    free = gk.GraphPredictor.from_preset(folder, trainable=True)
+    assert free.trainable_weights
+
+
+def test_pretrainer_preset_gives_both_models(tmp_path):
+    pretrainer = gk.ContextPretrainer(**SIZES, composition="residual")
+    pretrainer.graph_predictor.vocabulary = WORDS
+    pretrainer.save_to_preset(tmp_path)
+    loaded = gk.ContextPretrainer.from_preset(tmp_path)
+    for a, b in zip(pretrainer.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(a.value), np.asarray(b.value))
+    predictor = gk.GraphPredictor.from_preset(tmp_path)
+    assert predictor.vocabulary == WORDS
+    np.testing.assert_array_equal(
+        predictor(INPUTS)["forward_graphs"],
+        pretrainer.graph_predictor(INPUTS)["forward_graphs"],
+    )
+
+
+def test_predictor_preset_is_no_pretrainer(folder):
+    with pytest.raises(ValueError, match="graph predictor alone"):
+        gk.ContextPretrainer.from_preset(folder)
+
+
+def test_saving_again_replaces_the_preset(folder):
+    other = gk.GraphPredictor(**{**SIZES, "num_heads": 1})
+    other.save_to_preset(folder)
+    loaded = gk.GraphPredictor.from_preset(folder)
+    assert loaded.num_heads == 1
+    assert loaded.vocabulary is None
+
+
+def test_vocabulary_of_another_length_is_refused(predictor):
+    with pytest.raises(ValueError, match="6 tokens.*Received: 2 tokens"):
+        predictor.vocabulary = ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["config.json", "model.weights.h5", "vocabulary.txt", "metadata.json"],
+)
+def test_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=f"{name} is missing"):
+        gk.GraphPredictor.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.weights.h5", "vocabulary.txt"]
+)
+def test_changed_byte_is_told(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is damaged"):
+        gk.GraphPredictor.from_preset(folder)
+
+
+def test_truncated_weights_are_told(folder):
+    path = folder / "model.weights.h5"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="model.weights.h5 is damaged"):
+        gk.GraphPredictor.from_preset(folder)
+
+
+def test_weights_of_another_model_are_told(folder, tmp_path):
+    other = gk.GraphPredictor(**{**SIZES, "embedding_dim": 4})
+    other.save_to_preset(tmp_path / "other")
+    content = (tmp_path / "other" / "model.weights.h5").read_bytes()
+    (folder / "model.weights.h5").write_bytes(content)
+    sign(folder, "model.weights.h5")
+    with pytest.raises(ValueError, match="model.weights.h5 does not fit"):
+        gk.GraphPredictor.from_preset(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metadata.json"])
+def test_broken_json_is_told(folder, name):
+    (folder / name).write_text("{", "utf-8")
+    if name == "config.json":
+        sign(folder, name)
+    with pytest.raises(ValueError, match=f"{name} is not valid JSON"):
+        gk.GraphPredictor.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(class_name="Other"), "class_name='Other'"),
+        (lambda d: d.pop("config"), "must have the entries"),
+        (lambda d: d["config"].update(new_option=1), "does not take.*new_opt"),
+    ],
+)
+def test_config_of_another_class_is_told(folder, change, message):
+    edit_json(folder / "config.json", change)
+    sign(folder, "config.json")
+    with pytest.raises(ValueError, match=f"config.json.*{message}"):
+        gk.GraphPredictor.from_preset(folder)
+
+
+def test_newer_format_is_told(folder):
+    edit_json(folder / "metadata.json", lambda d: d.update(format_version=99))
+    with pytest.raises(ValueError, match="metadata.json: .* upgrade.*99"):
+        gk.GraphPredictor.from_preset(folder)
+
+
+def test_short_vocabulary_is_told(folder):
+    (folder / "vocabulary.txt").write_text("a\nb\n", "utf-8")
+    sign(folder, "vocabulary.txt")
+    with pytest.raises(ValueError, match="vocabulary.txt must have 6 lines"):
+        gk.GraphPredictor.from_preset(folder)
+
+
+def test_unknown_name_is_told(tmp_path):
+    with pytest.raises(ValueError, match="Received: preset='no_such_preset'"):
+        gk.GraphPredictor.from_preset("no_such_preset")
