@@ -14,10 +14,14 @@
 5. Draws the graphs of a held-out sentence, exports the predictor as a
    SavedModel and runs that in a process without Keras and this package.
 
-It needs no network. Started again with the same command it goes on where it
-stopped.
+No network is needed. The same command goes on where it stopped. Expected with
+the text of Python 3.11: held-out perplexity 317 and 347, then test accuracy
 
-EXPECTED
+    none 72.8 % ± 0.6    uniform 73.5 % ± 1.1    glomo 74.0 % ± 0.8
+
+The differences are of the size of the spread: all parts work together, but so
+short a pretraining gains little on so local a task. It took 6:01 minutes on 2
+cores of a server CPU shared with other work (load 3).
 """
 
 import csv
@@ -73,7 +77,7 @@ class Options:
     # The task.
     sentences: int = 6000
     """Sentences for the task: 60 % train, 10 % validate, 30 % test."""
-    task_epochs: int = 6
+    task_epochs: int = 5
     task_batch_size: int = 64
     task_learning_rate: float = 2e-3
     task_dropout: float = 0.5
@@ -128,12 +132,7 @@ def read_sentences(options):
 
 
 def split_blocks(sentences, size=100, every=5):
-    """Splits neighbouring sentences in blocks; every fifth is for the task.
-
-    Returns:
-        Two lists: of blocks for pretraining, of sentences for the task that
-        do not occur in these blocks.
-    """
+    """Blocks for pretraining; sentences for the task that are not in them."""
     blocks = [
         sentences[start : start + size]
         for start in range(0, len(sentences), size)

@@ -17,7 +17,7 @@ import glomo_keras as gk
 from glomo_keras.data.word_tokenizer import NUMBER_TOKEN
 
 MODES = ("none", "uniform", "glomo")
-MIN_TOKENS, MAX_TOKENS = 10, 40
+MIN_TOKENS, MAX_TOKENS = 10, 30
 MIN_PAIRS = 50
 SHARES = {"train": 0.6, "validation": 0.1, "test": 0.3}
 SENTENCE_END = re.compile(r"(?<=[.?!])\s+(?=[^\W\d_a-z])")
@@ -33,15 +33,15 @@ def make_task(sentences, tokenizer, limit, seed=0):
 
     Args:
         sentences: list of strings, in any order; those with fewer than 10 or
-            more than 40 tokens are left out.
+            more than 30 tokens are left out.
         tokenizer: `WordTokenizer` with a vocabulary.
         limit: integer, how many sentences are used at most.
         seed: integer, of the order and of the places of the swaps.
 
     Returns:
         Dict of `train`, `validation` and `test`, each a pair `(inputs,
-        labels)` as `fit` takes it: a dict of `token_ids` `(N, 40)` and
-        `padding_mask` `(N, 40)`, and int32 `(N, 1)`, 1 = swapped. Rows 2i
+        labels)` as `fit` takes it: a dict of `token_ids` `(N, 30)` and
+        `padding_mask` `(N, 30)`, and int32 `(N, 1)`, 1 = swapped. Rows 2i
         and 2i + 1 are the same sentence, as it is and swapped.
     """
     generator = np.random.default_rng(seed)
