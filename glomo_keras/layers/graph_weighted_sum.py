@@ -45,7 +45,7 @@ class GraphWeightedSum(keras.layers.Layer):
     >>> features = keras.ops.reshape(keras.ops.arange(3.0), (1, 3, 1))
     >>> graph = keras.ops.convert_to_tensor(
     ...     [[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]])
-    >>> gk.layers.GraphWeightedSum()(features, graph)[0, 2, 0].item()
+    >>> float(gk.layers.GraphWeightedSum()(features, graph)[0, 2, 0])
     0.5
 
     Reference:
