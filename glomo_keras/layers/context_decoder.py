@@ -72,7 +72,12 @@ class ContextDecoder(keras.layers.Layer):
                 f"embeddings.shape={embeddings_shape}"
             )
         self.cells = [
-            _SplitGRUCell(width, dtype=self.dtype_policy, name=f"cell_{index}")
+            _SplitGRUCell(
+                width,
+                dtype=self.dtype_policy,
+                trainable=self.trainable,
+                name=f"cell_{index}",
+            )
             for index in range(self.num_layers)
         ]
         for cell in self.cells:

@@ -57,12 +57,18 @@ class FeatureComposition(keras.layers.Layer):
         width = features_shape[-1]
         if self.composition == "gru":
             self.cell = _SplitGRUCell(
-                width, dtype=self.dtype_policy, name="cell"
+                width,
+                dtype=self.dtype_policy,
+                trainable=self.trainable,
+                name="cell",
             )
             self.cell.build((None, 2 * width))
         else:
             self.cell = keras.layers.Dense(
-                width, dtype=self.dtype_policy, name="cell"
+                width,
+                dtype=self.dtype_policy,
+                trainable=self.trainable,
+                name="cell",
             )
             self.cell.build((None, None, width))
 

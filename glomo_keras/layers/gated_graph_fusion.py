@@ -67,6 +67,7 @@ class GatedGraphFusion(keras.layers.Layer):
             noise_shape=(None, 1, None),
             seed=seed,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="dropout",
         )
 
@@ -83,6 +84,7 @@ class GatedGraphFusion(keras.layers.Layer):
             activation="sigmoid" if name == "gate" else None,
             kernel_initializer=self.kernel_initializer.clone(),
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name=name,
         )
         dense.build((None, None, width))

@@ -94,6 +94,7 @@ class GraphMixture(keras.layers.Layer):
             noise_shape=(None, None, 1, None),
             seed=seed,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="dropout",
         )
 

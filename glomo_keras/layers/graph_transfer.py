@@ -86,6 +86,7 @@ class GraphTransfer(keras.layers.Layer):
                 activation=activation,
                 seed=None if seed is None else seed + index,
                 dtype=self.dtype_policy,
+                trainable=self.trainable,
                 name=f"{direction}_mixture",
             )
             for index, direction in enumerate(DIRECTIONS, 1)
@@ -95,6 +96,7 @@ class GraphTransfer(keras.layers.Layer):
             dropout=dropout,
             seed=seed,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="fusion",
         )
 

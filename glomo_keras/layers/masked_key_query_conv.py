@@ -117,6 +117,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             noise_shape=(None,) + (1,) * rank + (None,),
             seed=seed,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="dropout",
         )
         self.key_convs, self.key_norms = self._stack("key")
@@ -132,6 +133,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
                 self.first_mask if index == 0 else "B",
                 keras.initializers.get(self.kernel_initializer).clone(),
                 dtype=self.dtype_policy,
+                trainable=self.trainable,
                 name=f"{name}_conv_{index}",
             )
             for index in range(self.num_layers)
@@ -143,7 +145,12 @@ class MaskedKeyQueryConv(keras.layers.Layer):
         return convs, norms
 
     def _norm(self, name):
-        kwargs = {"epsilon": 1e-5, "dtype": self.dtype_policy, "name": name}
+        kwargs = {
+            "epsilon": 1e-5,
+            "dtype": self.dtype_policy,
+            "trainable": self.trainable,
+            "name": name,
+        }
         if self.normalization == "batch":
             return keras.layers.BatchNormalization(momentum=0.9, **kwargs)
         if self.normalization == "layer":

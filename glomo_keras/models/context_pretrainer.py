@@ -244,7 +244,9 @@ class ContextPretrainer(keras.Model):
         inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
         padding_mask = inputs["padding_mask"]
         embedded = self.graph_predictor.token_embedding(inputs["token_ids"])
-        graphs = self.graph_predictor.graphs_of(embedded, padding_mask)
+        graphs = self.graph_predictor.graphs_of(
+            embedded, padding_mask, training=False
+        )
         features = self.feature_predictor(
             {"embeddings": embedded, "padding_mask": padding_mask, **graphs}
         )

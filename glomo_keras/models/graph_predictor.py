@@ -270,6 +270,12 @@ class GraphPredictor(keras.Model):
                 f"The vocabulary must have {self.vocabulary_size} tokens, as "
                 f"many as the embedding. Received: {len(tokens)} tokens"
             )
+        for token in tokens or ():
+            if "\n" in token:
+                raise ValueError(
+                    "A token cannot contain a newline, which separates the "
+                    f"tokens of a vocabulary file. Received: {token!r}"
+                )
         self._vocabulary_text = None if tokens is None else "\n".join(tokens)
 
     @classmethod

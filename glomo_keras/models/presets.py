@@ -17,6 +17,7 @@ import keras
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 VOCABULARY, METADATA = "vocabulary.txt", "metadata.json"
+CLASSES = ("GraphPredictor", "ContextPretrainer")
 BUNDLED = pathlib.Path(__file__).parent.parent / "presets"
 
 
@@ -76,7 +77,8 @@ def load(preset):
     predictor = getattr(model, "graph_predictor", model)
     predictor.tokenizer_config = metadata.get("tokenizer")
     if VOCABULARY in metadata["sha256"]:
-        text = (folder / VOCABULARY).read_text("utf-8")
+        # As bytes: reading text turns a carriage return into a newline.
+        text = (folder / VOCABULARY).read_bytes().decode("utf-8")
         tokens = text.removesuffix("\n").split("\n")
         if len(tokens) != predictor.vocabulary_size:
             raise ValueError(
@@ -112,14 +114,14 @@ def find(preset):
 
 def _build(path):
     document = _read_json(path)
-    name = f"glomo_keras>{document.get('class_name')}"
-    known = keras.saving.get_registered_object(name)
-    if known is None or "config" not in document:
+    name = document.get("class_name")
+    if name not in CLASSES or not isinstance(document.get("config"), dict):
         raise ValueError(
             f"{path} must have the entries 'class_name', GraphPredictor or "
             f"ContextPretrainer, and 'config'. Received: {sorted(document)}, "
-            f"class_name={document.get('class_name')!r}"
+            f"class_name={name!r}"
         )
+    known = keras.saving.get_registered_object(f"glomo_keras>{name}")
     try:
         return known.from_config(document["config"])
     except (TypeError, ValueError, KeyError) as error:

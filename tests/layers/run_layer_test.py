@@ -31,7 +31,8 @@ def run_layer_test(
 
     The config round trip; build, symbolic and eager call agree with
     `compute_output_shape`; three precision policies; the `.keras` round trip
-    in a functional model with axes of unknown size; one jitted fit step.
+    in a functional model with axes of unknown size; nothing in it is trained
+    where its config says so; one jitted fit step.
 
     Args:
         layer_class: class of the layer.
@@ -56,6 +57,7 @@ def run_layer_test(
         _check_policy(layer, policy, inputs, call_kwargs, outputs, tolerance)
     model = _functional_model(layer, inputs, call_kwargs)
     _check_file(model, inputs, outputs, path)
+    _check_frozen(layer, inputs, call_kwargs)
     _check_fit(model, inputs)
 
 
@@ -140,6 +142,14 @@ def _check_file(model, inputs, outputs, path):
         np.testing.assert_allclose(
             to_numpy(value), to_numpy(expected), atol=ROUND_TRIP
         )
+
+
+def _check_frozen(layer, inputs, call_kwargs):
+    """Frozen by its config, its sublayers are frozen too."""
+    frozen = layer.from_config({**layer.get_config(), "trainable": False})
+    model = _functional_model(frozen, inputs, call_kwargs)
+    assert not model.trainable_weights
+    assert len(model.weights) == len(layer.weights)
 
 
 def _check_fit(model, inputs):

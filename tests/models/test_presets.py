@@ -180,3 +180,21 @@ def test_short_vocabulary_is_told(folder):
 def test_unknown_name_is_told(tmp_path):
     with pytest.raises(ValueError, match="Received: preset='no_such_preset'"):
         gk.GraphPredictor.from_preset("no_such_preset")
+
+
+def test_layer_is_no_preset(folder):
+    config = {"class_name": "GraphTransfer", "config": {"num_mixtures": 1}}
+    edit_json(folder / "config.json", lambda d: d.update(config))
+    sign(folder, "config.json")
+    with pytest.raises(ValueError, match="config.json.*'GraphTransfer'"):
+        gk.GraphPredictor.from_preset(folder)
+
+
+def test_token_may_hold_a_carriage_return_but_no_newline(tmp_path):
+    other = gk.GraphPredictor(**SIZES)
+    other.vocabulary = ["a\r", "\rb", "c\r\x0b", "", " ", "f"]
+    other.save_to_preset(tmp_path)
+    loaded = gk.GraphPredictor.from_preset(tmp_path)
+    assert loaded.vocabulary == other.vocabulary
+    with pytest.raises(ValueError, match=r"newline.*Received: 'a\\nb'"):
+        other.vocabulary = ["a\nb", *WORDS[1:]]

@@ -1,0 +1,78 @@
+import keras
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from tests import reference
+from tests.backends import to_numpy
+from tests.layers.graph_inputs import factors
+from tests.layers.graph_inputs import features
+from tests.layers.graph_inputs import padding_mask
+from tests.models.small_models import arrays
+from tests.models.small_models import randomised
+
+TOLERANCE = 1e-5
+DIRECTIONS = ("forward", "backward")
+OPTIONS = {"embedding_dim": 8, "num_heads": 4, "key_dim": 5}
+
+
+def inputs():
+    return {
+        "embeddings": features(),
+        "padding_mask": padding_mask(),
+        **{
+            f"{direction}_graphs": factors(seed=seed)
+            for seed, direction in enumerate(DIRECTIONS)
+        },
+    }
+
+
+@pytest.mark.parametrize("share_cell", [True, False])
+@pytest.mark.parametrize("composition", ["gru", "residual"])
+def test_features_equal_the_formula(share_cell, composition):
+    model = randomised(
+        gk.FeaturePredictor(
+            **OPTIONS, composition=composition, share_cell=share_cell
+        )
+    )
+    assert len(model.weights) == (2 if share_cell else 6) * (
+        3 if composition == "gru" else 2
+    )
+    found = to_numpy(model(inputs()))
+    for direction in DIRECTIONS:
+        graph = reference.graph(inputs()[f"{direction}_graphs"], direction)
+        x = features().astype("float64")
+        for layer in range(3):
+            m = reference.weighted_sum(graph[:, layer], x)
+            cell = model.compositions[direction][layer].cell
+            weights = [to_numpy(w) for w in cell.weights]
+            if composition == "gru":
+                x = reference.gru_cell(
+                    np.concatenate([m * x, m], -1), x, *weights
+                )
+            else:
+                x = x + m @ weights[0] + weights[1]
+            np.testing.assert_allclose(
+                found[f"{direction}_features"][:, layer], x, atol=TOLERANCE
+            )
+
+
+def test_file_round_trip(tmp_path):
+    model = randomised(gk.FeaturePredictor(**OPTIONS, share_cell=False))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == model.get_config()
+    expected = to_numpy(model(inputs()))
+    for name, values in to_numpy(loaded(inputs())).items():
+        np.testing.assert_array_equal(values, expected[name])
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(policy):
+    model = randomised(gk.FeaturePredictor(**OPTIONS, dtype=policy))
+    exact = randomised(gk.FeaturePredictor(**OPTIONS))
+    expected = to_numpy(exact(inputs()))
+    for name, values in model(inputs()).items():
+        difference = np.abs(to_numpy(values) - expected[name])
+        assert difference.mean() < 0.03
+    assert all(a.dtype == "float32" for a in arrays(model))

@@ -1,0 +1,281 @@
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import glomo_keras as gk
+from tests.backends import to_numpy
+from tests.models.small_models import SIZES
+from tests.models.small_models import arrays
+from tests.models.small_models import inputs
+from tests.models.small_models import randomised
+from tests.models.small_models import small_predictor
+
+ROOT = pathlib.Path(__file__).parents[2]
+TOLERANCE = 1e-6
+DIRECTIONS = ("forward", "backward")
+ABLATIONS = [
+    {},
+    {"coupled": True},
+    {"coupled": True, "share_cell": False, "composition": "residual"},
+    {"threshold": "scalar", "normalization": "layer"},
+    {"activation": "square", "normalization": "none"},
+    {"activation": "softmax"},
+]
+
+
+def ids_of(options):
+    return "-".join(f"{k}={v}" for k, v in options.items()) or "default"
+
+
+@pytest.mark.parametrize("options", ABLATIONS, ids=ids_of)
+def test_graphs_are_triangular_and_rows_sum_to_one_or_zero(options):
+    predictor = small_predictor(**options)
+    graphs = to_numpy(predictor(inputs()))
+    for direction, one_side in zip(DIRECTIONS, (np.triu, np.tril), strict=True):
+        graph = graphs[f"{direction}_graphs"]
+        assert graph.shape == (2, 2, 2, 7, 7)
+        assert np.all(one_side(graph) == 0)
+        assert np.all(graph[1, ..., 4:] == 0) and np.all(
+            graph[1, :, :, 4:] == 0
+        )
+        sums = graph.sum(-1)
+        assert np.all((np.abs(sums - 1) < TOLERANCE) | (sums == 0))
+        assert np.any(sums > 0)
+
+
+@pytest.mark.parametrize("options", ABLATIONS[:2], ids=ids_of)
+def test_both_outputs_are_the_same_graphs(options):
+    predictor = small_predictor(**options)
+    graphs, factors = predictor(inputs()), predictor.factored()(inputs())
+    features = np.random.default_rng(1).normal(size=(2, 7, 6))
+    layer = gk.layers.GraphTransfer(num_mixtures=2, conditioned=True)
+    fused = [to_numpy(layer(features, x)) for x in (graphs, factors)]
+    np.testing.assert_allclose(*fused, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", ABLATIONS, ids=ids_of)
+def test_no_unit_sees_its_future(options):
+    predictor = small_predictor(**options)
+    x = inputs(lengths=(7,))
+    before = to_numpy(predictor(x))
+    for unit in range(7):
+        ids = x["token_ids"].copy()
+        ids[:, unit] = (ids[:, unit] + 1) % 9
+        after = to_numpy(predictor({**x, "token_ids": ids}))
+        for direction, rows in (
+            ("forward", slice(unit)),
+            ("backward", slice(unit + 1, 7)),
+        ):
+            name = f"{direction}_graphs"
+            np.testing.assert_array_equal(
+                before[name][..., rows, :], after[name][..., rows, :]
+            )
+
+
+@pytest.mark.parametrize("options", ABLATIONS[:2], ids=ids_of)
+def test_padding_and_its_amount_change_no_real_entry(options):
+    predictor = small_predictor(**options)
+    x = inputs()
+    graphs = to_numpy(predictor(x))
+    other = np.where(x["padding_mask"], x["token_ids"], 8)
+    longer = np.pad(other, ((0, 0), (0, 4)), constant_values=3)
+    mask = np.pad(x["padding_mask"], ((0, 0), (0, 4)))
+    moved = to_numpy(predictor({"token_ids": longer, "padding_mask": mask}))
+    for name, graph in graphs.items():
+        np.testing.assert_allclose(
+            moved[name][..., :7, :7], graph, atol=TOLERANCE
+        )
+        assert np.all(moved[name][..., 7:] == 0)
+
+
+@pytest.mark.parametrize(
+    ("units", "lengths"), [(1, (1,)), (1, (1, 0)), (5, (0, 0)), (5, (5, 0))]
+)
+def test_single_units_and_empty_rows_give_no_nan(units, lengths):
+    graphs = small_predictor()(inputs(units, lengths))
+    for graph in to_numpy(graphs).values():
+        assert np.all(np.isfinite(graph))
+        if units == 1 or not any(lengths):
+            assert np.all(graph == 0)
+
+
+@pytest.mark.parametrize(
+    "policy", ["float32", "mixed_bfloat16", "mixed_float16", "float16"]
+)
+def test_precision_policies(policy, tmp_path):
+    predictor = small_predictor(dtype=policy)
+    expected = to_numpy(small_predictor()(inputs()))
+    graphs = predictor(inputs())
+    for name, graph in graphs.items():
+        dtype = keras.backend.standardize_dtype(graph.dtype)
+        assert dtype == predictor.token_embedding.compute_dtype
+        difference = np.abs(to_numpy(graph) - expected[name])
+        assert difference.mean() < (1e-6 if policy == "float32" else 0.03)
+    predictor.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for name, graph in loaded(inputs()).items():
+        np.testing.assert_array_equal(to_numpy(graph), to_numpy(graphs[name]))
+
+
+def test_float16_scores_of_1000_do_not_overflow():
+    for policy in ("mixed_float16", "float16"):
+        predictor = small_predictor(dtype=policy)
+        for layers in predictor.graphs.values():
+            for name in ("key_kernel", "query_kernel"):
+                weight = getattr(layers[0], name)
+                weight.assign(30 * to_numpy(weight))
+        factors = predictor.factored()(inputs())["forward_graphs"]
+        queries, keys = (
+            to_numpy(factors[name]) for name in ("queries", "keys")
+        )
+        assert (queries @ keys.swapaxes(-1, -2)).max() > 1000
+        for graph in to_numpy(predictor(inputs())).values():
+            assert np.all(np.isfinite(graph))
+            sums = graph.sum(-1)
+            assert np.all((np.abs(sums - 1) < 2e-3) | (sums == 0))
+
+
+@pytest.mark.parametrize("options", ABLATIONS[:3], ids=ids_of)
+def test_file_round_trip(options, tmp_path):
+    predictor = small_predictor(**options)
+    predictor.vocabulary = list("abcdefghi")
+    predictor.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == predictor.get_config()
+    for name, graph in predictor(inputs()).items():
+        np.testing.assert_array_equal(
+            to_numpy(loaded(inputs())[name]), to_numpy(graph)
+        )
+    factors = loaded.factored()(inputs())["forward_graphs"]
+    assert tuple(factors["keys"].shape) == (2, 2, 2, 7, 3)
+
+
+def task_model(predictor):
+    """A classifier of units on top of a predictor's graphs."""
+    features = keras.layers.Embedding(9, 6)(predictor.input["token_ids"])
+    fused = gk.layers.GraphTransfer()(
+        features,
+        predictor.factored()(predictor.input),
+        padding_mask=predictor.input["padding_mask"],
+    )
+    outputs = keras.layers.Dense(2, activation="softmax")(fused)
+    return keras.Model(predictor.input, outputs)
+
+
+def test_frozen_predictor_stays_as_it_is_in_a_task(tmp_path):
+    predictor = small_predictor(dropout=0.5)
+    predictor.trainable = False
+    expected = to_numpy(predictor(inputs()))
+    for name, graph in predictor(inputs(), training=True).items():
+        np.testing.assert_array_equal(to_numpy(graph), expected[name])
+    before = arrays(predictor)
+    model = task_model(predictor)
+    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    task = [to_numpy(w) for w in model.trainable_weights]
+    model.fit(inputs(), np.ones((2, 7)), epochs=2, verbose=0)
+    for one, two in zip(before, arrays(predictor), strict=True):
+        np.testing.assert_array_equal(one, two)
+    moved = [
+        np.any(one != to_numpy(two))
+        for one, two in zip(task, model.trainable_weights, strict=True)
+    ]
+    assert sum(moved) > len(moved) / 2
+    model.save(tmp_path / "task.keras")
+    loaded = keras.models.load_model(tmp_path / "task.keras")
+    values = [to_numpy(m(inputs(), training=True)) for m in (model, loaded)]
+    np.testing.assert_array_equal(*values)
+    assert len(loaded.trainable_weights) == len(model.trainable_weights)
+
+
+def test_task_model_is_loaded_by_a_fresh_process(tmp_path):
+    model = task_model(small_predictor())
+    model.save(tmp_path / "task.keras")
+    x = inputs()
+    np.savez(tmp_path / "x.npz", **x, expected=to_numpy(model(x)))
+    code = """
+        import sys
+        import keras
+        import numpy as np
+        import glomo_keras
+        with np.load(sys.argv[1] + "/x.npz") as arrays:
+            x = dict(arrays)
+        expected = x.pop("expected")
+        model = keras.models.load_model(sys.argv[1] + "/task.keras")
+        found = keras.ops.convert_to_numpy(model(x))
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_other_kinds_of_numbers_are_taken():
+    predictor = small_predictor()
+    x = inputs()
+    expected = to_numpy(predictor(x))["forward_graphs"]
+    other = {
+        "token_ids": x["token_ids"].astype("int64"),
+        "padding_mask": x["padding_mask"].astype("int32"),
+    }
+    np.testing.assert_array_equal(
+        to_numpy(predictor(other))["forward_graphs"], expected
+    )
+    predicted = predictor.predict(x, verbose=0)["forward_graphs"]
+    np.testing.assert_allclose(predicted, expected, atol=TOLERANCE)
+
+
+def test_same_seed_gives_the_same_weights():
+    made = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        made.append(arrays(gk.GraphPredictor(**SIZES)))
+    for one, two in zip(*made, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vocabulary_size": 0}, "`vocabulary_size` must be"),
+        ({"num_heads": 0}, "`num_heads` must be"),
+        ({"key_dim": -1}, "`key_dim` must be"),
+        ({"kernel_size": 0}, "`kernel_size` must be"),
+        ({"num_conv_layers": 0}, "`num_layers` must be"),
+        ({"num_graph_layers": 0}, "`num_graph_layers` must be"),
+        ({"threshold": "none"}, "`threshold` must be"),
+        ({"activation": "relu"}, "`activation` must be"),
+        ({"normalization": "group"}, "`normalization` must be"),
+        ({"dropout": 1.5}, "`dropout` must be"),
+        ({"coupled": True, "composition": "sum"}, "`composition` must be"),
+        ({"coupled": True, "num_heads": 3}, "must divide the width"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        gk.GraphPredictor(**{**SIZES, **options})
+
+
+def test_mixture_of_a_predictor_trains_it():
+    """Gradients reach g through the factored form."""
+    predictor = randomised(gk.GraphPredictor(**SIZES))
+    model = task_model(predictor)
+    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    before = arrays(predictor)
+    model.fit(inputs(), np.ones((2, 7)), verbose=0)
+    moved = [
+        np.any(one != two)
+        for one, two in zip(before, arrays(predictor), strict=True)
+    ]
+    assert sum(moved) > 0.8 * len(moved)
+    assert ops.all(ops.isfinite(model(inputs())))
