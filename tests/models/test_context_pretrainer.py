@@ -1,0 +1,370 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import glomo_keras as gk
+from tests import reference
+from tests.backends import BACKEND
+from tests.backends import to_numpy
+from tests.backends import weight_gradients
+from tests.models.small_models import SIZES
+from tests.models.small_models import arrays
+from tests.models.small_models import inputs
+from tests.models.small_models import small_pretrainer
+
+TOLERANCE = 1e-5
+DIRECTIONS = ("forward", "backward")
+ABLATIONS = [
+    {"coupled": True, "normalization": "layer"},
+    {
+        "coupled": True,
+        "share_cell": False,
+        "composition": "residual",
+        "num_positions": 4,
+    },
+    {"share_cell": False, "threshold": "scalar", "normalization": "none"},
+    {"activation": "square", "composition": "residual"},
+    {"activation": "softmax", "num_graph_layers": 1, "context_length": 1},
+    {"num_decoder_layers": 1, "num_graph_layers": 3, "context_length": 9},
+]
+
+
+def ids_of(options):
+    return "-".join(f"{k}={v}" for k, v in options.items()) or "default"
+
+
+def repetitive(batch=16, units=12):
+    """Texts that count: the next unit follows from the last."""
+    start = np.random.default_rng(0).integers(0, 9, (batch, 1))
+    ids = (start + np.arange(units)) % 9
+    return {
+        "token_ids": ids.astype("int32"),
+        "padding_mask": np.ones(ids.shape, bool),
+    }
+
+
+def fitted(epochs=1, x=None, batch_size=8, **kwargs):
+    keras.utils.set_random_seed(0)
+    model = gk.ContextPretrainer(**{**SIZES, "seed": 1, **kwargs})
+    model.compile(keras.optimizers.Adam(0.02))
+    history = model.fit(
+        repetitive() if x is None else x,
+        batch_size=batch_size,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+    )
+    return model, history.history
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return fitted(
+        epochs=8,
+        num_positions=5,
+        scale_embedding_gradient=True,
+        dropout=0.1,
+    )
+
+
+def test_fit_learns_and_reports(trained):
+    model, history = trained
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    assert set(history) == {
+        "loss",
+        "forward_perplexity",
+        "backward_perplexity",
+        "edge_density",
+        "empty_rows",
+    }
+    for direction in DIRECTIONS:
+        assert 1 < history[f"{direction}_perplexity"][-1] < 9
+    for name in ("edge_density", "empty_rows"):
+        assert 0 <= min(history[name]) <= max(history[name]) <= 1
+
+
+def test_evaluation_is_the_same_twice_and_that_of_context_loss(trained):
+    model, _ = trained
+    x = inputs(units=12, lengths=(12, 12))
+    results = [
+        model.evaluate(x, batch_size=2, verbose=0, return_dict=True)
+        for _ in range(2)
+    ]
+    assert results[0] == results[1]
+    losses = to_numpy(model.context_loss(x["token_ids"]))
+    np.testing.assert_allclose(results[0]["loss"], losses["loss"], rtol=1e-4)
+    np.testing.assert_allclose(
+        results[0]["forward_perplexity"],
+        np.exp(losses["forward_loss"]),
+        rtol=1e-4,
+    )
+
+
+def test_file_and_preset_give_the_same_model(trained, tmp_path):
+    model, _ = trained
+    model.save(tmp_path / "model.keras")
+    model.save_to_preset(tmp_path / "preset")
+    ids = inputs()["token_ids"]
+    expected = float(model.context_loss(ids)["loss"])
+    for loaded in (
+        keras.models.load_model(tmp_path / "model.keras"),
+        gk.ContextPretrainer.from_preset(tmp_path / "preset"),
+    ):
+        assert loaded.get_config() == model.get_config()
+        assert float(loaded.context_loss(ids)["loss"]) == expected
+
+
+def test_same_seed_gives_the_same_numbers_twice():
+    runs = [fitted(num_positions=3, dropout=0.2) for _ in range(2)]
+    assert runs[0][1] == runs[1][1]
+    for one, two in zip(arrays(runs[0][0]), arrays(runs[1][0]), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("options", ABLATIONS, ids=ids_of)
+def test_ablations_train(options):
+    """One step in the open: every weight that should move has a gradient."""
+    if BACKEND == "jax":
+        options = {**options, "normalization": "layer"}
+    model = small_pretrainer(**options)
+    x = inputs()
+
+    def loss():
+        return model(x, training=True)["loss"]
+
+    gradients = weight_gradients(model, loss)
+    for path, gradient in gradients.items():
+        assert np.all(np.isfinite(gradient)), path
+    still = [path for path, g in gradients.items() if not np.any(g)]
+    # A softmax drops the threshold and the keys' bias; the only input of a
+    # decoder of one step is zeros.
+    allowed = ("threshold", "bias", "cell_0/kernel")
+    assert all(any(word in path for word in allowed) for path in still), still
+    assert len(still) < len(gradients) / 4
+
+
+@pytest.mark.parametrize("options", [{}, *ABLATIONS], ids=ids_of)
+def test_config_round_trip(options):
+    config = small_pretrainer(**options).get_config()
+    again = gk.ContextPretrainer.from_config(config)
+    assert again.get_config() == config
+    for name, value in options.items():
+        assert config[name] == value
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(policy):
+    model = small_pretrainer(dtype=policy)
+    embedding = model.graph_predictor.token_embedding
+    assert embedding.compute_dtype == policy.removeprefix("mixed_")
+    exact = float(
+        small_pretrainer().context_loss(inputs()["token_ids"])["loss"]
+    )
+    loss = float(model.context_loss(inputs()["token_ids"])["loss"])
+    np.testing.assert_allclose(loss, exact, rtol=0.05)
+    again = gk.ContextPretrainer.from_config(model.get_config())
+    assert again.graph_predictor.token_embedding.dtype_policy.name == policy
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="one fit is enough")
+def test_mixed_precision_trains():
+    _, history = fitted(dtype="mixed_float16", num_positions=4, epochs=12)
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
+
+
+def test_loss_equals_the_formula():
+    model = small_pretrainer()
+    x = inputs()
+    found = to_numpy(
+        model.context_loss(x["token_ids"], padding_mask=x["padding_mask"])
+    )
+    features = to_numpy(model.features(x))
+    embeddings = to_numpy(model.graph_predictor.token_embedding.embeddings)
+    for direction, sign in zip(DIRECTIONS, (1, -1), strict=True):
+        tops = features[f"{direction}_features"][:, -1].astype("float64")
+        losses = []
+        for row, length in enumerate((7, 4)):
+            for t in range(length):
+                states = [tops[row, t]] * 2
+                unit = np.zeros(8)
+                for step in range(1, 4):
+                    if not 0 <= t + sign * step < length:
+                        break
+                    if step > 1:
+                        unit = embeddings[
+                            x["token_ids"][row, t + sign * (step - 1)]
+                        ]
+                    for index, cell in enumerate(
+                        model.decoders[direction].cells
+                    ):
+                        weights = [to_numpy(w) for w in cell.weights]
+                        unit = states[index] = reference.gru_cell(
+                            unit, states[index], *weights
+                        )
+                    target = x["token_ids"][row, t + sign * step]
+                    losses.append(
+                        reference.cross_entropy(
+                            unit @ embeddings.T, np.array(target)
+                        )
+                    )
+        np.testing.assert_allclose(
+            found[f"{direction}_loss"], np.mean(losses), rtol=TOLERANCE
+        )
+    np.testing.assert_allclose(
+        found["loss"], 0.5 * (found["forward_loss"] + found["backward_loss"])
+    )
+
+
+def test_padding_and_its_amount_change_no_loss():
+    model = small_pretrainer()
+    x = inputs()
+    longer = np.where(x["padding_mask"], x["token_ids"], 8)
+    longer = np.pad(longer, ((0, 0), (0, 5)), constant_values=2)
+    mask = np.pad(x["padding_mask"], ((0, 0), (0, 5)))
+    one = model.context_loss(x["token_ids"], padding_mask=x["padding_mask"])
+    two = model.context_loss(longer, padding_mask=mask)
+    for name in one:
+        np.testing.assert_allclose(
+            float(one[name]), float(two[name]), rtol=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize("options", [{}, *ABLATIONS[:2]], ids=ids_of)
+def test_no_feature_sees_its_future(options):
+    model = small_pretrainer(**options)
+    x = inputs(lengths=(7,))
+    before = to_numpy(model.features(x))
+    for unit in range(7):
+        ids = x["token_ids"].copy()
+        ids[:, unit] = (ids[:, unit] + 1) % 9
+        after = to_numpy(model.features({**x, "token_ids": ids}))
+        for name, units in (
+            ("forward_features", slice(unit)),
+            ("backward_features", slice(unit + 1, 7)),
+        ):
+            np.testing.assert_array_equal(
+                before[name][:, :, units], after[name][:, :, units]
+            )
+            assert np.any(before[name][:, :, unit] != after[name][:, :, unit])
+
+
+@pytest.mark.parametrize(
+    ("units", "lengths"), [(1, (1,)), (2, (1, 0)), (5, (0,)), (4, (4,))]
+)
+@pytest.mark.parametrize("num_positions", [None, 3])
+def test_single_units_and_empty_rows_give_no_nan(units, lengths, num_positions):
+    normalization = "layer" if BACKEND == "jax" else "batch"
+    model = small_pretrainer(
+        num_positions=num_positions,
+        normalization=normalization,
+        scale_embedding_gradient=True,
+    )
+    x = inputs(units, lengths)
+    gradients = weight_gradients(model, lambda: model(x, training=True)["loss"])
+    assert all(np.all(np.isfinite(g)) for g in gradients.values())
+    assert np.isfinite(float(model(x)["loss"]))
+    if units < 4:
+        assert float(model(x)["loss"]) == 0
+
+
+def test_positions_are_drawn_anew_and_have_context(monkeypatch):
+    model = small_pretrainer(num_positions=50)
+    drawn = [
+        to_numpy(model._draw_positions(direction, 7, True))
+        for direction in ("forward", "forward", "backward")
+    ]
+    assert np.any(drawn[0] != drawn[1])
+    for positions, allowed in zip(
+        drawn, (range(4), range(4), range(3, 7)), strict=True
+    ):
+        assert set(positions) == set(allowed)
+    assert model._draw_positions("forward", 7, False) is None
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_embedding_gradient_is_divided_by_the_count(masked):
+    """Lookups only: the softmax's share is the same with and without."""
+    x = inputs(lengths=(7, 7))
+    if masked:
+        x = inputs()
+    gradients = []
+    for scaled in (False, True):
+        model = small_pretrainer(
+            normalization="layer", scale_embedding_gradient=scaled
+        )
+        embedding = model.graph_predictor.token_embedding
+        lookups = weight_gradients(
+            model,
+            lambda model=model: model.context_loss(
+                x["token_ids"], padding_mask=x["padding_mask"], training=True
+            )["loss"],
+        )[embedding.embeddings.path]
+        gradients.append(lookups)
+    plain, scaled = gradients
+    counts = np.bincount(x["token_ids"][x["padding_mask"]], minlength=9).astype(
+        "float32"
+    )
+    once = counts == 1
+    np.testing.assert_allclose(scaled[once], plain[once], atol=1e-6)
+    assert np.any(np.abs(scaled - plain) > 1e-4)
+    # scaled = output + lookup / count, plain = output + lookup.
+    lookup = (plain - scaled)[counts > 1] / (1 - 1 / counts[counts > 1])[
+        :, None
+    ]
+    output = plain[counts > 1] - lookup
+    expected = _output_gradient(model, x)[counts > 1]
+    np.testing.assert_allclose(output, expected, atol=1e-4)
+
+
+def _output_gradient(model, x):
+    """The gradient of the embedding as the softmax's matrix alone."""
+    embedding = model.graph_predictor.token_embedding
+    fixed = ops.convert_to_tensor(to_numpy(embedding(x["token_ids"])))
+    call = embedding.call
+    embedding.call = lambda inputs: fixed
+    try:
+        return weight_gradients(
+            model,
+            lambda: model.context_loss(
+                x["token_ids"], padding_mask=x["padding_mask"]
+            )["loss"],
+        )[embedding.embeddings.path]
+    finally:
+        embedding.call = call
+
+
+def test_coupled_networks_share_their_compositions():
+    model = small_pretrainer(coupled=True, share_cell=True)
+    for direction in DIRECTIONS:
+        used = model.feature_predictor.compositions[direction]
+        assert used[0] is model.graph_predictor.compositions[direction][0]
+        assert used[0] is used[1]
+    x = inputs()
+    features = to_numpy(model.features(x))
+    embedded = model.graph_predictor.token_embedding(x["token_ids"])
+    own = model.graph_predictor.graphs_of(embedded, x["padding_mask"])
+    layer = model.graph_predictor.graphs["forward"][1]
+    first = features["forward_features"][:, 0]
+    expected = layer(first, first, x["padding_mask"], factored=True)
+    np.testing.assert_allclose(
+        to_numpy(own["forward_graphs"]["keys"])[:, 1],
+        to_numpy(expected["keys"])[:, 0],
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_positions": 0}, "`num_positions` must be"),
+        ({"num_heads": 3}, "`num_heads` must divide"),
+        ({"context_length": 0}, "`context_length` must be"),
+        ({"num_decoder_layers": 0}, "`num_layers` must be"),
+        ({"composition": "sum"}, "`composition` must be"),
+        ({"activation": "relu"}, "`activation` must be"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        gk.ContextPretrainer(**{**SIZES, **options})
