@@ -61,7 +61,11 @@ def as_dataset(windows, start_step=0, num_steps=None):
         steps = tf.data.Dataset.counter(start_step)
     else:
         steps = tf.data.Dataset.range(start_step, start_step + count)
-    return steps.map(set_shapes).prefetch(tf.data.AUTOTUNE)
+    # A batch takes a tenth of a millisecond: nothing to tune, and the thread
+    # that tunes keeps the end of a training waiting for up to a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return steps.map(set_shapes).prefetch(2).with_options(options)
 
 
 def _steps(windows, start_step, num_steps):
