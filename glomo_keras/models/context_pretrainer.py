@@ -16,6 +16,8 @@ from glomo_keras.ops.edges import edge_statistics
 from glomo_keras.ops.frequency import scale_gradient_by_frequency
 from glomo_keras.ops.graphs import materialize
 
+STATISTICS_UNITS = 512
+
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class ContextPretrainer(keras.Model):
@@ -65,8 +67,8 @@ class ContextPretrainer(keras.Model):
     Returns:
         Dict of scalars: `loss`, `forward_loss`, `backward_loss`;
         `edge_density` and `empty_rows`, shares among the admissible edges
-        and rows of the batch's first sequence, all layers, heads and both
-        directions.
+        and rows of the batch's first sequence (its first 512 units), all
+        layers, heads and both directions.
 
     Raises:
         ValueError: an argument out of its range.
@@ -328,13 +330,17 @@ class ContextPretrainer(keras.Model):
         return ops.divide_no_nan(total, ops.sum(weights))
 
     def _statistics(self, graphs):
-        """Edge density and empty rows of the first sequence of the batch."""
+        """Edge density and empty rows of the batch's first units."""
         densities, empty = [], []
         for direction in DIRECTIONS:
-            factors = keras.tree.map_structure(
-                lambda x: ops.stop_gradient(x[:1]),
-                graphs[f"{direction}_graphs"],
-            )
+            factors = {
+                name: ops.stop_gradient(
+                    x[:1, ..., :STATISTICS_UNITS, :]
+                    if name in ("queries", "keys")
+                    else x[:1, ..., :STATISTICS_UNITS]
+                )
+                for name, x in graphs[f"{direction}_graphs"].items()
+            }
             mask = factors["padding_mask"]
             units = ops.arange(ops.shape(mask)[1])
             allowed = admissible_edges(units, units, direction, mask)

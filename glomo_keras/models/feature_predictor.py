@@ -2,13 +2,14 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import GraphWeightedSum
+from glomo_keras.models._layers_first_model import LayersFirstModel
 from glomo_keras.models.graph_predictor import build_compositions
 from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.graphs import select_layer
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class FeaturePredictor(keras.Model):
+class FeaturePredictor(LayersFirstModel):
     """f, the network that pretraining needs and transfer throws away.
 
     From the embeddings F^0 and the graphs of each direction the features

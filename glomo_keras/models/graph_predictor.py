@@ -8,13 +8,14 @@ from glomo_keras.layers import SquaredReLUGraph
 from glomo_keras.layers import _validation as check
 from glomo_keras.layers._materialize_graph import _MaterializeGraph
 from glomo_keras.models import presets
+from glomo_keras.models._layers_first_model import LayersFirstModel
 from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.graphs import FACTORS
 from glomo_keras.ops.graphs import select_layer
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class GraphPredictor(keras.Model):
+class GraphPredictor(LayersFirstModel):
     """g, the network that is pretrained, frozen and transferred.
 
     For each direction a key CNN and a query CNN over the token embeddings,
