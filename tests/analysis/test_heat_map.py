@@ -121,10 +121,10 @@ def test_path_may_be_one_string(tmp_path):
     assert (tmp_path / "a.png").read_bytes()[:4] == PNG
 
 
-def test_pyplot_is_not_imported():
-    code = (
-        "import sys, glomo_keras.analysis as a; a.plot_graph([[0.0]], ['a']);"
-        "sys.exit('matplotlib.pyplot' in sys.modules)"
+def test_pyplot_is_not_used():
+    code = (  # importing keras may have imported it
+        "import sys, keras; sys.modules['matplotlib.pyplot'] = None;"
+        "import glomo_keras.analysis as a; a.plot_graph([[0.0]], ['a'])"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
