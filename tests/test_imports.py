@@ -40,6 +40,11 @@ def test_ops_layers_and_models_import_keras_and_numpy_alone(area):
                 assert rest[0] in OWN[area], f"{path} imports {name}"
 
 
+def test_library_never_imports_a_recipe():
+    for path in (ROOT / "glomo_keras").rglob("*.py"):
+        assert not any(name.startswith("recipes") for name in imported(path))
+
+
 @pytest.mark.parametrize(
     ("module", "names"),
     [
