@@ -54,7 +54,7 @@ def _differentiate(function, arrays):
     if BACKEND == "jax":
         import jax
 
-        return jax.value_and_grad(lambda tensors: function(*tensors))(
+        return jax.jit(jax.value_and_grad(lambda tensors: function(*tensors)))(
             [jax.numpy.asarray(array) for array in arrays]
         )
     import torch
@@ -89,7 +89,7 @@ def weight_gradients(model, function):
             with keras.StatelessScope(state_mapping=mapping):
                 return function()
 
-        gradients = jax.grad(of_values)([v.value for v in variables])
+        gradients = jax.jit(jax.grad(of_values))([v.value for v in variables])
     else:
         import torch
 
