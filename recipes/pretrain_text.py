@@ -27,6 +27,8 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
+from recipes.gpu import batches
+from recipes.gpu import pack
 
 CONFIGS = {
     "small": {
@@ -179,18 +181,21 @@ def pretrain(options):
 
 
 def load(options):
-    """The tokenised corpus, from the cache if it is there."""
-    corpus = data.prepare_corpus(
-        list(options.corpus),
-        options.cache.expanduser(),
-        vocabulary_size=options.vocabulary_size,
-        lowercase=options.lowercase,
-        numbers=options.numbers,
-        min_paragraph_words=options.min_paragraph_words,
-        validation_fraction=options.validation_fraction,
-        seed=options.seed,
-        data_dir=options.data_dir,
-    )
+    """The tokenised corpus, from a packed file or the cache if it is there."""
+    if pack.is_packed(options.corpus):
+        corpus = pack.open_packed(options)
+    else:
+        corpus = data.prepare_corpus(
+            list(options.corpus),
+            options.cache.expanduser(),
+            vocabulary_size=options.vocabulary_size,
+            lowercase=options.lowercase,
+            numbers=options.numbers,
+            min_paragraph_words=options.min_paragraph_words,
+            validation_fraction=options.validation_fraction,
+            seed=options.seed,
+            data_dir=options.data_dir,
+        )
     print(
         f"{corpus.num_words:,} words, {len(corpus.vocabulary):,} in the "
         f"vocabulary, {corpus.unknown_rate:.2%} of the words unknown; "
@@ -289,9 +294,12 @@ class StopBelowLearningRate(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def fit(options, corpus, pretrainer, folder):
+def fit(options, corpus, pretrainer, folder, callbacks=()):
     """Trains; returns the history of all epochs."""
-    sampler = data.WindowSampler(
+    windows, make_dataset = data.WindowSampler, data.as_dataset
+    if keras.backend.backend() != "tensorflow":
+        windows, make_dataset = batches.FewLengths, batches.Batches
+    sampler = windows(
         corpus.train, options.batch_size, options.max_length, options.seed
     )
     held_out = data.EvaluationWindows(
@@ -299,12 +307,12 @@ def fit(options, corpus, pretrainer, folder):
     )
     return training.fit_resumable(
         pretrainer,
-        lambda first_step: data.as_dataset(sampler, first_step),
+        lambda first_step: make_dataset(sampler, first_step),
         epochs=options.epochs,
         steps_per_epoch=options.steps_per_epoch,
         run_folder=folder,
-        callbacks=make_callbacks(options),
-        validation_data=data.as_dataset(
+        callbacks=[*make_callbacks(options), *callbacks],
+        validation_data=make_dataset(
             held_out, num_steps=options.validation_steps or None
         ),
     )

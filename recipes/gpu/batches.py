@@ -1,0 +1,73 @@
+"""Batches for the backends that do without TensorFlow."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from glomo_keras import data
+
+
+class FewLengths(data.WindowSampler):
+    """Windows of three lengths: XLA compiles a training step for each length.
+
+    Each window of a `WindowSampler` gets the nearest of `max_length`, three
+    quarters and half of it. A window of any length ends within its row, so
+    where it starts stays as it was.
+
+    Args:
+        stream, batch_size, max_length, seed: of `WindowSampler`.
+
+    Example:
+
+    >>> stream = data.TokenStream(
+    ...     np.arange(2, 1002, dtype="int32"), np.array([0]), np.array([1000]))
+    >>> sampler = FewLengths(stream, batch_size=4, max_length=40)
+    >>> sorted({sampler.batch(i)["token_ids"].shape[1] for i in range(12)})
+    [20, 30, 40]
+    """
+
+    def _make_plan(self, epoch):
+        plan = super()._make_plan(epoch)
+        allowed = np.array([2, 3, 4]) * self.longest // 4
+        distances = np.abs(plan.lengths[:, None] - allowed)  # (steps, 3)
+        lengths = allowed[distances.argmin(axis=1)]
+        return dataclasses.replace(plan, lengths=lengths)
+
+    def num_words(self, steps):
+        """Words in the batches of some steps, an iterable of int."""
+        words = 0
+        for step in steps:
+            epoch, index = divmod(step, self.steps_per_epoch)
+            words += int(self.epoch_plan(epoch).lengths[index])
+        return words * self.batch_size
+
+
+class Batches(keras.utils.PyDataset):
+    """Windows as what `fit` takes on every backend.
+
+    On a GPU Keras hands a batch to the device while the one before it is
+    computed; a batch takes a fraction of a millisecond to cut, so no worker
+    is needed.
+
+    Args:
+        windows: `WindowSampler` (endless) or `EvaluationWindows` (finite).
+        start_step: int, the first step: a resumed run goes on there.
+        num_steps: int or None: to the end, if there is one.
+    """
+
+    def __init__(self, windows, start_step=0, num_steps=None):
+        super().__init__()
+        self.windows = windows
+        self.start_step = start_step
+        self.num_steps = num_steps
+
+    @property
+    def num_batches(self):
+        if not hasattr(self.windows, "__len__"):
+            return self.num_steps
+        left = max(len(self.windows) - self.start_step, 0)
+        return left if self.num_steps is None else min(left, self.num_steps)
+
+    def __getitem__(self, index):
+        return (self.windows.batch(self.start_step + index),)
