@@ -110,6 +110,8 @@ class Options:
     """Units predicted on each side, D."""
     num_positions: int = 20
     """Positions decoded per batch and direction; 0 decodes all."""
+    num_candidates: int = 0
+    """Words from which the softmax is estimated in training; 0: all."""
     threshold: Literal["query", "scalar"] = "query"
     activation: Literal["squared_relu", "square", "softmax"] = "squared_relu"
     composition: Literal["gru", "residual"] = "gru"
@@ -216,6 +218,7 @@ def build(options, corpus):
         num_graph_layers=options.num_graph_layers,
         context_length=options.context_length,
         num_positions=options.num_positions or None,
+        num_candidates=options.num_candidates or None,
         threshold=options.threshold,
         activation=options.activation,
         composition=options.composition,

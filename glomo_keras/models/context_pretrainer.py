@@ -1,3 +1,5 @@
+import functools
+
 import keras
 from keras import ops
 
@@ -43,6 +45,11 @@ class ContextPretrainer(keras.Model):
         num_graph_layers: integer, L.
         context_length: integer, D, units predicted on each side.
         num_positions: integer or None, see above.
+        num_candidates: integer or None. In training the sum of the softmax
+            is estimated from the `num_candidates // 2` most frequent words
+            and as many drawn from the others, see
+            `ops.cross_entropy.draw_candidates`; ids must be in the order of
+            frequency, as vocabularies of this package are. None: all words.
         num_decoder_layers: integer, GRU layers of the decoder.
         threshold: `"query"` or `"scalar"`, see `SquaredReLUGraph`.
         activation: `"squared_relu"`, `"square"` or `"softmax"`.
@@ -55,7 +62,7 @@ class ContextPretrainer(keras.Model):
         scale_embedding_gradient: boolean, whether in training the gradient
             of each token's lookups is divided by its count in the batch (the
             released code).
-        seed: integer, of the positions.
+        seed: integer, of the positions and candidates.
         dtype: dtype policy.
         **kwargs: of `keras.Model`.
 
@@ -98,6 +105,7 @@ class ContextPretrainer(keras.Model):
         num_graph_layers=3,
         context_length=3,
         num_positions=None,
+        num_candidates=None,
         num_decoder_layers=2,
         threshold="query",
         activation="squared_relu",
@@ -114,6 +122,8 @@ class ContextPretrainer(keras.Model):
         super().__init__(dtype=dtype, **kwargs)
         if num_positions is not None:
             check.check_positive(num_positions=num_positions)
+        if num_candidates is not None:
+            check.check_positive(num_candidates=num_candidates)
         if embedding_dim % num_heads:
             raise ValueError(
                 "`num_heads` must divide `embedding_dim`: each head weighs a "
@@ -122,6 +132,7 @@ class ContextPretrainer(keras.Model):
             )
         self.context_length = context_length
         self.num_positions = num_positions
+        self.num_candidates = num_candidates
         self.num_decoder_layers = num_decoder_layers
         self.scale_embedding_gradient = scale_embedding_gradient
         self.seed = seed
@@ -190,7 +201,13 @@ class ContextPretrainer(keras.Model):
             padding_mask,
             positions,
             training,
-            tied_cross_entropy if training else tied_cross_entropy_value,
+            functools.partial(
+                tied_cross_entropy,
+                num_candidates=self.num_candidates,
+                seed=self.seed_generator,
+            )
+            if training
+            else tied_cross_entropy_value,
         )
 
     def context_loss(
@@ -402,6 +419,7 @@ class ContextPretrainer(keras.Model):
             **predictor,
             "context_length": self.context_length,
             "num_positions": self.num_positions,
+            "num_candidates": self.num_candidates,
             "num_decoder_layers": self.num_decoder_layers,
             "scale_embedding_gradient": self.scale_embedding_gradient,
             "seed": self.seed,

@@ -1,11 +1,14 @@
 """Softmax cross entropy over a large vocabulary, without keeping logits."""
 
+import keras
 from keras import ops
 
 CHUNK_ROWS = 512
 
 
-def tied_cross_entropy(states, embeddings, targets, weights):
+def tied_cross_entropy(
+    states, embeddings, targets, weights, num_candidates=None, seed=None
+):
     """Sum over rows of `-weight * log softmax(state @ embeddings.T)[target]`.
 
     The rows are worked off in chunks of `CHUNK_ROWS`; the gradient of each
@@ -13,107 +16,154 @@ def tied_cross_entropy(states, embeddings, targets, weights):
     backward pass and no logit is computed twice. Logits, softmax and sums
     are float32; the matrix products run in the dtype of `states`.
 
+    With `num_candidates` the sum of the softmax is estimated from that many
+    words, see `draw_candidates`, and the target's own share.
+
     Args:
         states: tensor `(R, d)`.
         embeddings: tensor `(V, d)`, the same dtype.
         targets: integer tensor `(R,)`.
         weights: float32 tensor `(R,)`.
+        num_candidates: integer or None (all V words).
+        seed: `keras.random.SeedGenerator`, of the candidates.
 
     Returns:
         Float32 scalar.
     """
-
-    @ops.custom_gradient
-    def total_loss(states, embeddings):
-        loss, d_states, d_embeddings = _loss_and_gradients(
-            states, embeddings, targets, weights
+    own = ops.take(embeddings, targets, axis=0)  # (R, d)
+    own_counts = ops.zeros_like(weights)
+    biases = ops.zeros((1,), "float32")
+    if num_candidates is not None and num_candidates < embeddings.shape[0]:
+        drawn, biases = draw_candidates(
+            embeddings.shape[0], num_candidates, seed
         )
+        own_counts = ops.cast(targets >= num_candidates // 2, "float32")
+        embeddings = ops.concatenate(
+            [
+                embeddings[: num_candidates // 2],
+                ops.take(embeddings, drawn, axis=0),
+            ],
+            axis=0,
+        )
+    return _recorded_loss(states, embeddings, own, biases, own_counts, weights)
 
-        def grad(*args, upstream=None):
-            scale = args[0] if upstream is None else upstream
-            return (
-                ops.cast(scale * d_states, states.dtype),
-                ops.cast(scale * d_embeddings, embeddings.dtype),
-            )
 
-        return loss, grad
+def draw_candidates(vocabulary_size, num_candidates, seed):
+    """Words from which the sum of a softmax over the vocabulary is estimated.
 
-    return total_loss(states, embeddings)
+    The first half of the candidates are the first, the most frequent, words
+    of the vocabulary. The rest of it is cut into as many equal strata; one
+    word is drawn from each and stands for all of them.
+
+    Args:
+        vocabulary_size: integer, V; ids are in the order of frequency.
+        num_candidates: integer, below V.
+        seed: `keras.random.SeedGenerator`.
+
+    Returns:
+        `(drawn, biases)`: int32 ids of the drawn half, and the float32
+        logarithms `(num_candidates,)` of how many words each candidate
+        stands for.
+    """
+    sure = num_candidates // 2
+    strata = num_candidates - sure
+    edges = sure + ops.arange(strata + 1) * (vocabulary_size - sure) // strata
+    sizes = ops.cast(edges[1:] - edges[:-1], "float32")
+    offsets = keras.random.uniform((strata,), seed=seed) * sizes
+    drawn = edges[:-1] + ops.cast(offsets, edges.dtype)
+    biases = ops.concatenate([ops.zeros((sure,), "float32"), ops.log(sizes)], 0)
+    return ops.minimum(drawn, edges[1:] - 1), biases
 
 
 def tied_cross_entropy_value(states, embeddings, targets, weights):
     """The value of `tied_cross_entropy` alone, for a third of the work."""
-    chunks = _chunks(states, targets, weights)
+    own = ops.take(embeddings, targets, axis=0)
+    zeros = ops.zeros_like(weights)
+    biases = ops.zeros((1,), "float32")
+    chunks = _chunks(states, own, zeros, weights)
 
     def add_chunk(index, loss):
-        chunk_loss, _ = _chunk_loss(
-            *_take_chunk(chunks, index, loss), embeddings
-        )
-        return (loss + chunk_loss,)
+        chunk = _take_chunk(chunks, index, loss)
+        return (loss + _chunk_loss(chunk, embeddings, biases)[0],)
 
     return _for_each_chunk(chunks, add_chunk, (ops.zeros((), "float32"),))[0]
 
 
-def _loss_and_gradients(states, embeddings, targets, weights):
-    """The loss, and its float32 gradients by states and embeddings."""
-    chunks = _chunks(states, targets, weights)
+def _recorded_loss(states, candidates, own, biases, own_counts, weights):
+    """The loss, which computes its gradients with its value."""
 
-    def add_chunk(index, loss, d_states, d_embeddings):
+    @ops.custom_gradient
+    def total_loss(states, candidates, own):
+        loss, *gradients = _loss_and_gradients(
+            states, candidates, own, biases, own_counts, weights
+        )
+
+        def grad(*args, upstream=None):
+            scale = args[0] if upstream is None else upstream
+            return tuple(
+                ops.cast(scale * gradient, states.dtype)
+                for gradient in gradients
+            )
+
+        return loss, grad
+
+    return total_loss(states, candidates, own)
+
+
+def _loss_and_gradients(states, candidates, own, biases, own_counts, weights):
+    """The loss, and its float32 gradients by the first three arguments."""
+    chunks = _chunks(states, own, own_counts, weights)
+
+    def add_chunk(index, loss, d_states, d_candidates, own_shares):
         chunk = _take_chunk(chunks, index, loss)
-        chunk_loss, p = _chunk_loss(*chunk, embeddings)
-        p = ops.cast(p, states.dtype)  # (chunk, V)
-        d_chunk = ops.cast(ops.matmul(p, embeddings), "float32")
+        chunk_loss, p, own_share = _chunk_loss(chunk, candidates, biases)
+        p = ops.cast(p, states.dtype)  # (chunk, candidates)
+        d_chunk = ops.cast(ops.matmul(p, candidates), "float32")
         d_words = ops.cast(ops.matmul(ops.transpose(p), chunk[0]), "float32")
         d_states = ops.slice_update(
             d_states, (index, 0, 0), ops.expand_dims(d_chunk, 0)
         )
-        return loss + chunk_loss, d_states, d_embeddings + d_words
+        own_shares = ops.slice_update(
+            own_shares, (index, 0), ops.expand_dims(own_share, 0)
+        )
+        return loss + chunk_loss, d_states, d_candidates + d_words, own_shares
 
-    loss, d_states, d_embeddings = _for_each_chunk(
+    loss, d_states, d_candidates, own_shares = _for_each_chunk(
         chunks,
         add_chunk,
         (
             ops.zeros((), "float32"),
             ops.zeros(ops.shape(chunks[0]), "float32"),
-            ops.zeros(ops.shape(embeddings), "float32"),
+            ops.zeros(ops.shape(candidates), "float32"),
+            ops.zeros(ops.shape(chunks[3]), "float32"),
         ),
     )
-    width = states.shape[-1]
-    d_states = ops.reshape(d_states, (-1, width))[: ops.shape(states)[0]]
-    return (
-        loss,
-        *_less_targets(
-            d_states, d_embeddings, states, embeddings, targets, weights
-        ),
+    rows = ops.shape(states)[0]
+    pull = ops.reshape(own_shares, (-1, 1))[:rows] - ops.expand_dims(weights, 1)
+    d_states = ops.reshape(d_states, (-1, states.shape[-1]))[:rows]
+    d_states = d_states + pull * ops.cast(own, "float32")
+    return loss, d_states, d_candidates, pull * ops.cast(states, "float32")
+
+
+def _chunk_loss(chunk, candidates, biases):
+    """Loss of a chunk, weighted shares of the candidates and of the target."""
+    states, own, own_counts, weights = chunk
+    logits = ops.matmul(states, ops.transpose(candidates))
+    logits = ops.cast(logits, "float32") + biases  # (chunk, candidates)
+    own_logits = ops.sum(
+        ops.cast(states, "float32") * ops.cast(own, "float32"), axis=-1
     )
+    highest = ops.maximum(ops.max(logits, axis=-1), own_logits)  # (chunk,)
+    exp = ops.exp(logits - ops.expand_dims(highest, 1))
+    own_exp = own_counts * ops.exp(own_logits - highest)
+    total = ops.sum(exp, axis=-1) + own_exp
+    loss = ops.sum(weights * (ops.log(total) + highest - own_logits))
+    scale = weights / total
+    return loss, exp * ops.expand_dims(scale, 1), own_exp * scale
 
 
-def _less_targets(d_states, d_embeddings, states, embeddings, targets, weights):
-    """The one-hot half of `softmax - one_hot`, by gather and scatter."""
-    weights = ops.expand_dims(weights, 1)
-    own = ops.cast(ops.take(embeddings, targets, axis=0), "float32")
-    drawn = ops.segment_sum(
-        weights * ops.cast(states, "float32"),
-        targets,
-        num_segments=embeddings.shape[0],
-    )
-    return d_states - weights * own, d_embeddings - drawn
-
-
-def _chunk_loss(states, targets, weights, embeddings):
-    """Loss of one chunk, and its weighted softmax `(chunk, V)`."""
-    logits = ops.matmul(states, ops.transpose(embeddings))
-    logits = ops.cast(logits, "float32")  # (chunk, V)
-    logits = logits - ops.max(logits, axis=-1, keepdims=True)
-    exp = ops.exp(logits)
-    total = ops.sum(exp, axis=-1)  # (chunk,)
-    own = ops.take_along_axis(logits, ops.expand_dims(targets, 1), axis=1)
-    loss = ops.sum(weights * (ops.log(total) - own[:, 0]))
-    return loss, exp * ops.expand_dims(weights / total, 1)
-
-
-def _chunks(states, targets, weights):
-    """Rows in chunks: `(n, chunk, d)`, `(n, chunk)`, `(n, chunk)`.
+def _chunks(states, own, *numbers):
+    """Rows in chunks: `(n, chunk, d)` twice, `(n, chunk)` for the numbers.
 
     Rows that fill up the last chunk have weight 0.
     """
@@ -122,13 +172,18 @@ def _chunks(states, targets, weights):
     if isinstance(num_rows, int):
         size = max(1, min(CHUNK_ROWS, num_rows))
     missing = -num_rows % size
+    width = states.shape[-1]
     return (
-        ops.reshape(
-            ops.pad(states, ((0, missing), (0, 0))),
-            (-1, size, states.shape[-1]),
+        *(
+            ops.reshape(
+                ops.pad(part, ((0, missing), (0, 0))), (-1, size, width)
+            )
+            for part in (states, own)
         ),
-        ops.reshape(ops.pad(targets, ((0, missing),)), (-1, size)),
-        ops.reshape(ops.pad(weights, ((0, missing),)), (-1, size)),
+        *(
+            ops.reshape(ops.pad(part, ((0, missing),)), (-1, size))
+            for part in numbers
+        ),
     )
 
 
@@ -138,14 +193,8 @@ def _take_chunk(chunks, index, loss):
     The wait, an addition of `min(loss, 0) = 0`, keeps TensorFlow from
     computing the logits of several loop iterations at the same time.
     """
-    states, targets, weights = (
-        ops.take(part, index, axis=0) for part in chunks
-    )
-    return (
-        states + ops.cast(ops.minimum(loss, 0.0), states.dtype),
-        targets,
-        weights,
-    )
+    states, *others = (ops.take(part, index, axis=0) for part in chunks)
+    return (states + ops.cast(ops.minimum(loss, 0.0), states.dtype), *others)
 
 
 def _for_each_chunk(chunks, function, initial):
