@@ -1,32 +1,197 @@
-"""The benchmark, one case after the other.
+"""The speed and memory of the package on this machine.
 
-python -m recipes.benchmark --case pretrain:plain:base:20000:sampled:float32
+    make bench                                  # about 25 minutes on 2 cores
+    python -m recipes.benchmark --quick         # whether it works
+    python -m recipes.benchmark --sections ceiling scores
+    python -m recipes.benchmark --case pretrain:plain:base:20000:sampled:float32
+
+Every case runs in a fresh process, in which a function is called until it is
+warm and then timed, and prints its medians as JSON (`--case`). A case that
+runs out of memory or time is reported as such and the others go on. Prints a
+table per section, last the quantities that have a target, and writes them to
+`--out` as CSV, beside `machine.json` and `cases.json`. Linux only.
+
+Sections: `ceiling`, the machine's fastest matrix product; `pretrain`, steps
+of training beside the same model in stock Keras layers (`plain_pretrainer`);
+`extraction`, graphs of texts; `scores`, queries and keys to graphs, beside
+softmax; `transfer`, streaming and materialised; `pipeline`, the input alone.
 """
 
 import dataclasses
 import json
+import pathlib
+import sys
+import time
+from typing import Literal
 
 import tyro
 
+from recipes.benchmark import apart
+from recipes.benchmark import ceiling
+from recipes.benchmark import extraction
+from recipes.benchmark import pipeline
 from recipes.benchmark import pretraining
+from recipes.benchmark import scores
+from recipes.benchmark import summary
+from recipes.benchmark import tables
+from recipes.benchmark import transfer
+from recipes.benchmark.machine import describe_machine
+from recipes.benchmark.machine import print_machine
 
-SECTIONS = {"pretrain": pretraining}
+SECTIONS = {
+    "ceiling": ceiling,
+    "pretrain": pretraining,
+    "extraction": extraction,
+    "scores": scores,
+    "transfer": transfer,
+    "pipeline": pipeline,
+}
+QUICK = {
+    "configs": ("small",),
+    "vocabulary_sizes": (20_000,),
+    "extraction_lengths": (100,),
+    "score_lengths": (512,),
+    "transfer_lengths": (512,),
+    "calls": 3,
+}
 
 
 @dataclasses.dataclass
 class Options:
     """Times pretraining, graph extraction and transfer."""
 
+    sections: tuple[
+        Literal[
+            "ceiling",
+            "pretrain",
+            "extraction",
+            "scores",
+            "transfer",
+            "pipeline",
+        ],
+        ...,
+    ] = tuple(SECTIONS)
+    """Parts to run."""
+    quick: bool = False
+    """A few small cases only; their figures mean little."""
+    out: pathlib.Path = pathlib.Path("runs/benchmark")
+    """Folder of the CSV files."""
     calls: int = 5
-    """How often each function is timed at least."""
+    """How often a function is timed at least; a slow one three times."""
+    time_limit: float = 900
+    """Seconds after which a case is ended."""
+    configs: tuple[Literal["small", "base"], ...] = ("small", "base")
+    """Sizes of the pretraining."""
+    vocabulary_sizes: tuple[int, ...] = (20_000, 100_000)
+    """V of the pretraining."""
+    precisions: tuple[Literal["float32", "mixed_bfloat16"], ...] = (
+        "float32",
+        "mixed_bfloat16",
+    )
+    """Dtype policies."""
+    small_batch: int = 32
+    """B with sampled positions; half of it with all."""
+    base_batch: int = 16
+    """B with sampled positions; half of it with all."""
+    length: int | None = None
+    """T of the pretraining, instead of the configuration's."""
+    extraction_lengths: tuple[int, ...] = (100, 200, 400)
+    """T of the graph extraction."""
+    score_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)
+    """T of the scores."""
+    transfer_lengths: tuple[int, ...] = (128, 512, 1024, 2048, 4096)
+    """T of the transfer."""
+    corpus: tuple[str, ...] = ()
+    """Text for the pipeline, as `recipes.pretrain_text` takes it; random
+    words if not given."""
     case: str | None = None
     """One measurement in this process, printed as JSON."""
 
 
+def benchmark(options):
+    """Runs the sections, prints and writes their tables.
+
+    Args:
+        options: `Options`.
+
+    Returns:
+        Dict: for each case what it measured.
+    """
+    if options.quick:
+        options = dataclasses.replace(options, **QUICK)
+    start = time.perf_counter()
+    machine = describe_machine()
+    print_machine(machine)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(options.out / "machine.json", machine)
+    outcomes = {}
+    for name in options.sections:
+        section = SECTIONS[name]
+        for case in section.cases(options):
+            outcomes[f"{name}:{case}"] = run_case(f"{name}:{case}", options)
+        write_json(options.out / "cases.json", outcomes)
+        report(name, section.TITLE, section.rows(outcomes), options.out)
+    if "pretrain" in options.sections:
+        rows = pretraining.utilisation_rows(outcomes)
+        title = pretraining.UTILISATION_TITLE
+        report("utilisation", title, rows, options.out)
+    report("summary", summary.TITLE, summary.rows(outcomes), options.out)
+    minutes = (time.perf_counter() - start) / 60
+    print(f"\n{minutes:.1f} minutes. -> {options.out}")
+    return outcomes
+
+
+def run_case(case, options):
+    """Measures a case in a process of its own and prints that it did."""
+    start = time.perf_counter()
+    outcome = apart.measure_apart(case, arguments(options), options.time_limit)
+    seconds = time.perf_counter() - start
+    print(f"  {case}  {seconds:.0f} s", file=sys.stderr, flush=True)
+    if "failed" in outcome:
+        reason = f"  {outcome['failed']}\n{outcome['message']}"
+        print(reason, file=sys.stderr, flush=True)
+    return outcome
+
+
+def arguments(options):
+    """The options that a case needs, for the command line."""
+    given = ["--calls", str(options.calls), "--out", str(options.out)]
+    given += ["--small-batch", str(options.small_batch)]
+    given += ["--base-batch", str(options.base_batch)]
+    if options.length is not None:
+        given += ["--length", str(options.length)]
+    if options.corpus:
+        given += ["--corpus", *options.corpus]
+    return given
+
+
+def report(name, title, rows, folder):
+    """Prints a table and writes it."""
+    tables.print_table(title, rows)
+    tables.write_table(folder / f"{name}.csv", rows)
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def measure(options):
+    """The case of the options, in this process."""
+    section, *fields = options.case.split(":")
+    if section not in SECTIONS:
+        raise ValueError(
+            f"A case begins with one of {tuple(SECTIONS)}. "
+            f"Received: case={options.case!r}"
+        )
+    return SECTIONS[section].measure(fields, options)
+
+
 def main(options):
-    if options.case is not None:
-        section, *fields = options.case.split(":")
-        print(json.dumps(SECTIONS[section].measure(fields, options)))
+    if options.case is None:
+        benchmark(options)
+        return
+    apart.limit_memory()
+    print(json.dumps(measure(options)))
 
 
 if __name__ == "__main__":

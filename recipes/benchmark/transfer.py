@@ -1,0 +1,83 @@
+"""From token ids to transferred features, streaming and materialised."""
+
+from recipes.benchmark.measuring import peak_megabytes
+from recipes.benchmark.measuring import time_calls
+from recipes.benchmark.tables import quantity
+from recipes.benchmark.tables import ratio
+
+FORMS = ("factored", "materialised")
+HEADS, KEY_DIM, WIDTH, VOCABULARY = 8, 64, 128, 1000
+BFLOAT16_LENGTHS = (512, 2048)
+TITLE = (
+    f"Transfer: L = 3, K = {HEADS}, C = {KEY_DIM}, d = {WIDTH}, two "
+    "conditioned mixtures, B = 1; graphs streaming (factored) and "
+    "materialised; MB that the call adds to the peak of its process"
+)
+
+
+def cases(options):
+    """In float32; in bfloat16 at T = 512 and 2048 only."""
+    return [
+        f"{form}:{length}:{precision}"
+        for length in options.transfer_lengths
+        for precision in options.precisions
+        for form in FORMS
+        if precision == "float32" or length in BFLOAT16_LENGTHS
+    ]
+
+
+def measure(fields, options):
+    """Seconds per text, and megabytes added to the peak memory.
+
+    Args:
+        fields: form of the graphs, T, precision.
+        options: the benchmark's.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import glomo_keras as gk
+
+    form, length, precision = fields
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(precision)
+    predictor = gk.GraphPredictor(
+        VOCABULARY, embedding_dim=WIDTH, num_heads=HEADS, key_dim=KEY_DIM
+    )
+    graphs_of = predictor.factored() if form == "factored" else predictor
+    transfer = gk.layers.GraphTransfer(num_mixtures=2, conditioned=True)
+    shape = (1, int(length))
+    rng = np.random.default_rng(0)
+    inputs = {
+        "token_ids": tf.constant(rng.integers(2, VOCABULARY, shape), "int32"),
+        "padding_mask": tf.ones(shape, "bool"),
+    }
+    features = tf.constant(rng.normal(size=(*shape, WIDTH)), "float32")
+
+    def transferred(features, inputs):
+        return transfer(features, graphs_of(inputs, training=False))
+
+    start = slice(8)  # a first call, eager, builds the weights
+    transferred(features[:, start], {k: x[:, start] for k, x in inputs.items()})
+    before = peak_megabytes()
+    run = tf.function(transferred)
+    result = time_calls(lambda: run(features, inputs), options.calls)
+    return {**result, "added_megabytes": peak_megabytes() - before}
+
+
+def rows(outcomes):
+    table = []
+    for case, factored in outcomes.items():
+        section, *fields = case.split(":")
+        if section != "transfer" or fields[0] != "factored":
+            continue
+        other = outcomes.get(case.replace("factored", "materialised"))
+        row = {"T": fields[1], "precision": fields[2]}
+        for form, outcome in (("factored", factored), ("materialised", other)):
+            row[f"{form}_s"] = quantity(outcome, "seconds")
+            row[f"{form}_mb"] = quantity(outcome, "added_megabytes")
+        row["speedup"] = ratio(row["materialised_s"], row["factored_s"])
+        row["memory"] = ratio(row["factored_mb"], row["materialised_mb"])
+        table.append(row)
+    return table
