@@ -30,6 +30,12 @@ from glomo_keras import data
 
 ENDING = ".tar.bz2"
 TOKENISED = "tokenised.json"
+TOKENISE_OPTIONS = (
+    "vocabulary_size",
+    "lowercase",
+    "numbers",
+    "min_paragraph_words",
+)
 FILES = (
     "manifest.json",
     "vocabulary.txt",
@@ -178,8 +184,7 @@ def _check_tokenised(options, folder):
 
 
 def _tokenised(options):
-    names = ("vocabulary_size", "lowercase", "numbers", "min_paragraph_words")
-    return {name: getattr(options, name) for name in names}
+    return {name: getattr(options, name) for name in TOKENISE_OPTIONS}
 
 
 if __name__ == "__main__":
