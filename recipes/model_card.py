@@ -67,6 +67,7 @@ def make_preset(options):
         run_options=run_options,
         metrics=read(options.run / "metrics.json", "pretrain_text"),
         history=training.read_history(options.run / "history.csv"),
+        timing=training.read_history(options.run / "timing.csv"),
         evaluation=evaluation,
         ngrams=ngrams,
         parameters=predictor.count_params(),

@@ -29,6 +29,7 @@ class Facts:
     run_options: pretrain_text.Options
     metrics: dict
     history: list
+    timing: list
     evaluation: dict
     ngrams: dict
     parameters: int
@@ -196,7 +197,7 @@ def training_section(facts):
     numbers = [["steps", f"{facts.metrics['steps']:,}"]]
     numbers += [["epochs", str(facts.metrics["epochs"])]]
     numbers += [["best epoch, kept", str(facts.metrics["best_epoch"] + 1)]]
-    numbers += [["wall time", wall_time(facts.history)]]
+    numbers += [["wall time", wall_time(facts.timing)]]
     return f"""## Training
 
 {table(["", ""], numbers)}
@@ -204,12 +205,13 @@ def training_section(facts):
 {table(["option", "value"], rows)}"""
 
 
-def wall_time(history):
-    """Hours of all epochs, if each one has its seconds."""
-    if not all("seconds" in row for row in history):
-        return "not recorded"
-    seconds = sum(row["seconds"] for row in history)
-    return f"{seconds / 3600:.2f} hours"
+def wall_time(timing):
+    """Hours of all epochs, by the clock and of the processor."""
+    hours = [
+        sum(row[name] for row in timing) / 3600
+        for name in ("seconds", "cpu_seconds")
+    ]
+    return f"{hours[0]:.2f} hours, {hours[1]:.2f} CPU hours"
 
 
 def learning_curve(facts):

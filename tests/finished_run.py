@@ -70,6 +70,11 @@ def write_files(options, pretrainer):
             for epoch in range(options.epochs)
         ]
         training.write_history(folder.history_path, rows)
+        times = [
+            {"epoch": row["epoch"], "seconds": 1800.0, "cpu_seconds": 900.0}
+            for row in rows
+        ]
+        training.write_history(folder.timing_path, times)
         steps = options.epochs * options.steps_per_epoch
         folder.write_metrics({"epochs": 2, "best_epoch": 1, "steps": steps})
 

@@ -5,7 +5,7 @@ from glomo_keras.layers import GraphWeightedSum
 from glomo_keras.models._layers_first_model import LayersFirstModel
 from glomo_keras.models.graph_predictor import build_compositions
 from glomo_keras.ops.edges import DIRECTIONS
-from glomo_keras.ops.graphs import select_layer
+from glomo_keras.ops.graphs import split_layers
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -132,12 +132,14 @@ class FeaturePredictor(LayersFirstModel):
         """
         features, outputs = embeddings, []
         compositions = self.compositions[direction]
-        for layer, composition in enumerate(compositions):
+        for layer, (graph, composition) in enumerate(
+            zip(split_layers(graphs), compositions, strict=True)
+        ):
             last = layer == len(compositions) - 1
             wanted = positions if last else None
             messages = self.sums[direction](
                 features,
-                select_layer(graphs, layer),
+                graph,
                 positions=wanted,
                 padding_mask=padding_mask,
             )

@@ -11,7 +11,7 @@ from glomo_keras.models import presets
 from glomo_keras.models._layers_first_model import LayersFirstModel
 from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.graphs import FACTORS
-from glomo_keras.ops.graphs import select_layer
+from glomo_keras.ops.graphs import split_layers
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -236,7 +236,7 @@ class GraphPredictor(LayersFirstModel):
             if layer < len(compositions):
                 messages = self.sums[direction](
                     features,
-                    select_layer(factors[-1], 0),
+                    split_layers(factors[-1])[0],
                     padding_mask=padding_mask,
                 )
                 features = compositions[layer](features, messages)

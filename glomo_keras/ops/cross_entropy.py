@@ -31,21 +31,17 @@ def tied_cross_entropy(
         Float32 scalar.
     """
     own = ops.take(embeddings, targets, axis=0)  # (R, d)
-    own_counts = ops.zeros_like(weights)
-    biases = ops.zeros((1,), "float32")
+    own_counts, sizes = ops.zeros_like(weights), None
     if num_candidates is not None and num_candidates < embeddings.shape[0]:
-        drawn, biases = draw_candidates(
+        sure = num_candidates // 2
+        drawn, sizes = draw_candidates(
             embeddings.shape[0], num_candidates, seed
         )
-        own_counts = ops.cast(targets >= num_candidates // 2, "float32")
+        own_counts = ops.cast(targets >= sure, "float32")
         embeddings = ops.concatenate(
-            [
-                embeddings[: num_candidates // 2],
-                ops.take(embeddings, drawn, axis=0),
-            ],
-            axis=0,
+            [embeddings[:sure], ops.take(embeddings, drawn, axis=0)], axis=0
         )
-    return _recorded_loss(states, embeddings, own, biases, own_counts, weights)
+    return _recorded_loss(states, embeddings, own, sizes, own_counts, weights)
 
 
 def draw_candidates(vocabulary_size, num_candidates, seed):
@@ -61,9 +57,8 @@ def draw_candidates(vocabulary_size, num_candidates, seed):
         seed: `keras.random.SeedGenerator`.
 
     Returns:
-        `(drawn, biases)`: int32 ids of the drawn half, and the float32
-        logarithms `(num_candidates,)` of how many words each candidate
-        stands for.
+        `(drawn, sizes)`: int32 ids of the drawn half, and how many words
+        each candidate stands for, float32 `(num_candidates,)`.
     """
     sure = num_candidates // 2
     strata = num_candidates - sure
@@ -71,31 +66,29 @@ def draw_candidates(vocabulary_size, num_candidates, seed):
     sizes = ops.cast(edges[1:] - edges[:-1], "float32")
     offsets = keras.random.uniform((strata,), seed=seed) * sizes
     drawn = edges[:-1] + ops.cast(offsets, edges.dtype)
-    biases = ops.concatenate([ops.zeros((sure,), "float32"), ops.log(sizes)], 0)
-    return ops.minimum(drawn, edges[1:] - 1), biases
+    drawn = ops.minimum(drawn, edges[1:] - 1)
+    return drawn, ops.concatenate([ops.ones((sure,), "float32"), sizes], 0)
 
 
 def tied_cross_entropy_value(states, embeddings, targets, weights):
     """The value of `tied_cross_entropy` alone, for a third of the work."""
     own = ops.take(embeddings, targets, axis=0)
-    zeros = ops.zeros_like(weights)
-    biases = ops.zeros((1,), "float32")
-    chunks = _chunks(states, own, zeros, weights)
+    chunks = _chunks(states, own, ops.zeros_like(weights), weights)
 
     def add_chunk(index, loss):
         chunk = _take_chunk(chunks, index, loss)
-        return (loss + _chunk_loss(chunk, embeddings, biases)[0],)
+        return (loss + _chunk_loss(chunk, embeddings, None)[0],)
 
     return _for_each_chunk(chunks, add_chunk, (ops.zeros((), "float32"),))[0]
 
 
-def _recorded_loss(states, candidates, own, biases, own_counts, weights):
+def _recorded_loss(states, candidates, own, sizes, own_counts, weights):
     """The loss, which computes its gradients with its value."""
 
     @ops.custom_gradient
     def total_loss(states, candidates, own):
         loss, *gradients = _loss_and_gradients(
-            states, candidates, own, biases, own_counts, weights
+            states, candidates, own, sizes, own_counts, weights
         )
 
         def grad(*args, upstream=None):
@@ -110,16 +103,20 @@ def _recorded_loss(states, candidates, own, biases, own_counts, weights):
     return total_loss(states, candidates, own)
 
 
-def _loss_and_gradients(states, candidates, own, biases, own_counts, weights):
+def _loss_and_gradients(states, candidates, own, sizes, own_counts, weights):
     """The loss, and its float32 gradients by the first three arguments."""
     chunks = _chunks(states, own, own_counts, weights)
+    sized = _times_sizes(candidates, sizes)
 
     def add_chunk(index, loss, d_states, d_candidates, own_shares):
         chunk = _take_chunk(chunks, index, loss)
-        chunk_loss, p, own_share = _chunk_loss(chunk, candidates, biases)
-        p = ops.cast(p, states.dtype)  # (chunk, candidates)
-        d_chunk = ops.cast(ops.matmul(p, candidates), "float32")
-        d_words = ops.cast(ops.matmul(ops.transpose(p), chunk[0]), "float32")
+        chunk_loss, exp, scale, own_share = _chunk_loss(
+            chunk, candidates, sizes
+        )
+        exp = ops.cast(exp, states.dtype)  # (chunk, candidates)
+        d_chunk = scale * ops.cast(ops.matmul(exp, sized), "float32")
+        rows = ops.cast(scale * ops.cast(chunk[0], "float32"), states.dtype)
+        d_words = ops.cast(ops.matmul(ops.transpose(exp), rows), "float32")
         d_states = ops.slice_update(
             d_states, (index, 0, 0), ops.expand_dims(d_chunk, 0)
         )
@@ -141,25 +138,45 @@ def _loss_and_gradients(states, candidates, own, biases, own_counts, weights):
     rows = ops.shape(states)[0]
     pull = ops.reshape(own_shares, (-1, 1))[:rows] - ops.expand_dims(weights, 1)
     d_states = ops.reshape(d_states, (-1, states.shape[-1]))[:rows]
-    d_states = d_states + pull * ops.cast(own, "float32")
-    return loss, d_states, d_candidates, pull * ops.cast(states, "float32")
+    return (
+        loss,
+        d_states + pull * ops.cast(own, "float32"),
+        _times_sizes(d_candidates, sizes),
+        pull * ops.cast(states, "float32"),
+    )
 
 
-def _chunk_loss(chunk, candidates, biases):
-    """Loss of a chunk, weighted shares of the candidates and of the target."""
+def _times_sizes(rows, sizes):
+    """Each candidate's row as often as the words that it stands for."""
+    if sizes is None:
+        return rows
+    return rows * ops.cast(ops.expand_dims(sizes, 1), rows.dtype)
+
+
+def _chunk_loss(chunk, candidates, sizes):
+    """The loss of a chunk and what its gradients are made of.
+
+    Returns:
+        The loss; `exp(logit - highest logit)` of the candidates,
+        `(chunk, candidates)`; what makes them weighted shares of the sum,
+        `(chunk, 1)`; and that share of the target itself, `(chunk,)`.
+    """
     states, own, own_counts, weights = chunk
     logits = ops.matmul(states, ops.transpose(candidates))
-    logits = ops.cast(logits, "float32") + biases  # (chunk, candidates)
+    logits = ops.cast(logits, "float32")  # (chunk, candidates)
     own_logits = ops.sum(
         ops.cast(states, "float32") * ops.cast(own, "float32"), axis=-1
     )
     highest = ops.maximum(ops.max(logits, axis=-1), own_logits)  # (chunk,)
     exp = ops.exp(logits - ops.expand_dims(highest, 1))
     own_exp = own_counts * ops.exp(own_logits - highest)
-    total = ops.sum(exp, axis=-1) + own_exp
+    if sizes is None:
+        total = ops.sum(exp, axis=-1)
+    else:
+        total = ops.matmul(exp, ops.expand_dims(sizes, 1))[:, 0] + own_exp
     loss = ops.sum(weights * (ops.log(total) + highest - own_logits))
     scale = weights / total
-    return loss, exp * ops.expand_dims(scale, 1), own_exp * scale
+    return loss, exp, ops.expand_dims(scale, 1), own_exp * scale
 
 
 def _chunks(states, own, *numbers):

@@ -52,22 +52,26 @@ def graph_shape(shapes):
     return (*queries[:-1], keys[-2])
 
 
-def select_layer(graph, layer):
-    """One layer of a graph, in the form that the graph has.
+def split_layers(graph):
+    """The layers of a graph one by one, in the form that the graph has.
+
+    One `unstack` a factor: the gradient of slices would fill up and add as
+    many arrays of all layers as there are layers.
 
     Args:
         graph: materialised or factored, with the axis L.
-        layer: integer, counted from 0.
 
     Returns:
-        The same form without the axis L.
+        List of L graphs of the same form without the axis L.
     """
     if not is_factored(graph):
-        return graph[:, layer]
-    return {
-        name: value if name == "padding_mask" else value[:, layer]
-        for name, value in graph.items()
-    }
+        return ops.unstack(graph, axis=1)
+    factors = [ops.unstack(graph[name], axis=1) for name in FACTORS]
+    mask = {n: graph[n] for n in graph if n == "padding_mask"}
+    return [
+        {**dict(zip(FACTORS, layer, strict=True)), **mask}
+        for layer in zip(*factors, strict=True)
+    ]
 
 
 def layers_and_heads(graph):

@@ -16,7 +16,7 @@ from glomo_keras.ops.graphs import float_factors
 from glomo_keras.ops.graphs import layers_and_heads
 from glomo_keras.ops.graphs import materialize
 from glomo_keras.ops.graphs import num_units
-from glomo_keras.ops.graphs import select_layer
+from glomo_keras.ops.graphs import split_layers
 from glomo_keras.ops.graphs import take_columns
 from glomo_keras.ops.graphs import take_units
 from glomo_keras.ops.row_blocks import DIRECT_LIMIT
@@ -67,8 +67,9 @@ def mix_graphs(graph, weights, include_products, **options):
     layers, heads = graph.shape[1:3]
     terms = split_terms(weights, layers, heads, include_products)
     mixed, product = 0.0, None
-    for layer, shares in enumerate(terms):
-        current = graph[:, layer]  # (B, K, T, T)
+    for layer, (current, shares) in enumerate(
+        zip(split_layers(graph), terms, strict=True)
+    ):
         mixed = mixed + _sum_heads(shares[0], current)
         if include_products:
             product = current if layer == 0 else ops.matmul(current, product)
@@ -140,11 +141,12 @@ def _apply_by_layer(graph, features, weights, *, include_products, **options):
     layers, heads = layers_and_heads(graph)
     terms = split_terms(weights, layers, heads, include_products)
     total, values = 0.0, [features]
+    graphs = split_layers(graph)
     for layer, shares in enumerate(terms):
         keep_chain = include_products and layer < layers - 1
         outputs = map_row_blocks(
             functools.partial(_mixed_rows, keep_chain=keep_chain, **options),
-            (select_layer(graph, layer), values, shares),
+            (graphs[layer], values, shares),
             num_units(graph),
             options["direction"],
             _take_columns,

@@ -4,6 +4,7 @@ import importlib.util
 
 import keras
 
+from glomo_keras.training.epoch_times import EpochTimes
 from glomo_keras.training.resume_training import ResumeTraining
 
 
@@ -44,7 +45,11 @@ def fit_resumable(
     Returns:
         A `keras.callbacks.History` with all epochs of the run.
     """
-    callbacks = [*callbacks, *_tensorboard(run_folder, callbacks, verbose)]
+    callbacks = [
+        EpochTimes(run_folder.timing_path),
+        *callbacks,
+        *_tensorboard(run_folder, callbacks, verbose),
+    ]
     resume = ResumeTraining(
         run_folder.checkpoint_dir, callbacks, run_folder.history_path
     )

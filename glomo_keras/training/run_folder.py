@@ -38,6 +38,7 @@ class RunFolder:
         self.path = pathlib.Path(path)
         self.config_path = self.path / "config.json"
         self.history_path = self.path / "history.csv"
+        self.timing_path = self.path / "timing.csv"
         self.metrics_path = self.path / "metrics.json"
         self.tensorboard_dir = self.path / "tensorboard"
         self.figures_dir = self.path / "figures"
@@ -143,6 +144,7 @@ class RunFolder:
         ):
             shutil.rmtree(directory, ignore_errors=True)
         self.history_path.unlink(missing_ok=True)
+        self.timing_path.unlink(missing_ok=True)
         self.metrics_path.unlink(missing_ok=True)
 
 

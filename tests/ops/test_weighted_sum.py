@@ -5,7 +5,7 @@ from glomo_keras.ops import row_blocks
 from glomo_keras.ops.edges import ACTIVATIONS
 from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.graphs import materialize
-from glomo_keras.ops.graphs import select_layer
+from glomo_keras.ops.graphs import split_layers
 from glomo_keras.ops.weighted_sum import join_heads
 from glomo_keras.ops.weighted_sum import split_heads
 from glomo_keras.ops.weighted_sum import weighted_sum
@@ -39,7 +39,7 @@ def test_both_forms_equal_the_formula(
     layer = reference.graph(made, **options)[:, 1]
     expected = reference.weighted_sum(layer, x.astype("float64"))
     graph = materialize(made, **options)[:, 1]
-    for form in (select_layer(made, 1), graph):
+    for form in (split_layers(made)[1], graph):
         total = to_numpy(weighted_sum(form, x, **options))
         np.testing.assert_allclose(total, expected, atol=TOLERANCE)
         positions = np.array([5, 0, 5])

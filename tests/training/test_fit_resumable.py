@@ -51,13 +51,27 @@ def test_early_stopping_and_plateau_decide_the_same(tmp_path):
     )
 
 
+def test_each_epoch_is_timed_once_however_often_interrupted(tmp_path):
+    train_interrupted(tmp_path, [25, 12], epochs=5)
+    rows = read_history(tmp_path / "timing.csv")
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
+    assert all(0 < row["seconds"] < 60 for row in rows)
+    assert all(row["cpu_seconds"] > 0 for row in rows)
+
+
+def checkpoint_times(folder):
+    """When each checkpoint was written; reading changes other times."""
+    files = sorted((folder / "checkpoint").iterdir())
+    return [(file.name, file.stat().st_mtime_ns) for file in files]
+
+
 def test_stopped_run_does_not_train_on(tmp_path):
     model, history = train(tmp_path, patience=4)
-    checkpoints = [p.stat() for p in (tmp_path / "checkpoint").iterdir()]
+    checkpoints = checkpoint_times(tmp_path)
     again, again_history = train(tmp_path, [AtBatch(1, interrupt)], patience=4)
     small_run.assert_same_weights(again, model)  # the best ones, restored
     assert again_history.history == history.history
-    after = [p.stat() for p in (tmp_path / "checkpoint").iterdir()]
+    after = checkpoint_times(tmp_path)
     assert after == checkpoints
 
 

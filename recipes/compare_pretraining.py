@@ -1,0 +1,245 @@
+"""Chooses a pretraining configuration by held-out loss on a fixed budget.
+
+    python -m recipes.compare_pretraining --corpus 'wiki/AA/wiki_*' \
+        --cpu-minutes 3 --out runs/choices
+
+Each variant changes one option of a base configuration for a small machine
+and trains, in a process of its own, for the same CPU time; how many steps
+that is, is measured first, so that the learning rate's schedule fits. The
+table has the steps, the perplexity of the next word on held-out windows in
+each direction (`recipes.evaluate_pretrainer` has the definition), how dense
+the graphs are and how many of their rows are empty. OUT/NAME-SEED.json is
+kept: started again, the command goes on; OUT/choices.csv is the table.
+"""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import tyro
+
+from glomo_keras import data
+from glomo_keras.training import atomic_file
+from recipes import evaluate_pretrainer
+from recipes import pretrain_text
+
+BASE = {
+    "num_heads": 8,
+    "key_dim": 16,
+    "num_positions": 0,
+    "num_candidates": 4000,
+    "learning_rate": 2e-3,
+    "precision": "mixed_bfloat16",
+}
+VARIANTS = {
+    "base": {},
+    "all_words": {"num_candidates": 0},
+    "sampled_positions": {"num_positions": 20},
+    "sampled_positions_all_words": {"num_positions": 20, "num_candidates": 0},
+    "candidates_2000": {"num_candidates": 2000},
+    "candidates_8000": {"num_candidates": 8000},
+    "float32": {"precision": "float32"},
+    "context_1": {"context_length": 1},
+    "context_2": {"context_length": 2},
+    "context_5": {"context_length": 5},
+    "layer_normalization": {"normalization": "layer"},
+    "no_normalization": {"normalization": "none"},
+    "scalar_threshold": {"threshold": "scalar"},
+    "softmax": {"activation": "softmax"},
+    "heads_4x32": {"num_heads": 4, "key_dim": 32},
+    "heads_8x32": {"num_heads": 8, "key_dim": 32},
+    "convolutions_4": {"num_conv_layers": 4},
+    "cells_3": {"share_cell": False},
+    "residual": {"composition": "residual"},
+    "learning_rate_1e-3": {"learning_rate": 1e-3},
+    "learning_rate_4e-3": {"learning_rate": 4e-3},
+    "sgd": {"optimizer": "sgd", "learning_rate": 8.0},
+    "batch_8": {"batch_size": 8},
+    "batch_32": {"batch_size": 32},
+    "windows_200": {"max_length": 200, "batch_size": 8},
+    "coupled": {"coupled": True},
+}
+CALIBRATION_STEPS = (4, 12)
+DIRECTIONS = evaluate_pretrainer.DIRECTIONS
+
+
+@dataclasses.dataclass
+class Options:
+    """Trains variants of a pretraining on the same CPU time."""
+
+    corpus: tuple[str, ...]
+    """Text files, folders, globs, or tfds:NAME."""
+    out: pathlib.Path = pathlib.Path("runs/choices")
+    cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
+    """Where the tokenised corpus is kept."""
+    variants: tuple[str, ...] = tuple(VARIANTS)
+    """Which, of those in VARIANTS."""
+    cpu_minutes: float = 3.0
+    """CPU time of a training: that of all cores together."""
+    seeds: int = 1
+    windows: int = 100
+    """Held-out windows of the evaluation."""
+    one: str | None = None
+    """NAME:SEED, one training in this process, printed as JSON."""
+
+
+def main(options):
+    unknown = sorted(set(options.variants) - set(VARIANTS))
+    if unknown:
+        raise SystemExit(
+            f"--variants must be among {sorted(VARIANTS)}. Received: {unknown}"
+        )
+    if options.one is not None:
+        name, seed = options.one.split(":")
+        print(json.dumps(train_variant(options, name, int(seed))))
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name in options.variants:
+        for seed in range(options.seeds):
+            rows.append(result_of(options, name, seed))
+            show(rows)
+    write_table(options.out / "choices.csv", rows)
+
+
+def result_of(options, name, seed):
+    """The row of one training, from its file if it was run before."""
+    path = options.out / f"{name}-{seed}.json"
+    if not path.exists():
+        arguments = ["--corpus", *options.corpus, "--one", f"{name}:{seed}"]
+        for field in ("cache", "cpu_minutes", "windows"):
+            value = str(getattr(options, field))
+            arguments += [f"--{field.replace('_', '-')}", value]
+        output = subprocess.run(
+            [sys.executable, "-m", "recipes.compare_pretraining", *arguments],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+        row = json.loads(output.splitlines()[-1])
+        with atomic_file(path) as file:
+            json.dump(row, file)
+    return json.loads(path.read_text())
+
+
+def train_variant(options, name, seed):
+    """Trains one variant and measures it.
+
+    Args:
+        options: `Options`.
+        name: key of `VARIANTS`.
+        seed: integer.
+
+    Returns:
+        Dict, a row of the table.
+    """
+    settings = pretrain_text.resolve(
+        pretrain_text.Options(
+            corpus=options.corpus,
+            out=options.out,
+            cache=options.cache,
+            seed=seed,
+            **{**BASE, **VARIANTS[name]},
+        )
+    )
+    keras.config.set_dtype_policy(settings.precision)
+    corpus = pretrain_text.load(dataclasses.replace(settings, seed=0))
+    step_seconds = measure_step(settings, corpus)
+    steps = max(1, int(60 * options.cpu_minutes / step_seconds))
+    pretrainer = fit(settings, corpus, steps)[0]
+    windows = evaluate_pretrainer.held_out_windows(
+        corpus.validation, settings.max_length, options.windows
+    )
+    alone = evaluate_pretrainer.with_context_length(pretrainer, 1)
+    losses = evaluate_pretrainer.total_losses(alone, windows, 16)
+    events = evaluate_pretrainer.num_events(windows["padding_mask"], 1)
+    forward, backward = np.exp(losses / events).tolist()
+    graphs = evaluate_pretrainer.describe_graphs(
+        pretrainer.graph_predictor, windows, 8
+    )
+    return {
+        "variant": name,
+        "changes": json.dumps(VARIANTS[name]),
+        "seed": seed,
+        "cpu_minutes": options.cpu_minutes,
+        "steps": steps,
+        "words": steps * settings.batch_size * settings.max_length * 3 // 4,
+        "forward_perplexity": round(forward, 1),
+        "backward_perplexity": round(backward, 1),
+        **{
+            name: by_layer([graphs[d][name] for d in DIRECTIONS])
+            for name in ("density", "empty_rows", "mean_distance")
+        },
+    }
+
+
+def by_layer(values):
+    """Means over directions and heads, the layers side by side."""
+    return " ".join(f"{x:.2f}" for x in np.mean(values, axis=(0, 2)))
+
+
+def measure_step(settings, corpus):
+    """CPU seconds of a training step, without what comes before the first."""
+    warmup, measured = CALIBRATION_STEPS
+    _, seconds = fit(settings, corpus, warmup + measured, skip=warmup)
+    return seconds / measured
+
+
+def fit(settings, corpus, steps, skip=0):
+    """Trains for some steps from the seed on.
+
+    Returns:
+        The pretrainer, and the CPU seconds of the steps after the first
+        `skip`.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    settings = dataclasses.replace(settings, epochs=1, steps_per_epoch=steps)
+    pretrainer = pretrain_text.build(settings, corpus)
+    sampler = data.WindowSampler(
+        corpus.train, settings.batch_size, settings.max_length, settings.seed
+    )
+    clock = _Clock(skip)
+    pretrainer.fit(
+        data.as_dataset(sampler, 0),
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=[clock],
+    )
+    return pretrainer, time.process_time() - clock.start
+
+
+class _Clock(keras.callbacks.Callback):
+    def __init__(self, skip):
+        super().__init__()
+        self.skip = skip
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch <= self.skip:
+            self.start = time.process_time()
+
+
+def show(rows):
+    if len(rows) == 1:
+        print("  ".join(rows[0]))
+    print("  ".join(str(value) for value in rows[-1].values()), flush=True)
+
+
+def write_table(path, rows):
+    with atomic_file(path) as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"-> {path}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main(tyro.cli(Options))
