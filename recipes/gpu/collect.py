@@ -91,8 +91,7 @@ def chosen(run, what):
     ]
     pretrainer = [path for path in run.glob("pretrainer/*") if path.is_file()]
     if what == "checkpoint":
-        others = [run / "config.json", run / "history.csv", run / "speed.csv"]
-        others = [path for path in others if path.exists()]
+        others = [run / "config.json", run / "history.csv"]
     paths = {
         "results": others,
         "checkpoint": [*others, *newest],

@@ -14,7 +14,6 @@ Compiled training steps are kept in `--compiled`, so that the next command on
 the same machine need not compile them again.
 """
 
-import csv
 import dataclasses
 import os
 import pathlib
@@ -89,20 +88,22 @@ class Speed(keras.callbacks.Callback):
     """Writes tokens per second and peak memory of each epoch to a CSV file.
 
     Args:
-        path: `pathlib.Path`; lines are added to it.
+        path: `pathlib.Path`.
         sampler: `FewLengths`, as in the training.
         steps_per_epoch: int.
     """
+
+    resume_attributes = ("rows",)
 
     def __init__(self, path, sampler, steps_per_epoch):
         super().__init__()
         self.path = path
         self.sampler = sampler
         self.steps_per_epoch = steps_per_epoch
+        self.rows = []
 
     def on_epoch_begin(self, epoch, logs=None):
         self._begun = time.monotonic()
-        self._seconds = None
 
     def on_test_begin(self, logs=None):
         # `fit` has just read the metrics: all steps are done.
@@ -110,24 +111,18 @@ class Speed(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         first = epoch * self.steps_per_epoch
-        steps = range(first, first + self.steps_per_epoch)
-        words = self.sampler.num_words(steps)
+        words = self.sampler.num_words(
+            range(first, first + self.steps_per_epoch)
+        )
         row = {
             "epoch": epoch,
             "seconds": round(self._seconds, 2),
             "tokens_per_second": round(words / self._seconds),
             "peak_gib": peak_gib(),
         }
-        new = not self.path.exists()
-        with open(self.path, "a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        print(
-            f"\n{row['tokens_per_second']:,} tokens/s, peak {row['peak_gib']}"
-            " GiB"
-        )
+        self.rows.append(row)
+        training.write_history(self.path, self.rows)
+        print(f"\n{row}")
 
 
 def peak_gib():
