@@ -135,7 +135,11 @@ def benchmark(options):
         rows = pretraining.utilisation_rows(outcomes)
         title = pretraining.UTILISATION_TITLE
         report("utilisation", title, rows, options.out)
-    report("summary", summary.TITLE, summary.rows(outcomes), options.out)
+    targets = summary.rows(outcomes)
+    tables.write_table(options.out / "summary.csv", targets)
+    measured = [x for x in targets if x["value"] != summary.NOT_MEASURED]
+    if measured:
+        tables.print_table(summary.TITLE, measured)
     minutes = (time.perf_counter() - start) / 60
     print(f"\n{minutes:.1f} minutes. -> {options.out}")
     return outcomes

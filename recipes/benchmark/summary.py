@@ -14,6 +14,7 @@ SCORES = 1.1
 SCORE_LENGTHS = (512, 1024, 2048)
 TRANSFER = 2.0
 GROWTH = 3.0
+NOT_MEASURED = "not measured"
 
 
 def rows(outcomes):
@@ -42,7 +43,7 @@ def _row(name, value, at_least=None, at_most=None):
     measured = isinstance(value, float)
     return {
         "quantity": name,
-        "value": value if measured else value or "not measured",
+        "value": value if measured else value or NOT_MEASURED,
         "target": target,
         "met": ("yes" if met() else "NO") if measured else "",
     }
