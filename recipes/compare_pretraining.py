@@ -33,7 +33,7 @@ from recipes import pretrain_text
 BASE = {
     "num_heads": 8,
     "key_dim": 16,
-    "num_positions": 0,
+    "num_positions": 20,
     "num_candidates": 4000,
     "learning_rate": 2e-3,
     "precision": "mixed_bfloat16",
@@ -41,8 +41,8 @@ BASE = {
 VARIANTS = {
     "base": {},
     "all_words": {"num_candidates": 0},
-    "sampled_positions": {"num_positions": 20},
-    "sampled_positions_all_words": {"num_positions": 20, "num_candidates": 0},
+    "all_positions": {"num_positions": 0},
+    "positions_40": {"num_positions": 40},
     "candidates_2000": {"num_candidates": 2000},
     "candidates_8000": {"num_candidates": 8000},
     "float32": {"precision": "float32"},

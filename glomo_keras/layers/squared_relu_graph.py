@@ -137,14 +137,16 @@ class SquaredReLUGraph(keras.layers.Layer):
     ):
         mask = keys_mask if padding_mask is None else padding_mask
         check.check_padding_mask(mask, keys.shape[1])
-        queries = self._project(queries, self.query_kernel, self.query_bias)
-        factors = {
-            "queries": queries,
-            "keys": self._project(keys, self.key_kernel, self.key_bias),
-            "thresholds": self._thresholds(queries),
-        }
-        if mask is not None:
-            factors["padding_mask"] = ops.cast(mask, "bool")
+        factors = _with_mask(
+            {
+                "queries": _project(
+                    queries, self.query_kernel, self.query_bias, -2
+                ),
+                "keys": _project(keys, self.key_kernel, self.key_bias, -2),
+                "thresholds": _project(queries, *self._threshold_weights(), -1),
+            },
+            mask,
+        )
         if factored:
             return factors
         graph = materialize(
@@ -152,24 +154,68 @@ class SquaredReLUGraph(keras.layers.Layer):
         )
         return ops.cast(graph, self.compute_dtype)
 
-    def _project(self, features, kernel, bias):
-        batch, length = ops.shape(features)[:2]
-        heads = (self.num_graph_layers, self.num_heads, self.key_dim)
-        projected = ops.reshape(
-            ops.matmul(features, kernel), (batch, length, *heads)
-        )
-        projected = projected + bias  # (B, T, L, K, C)
-        return ops.transpose(projected, (0, 2, 3, 1, 4))  # (B, L, K, T, C)
+    def layers_of(self, keys, queries, padding_mask=None, positions=None):
+        """The factors of each graph layer, what a training step needs of them.
 
-    def _thresholds(self, queries):
-        if self.threshold == "query":
-            thresholds = ops.einsum(
-                "blktc,lc->blkt", queries, self.threshold_kernel
-            )
-        else:
-            thresholds = ops.zeros_like(queries[..., 0])
-        bias = ops.reshape(self.threshold_bias, (1, -1, 1, 1))
-        return thresholds + bias  # (B, L, K, T)
+        Args:
+            keys: tensor `(B, T, d)`.
+            queries: tensor `(B, T, d)`.
+            padding_mask: boolean `(B, T)`, True = real unit.
+            positions: integer tensor `(N,)`, the rows wanted of the last
+                layer; all if None.
+
+        Returns:
+            List of L dicts of `queries` and `keys` `(B, K, T, C)`,
+            `thresholds` `(B, K, T)` and, where there is a mask,
+            `padding_mask`. With positions the last one has them as
+            `positions` and queries and thresholds for these N rows only.
+        """
+        weights = zip(
+            *(
+                self._split_layers(*pair)
+                for pair in (
+                    (self.query_kernel, self.query_bias),
+                    (self.key_kernel, self.key_bias),
+                    self._threshold_weights(),
+                )
+            ),
+            strict=True,
+        )
+        layers = []
+        for index, (query, key, threshold) in enumerate(weights):
+            last = index == self.num_graph_layers - 1
+            rows = queries
+            if last and positions is not None:
+                rows = ops.take(queries, positions, axis=1)
+            factors = {
+                "queries": _project(rows, *query, -2),
+                "keys": _project(keys, *key, -2),
+                "thresholds": _project(rows, *threshold, -1),
+            }
+            layers.append(_with_mask(factors, padding_mask))
+        if positions is not None:
+            layers[-1]["positions"] = positions
+        return layers
+
+    def _threshold_weights(self):
+        """Kernel `(d, L * K)` and bias `(L, K)` from features to thresholds.
+
+        A linear function of the query is one of the features: it costs a
+        column a head instead of a pass over all queries.
+        """
+        heads = (self.num_graph_layers, self.num_heads)
+        bias = ops.broadcast_to(ops.expand_dims(self.threshold_bias, 1), heads)
+        if self.threshold == "scalar":
+            width = self.query_kernel.shape[0]
+            return ops.zeros((width, heads[0] * heads[1]), bias.dtype), bias
+        kernel = ops.reshape(self.query_kernel, (-1, *heads, self.key_dim))
+        kernel = ops.einsum("dlkc,lc->dlk", kernel, self.threshold_kernel)
+        shift = ops.einsum("lkc,lc->lk", self.query_bias, self.threshold_kernel)
+        return ops.reshape(kernel, (-1, heads[0] * heads[1])), bias + shift
+
+    def _split_layers(self, kernel, bias):
+        kernels = ops.split(kernel, self.num_graph_layers, axis=1)
+        return zip(kernels, ops.unstack(bias, axis=0), strict=True)
 
     def compute_mask(self, inputs, previous_mask):
         return None
@@ -212,3 +258,21 @@ class SquaredReLUGraph(keras.layers.Layer):
                 self.kernel_initializer
             ),
         }
+
+
+def _project(features, kernel, bias, axis):
+    """A linear function of `(B, T, d)`, laid out like its bias, T at `axis`.
+
+    The bias is `([L,] K, C)` for queries and keys, which then are
+    `(B, [L,] K, T, C)`, and `([L,] K)` for thresholds `(B, [L,] K, T)`.
+    """
+    batch, length = ops.shape(features)[:2]
+    projected = ops.matmul(features, kernel)
+    projected = ops.reshape(projected, (batch, length, *bias.shape)) + bias
+    return ops.moveaxis(projected, 1, axis)
+
+
+def _with_mask(factors, mask):
+    if mask is None:
+        return factors
+    return {**factors, "padding_mask": ops.cast(mask, "bool")}

@@ -16,7 +16,7 @@ from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.edges import admissible_edges
 from glomo_keras.ops.edges import edge_statistics
 from glomo_keras.ops.frequency import scale_gradient_by_frequency
-from glomo_keras.ops.graphs import materialize
+from glomo_keras.ops.graphs import graph_rows
 
 STATISTICS_UNITS = 512
 
@@ -74,8 +74,8 @@ class ContextPretrainer(keras.Model):
     Returns:
         Dict of scalars: `loss`, `forward_loss`, `backward_loss`;
         `edge_density` and `empty_rows`, shares among the admissible edges
-        and rows of the batch's first sequence (its first 512 units), all
-        layers, heads and both directions.
+        and rows of the batch's first sequence (its first 512 units; of the last
+        layer the rows decoded), all layers, heads and both directions.
 
     Raises:
         ValueError: an argument out of its range.
@@ -293,15 +293,15 @@ class ContextPretrainer(keras.Model):
                 self.graph_predictor.vocabulary_size,
                 padding_mask,
             )
-        graphs = self.graph_predictor.graphs_of(
-            embedded, padding_mask, training=training
+        graphs = self.graph_predictor.layers_of(
+            embedded, padding_mask, training=training, positions=positions
         )
         losses = {
             f"{direction}_loss": self._direction_loss(
                 direction,
                 token_ids,
                 embedded,
-                graphs[f"{direction}_graphs"],
+                graphs[direction],
                 padding_mask,
                 positions[direction],
                 entropy,
@@ -348,31 +348,38 @@ class ContextPretrainer(keras.Model):
 
     def _statistics(self, graphs):
         """Edge density and empty rows of the batch's first units."""
-        densities, empty = [], []
-        for direction in DIRECTIONS:
-            factors = {
-                name: ops.stop_gradient(
-                    x[:1, ..., :STATISTICS_UNITS, :]
-                    if name in ("queries", "keys")
-                    else x[:1, ..., :STATISTICS_UNITS]
-                )
-                for name, x in graphs[f"{direction}_graphs"].items()
-            }
-            mask = factors["padding_mask"]
-            units = ops.arange(ops.shape(mask)[1])
-            allowed = admissible_edges(units, units, direction, mask)
-            weights = materialize(
-                factors,
-                direction=direction,
-                activation=self.graph_predictor.activation,
-            )
-            density, rows = edge_statistics(weights[0], allowed)
-            densities.append(density)
-            empty.append(rows)
+        statistics = [
+            self._layer_statistics(direction, layer)
+            for direction in DIRECTIONS
+            for layer in graphs[direction]
+        ]
+        densities, empty = zip(*statistics, strict=True)
         return {
             "edge_density": sum(densities) / len(densities),
             "empty_rows": sum(empty) / len(empty),
         }
+
+    def _layer_statistics(self, direction, graph):
+        some = {
+            "queries": graph["queries"][:1, :, :STATISTICS_UNITS],
+            "keys": graph["keys"][:1, :, :STATISTICS_UNITS],
+            "thresholds": graph["thresholds"][:1, :, :STATISTICS_UNITS],
+        }
+        some = keras.tree.map_structure(ops.stop_gradient, some)
+        mask = graph["padding_mask"][:1, :STATISTICS_UNITS]
+        units = rows = ops.arange(ops.shape(mask)[1])
+        if "positions" in graph:
+            rows = some["positions"] = graph["positions"][:STATISTICS_UNITS]
+        weights, _ = graph_rows(
+            some,
+            rows,
+            None,
+            padding_mask=mask,
+            direction=direction,
+            activation=self.graph_predictor.activation,
+        )
+        allowed = admissible_edges(rows, units, direction, mask)
+        return edge_statistics(weights, allowed)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

@@ -121,7 +121,8 @@ class FeaturePredictor(LayersFirstModel):
         Args:
             direction: `"forward"` or `"backward"`.
             embeddings: F^0, tensor `(B, T, d)`.
-            graphs: `(B, L, K, T, T)` or its factors.
+            graphs: `(B, L, K, T, T)` or its factors, or a list of them for
+                each layer.
             padding_mask: boolean tensor `(B, T)`.
             positions: integer tensor `(N,)`, where the last layer is wanted;
                 everywhere if None.
@@ -131,9 +132,10 @@ class FeaturePredictor(LayersFirstModel):
             positions.
         """
         features, outputs = embeddings, []
+        layers = graphs if isinstance(graphs, list) else split_layers(graphs)
         compositions = self.compositions[direction]
         for layer, (graph, composition) in enumerate(
-            zip(split_layers(graphs), compositions, strict=True)
+            zip(layers, compositions, strict=True)
         ):
             last = layer == len(compositions) - 1
             wanted = positions if last else None

@@ -198,6 +198,35 @@ class GraphPredictor(LayersFirstModel):
         self._vocabulary_text = None
         self.tokenizer_config = None
 
+    def layers_of(self, embedded, padding_mask, training=None, positions=None):
+        """The graphs of embedded units layer by layer, in factored form.
+
+        Args:
+            embedded: tensor `(B, T, d)`.
+            padding_mask: boolean tensor `(B, T)`.
+            training: boolean.
+            positions: dict of an integer tensor `(N,)` or None for each
+                direction, the rows wanted of its last layer.
+
+        Returns:
+            Dict of `forward` and `backward`, each what
+            `SquaredReLUGraph.layers_of` returns.
+        """
+        layers = {}
+        for direction in DIRECTIONS:
+            if self.coupled:
+                layers[direction] = split_layers(
+                    self._coupled_graphs(direction, embedded, padding_mask)
+                )
+                continue
+            keys, queries = self.convolutions[direction](
+                embedded, padding_mask=padding_mask, training=training
+            )
+            layers[direction] = self.graphs[direction][0].layers_of(
+                keys, queries, padding_mask, (positions or {}).get(direction)
+            )
+        return layers
+
     def graphs_of(self, embedded, padding_mask, training=None):
         """The graphs of embedded units, in factored form.
 

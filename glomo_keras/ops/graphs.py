@@ -3,7 +3,8 @@
 *Materialised*: a tensor `(B, L, K, T, T)`. *Factored*: a dict with `queries`
 and `keys` `(B, L, K, T, C)`, `thresholds` `(B, L, K, T)` and, where units are
 padded, `padding_mask` `(B, T)`: linear in T. One layer of a graph lacks the
-axis L.
+axis L. One whose queries and thresholds are there for some rows only has
+these as `positions`, an integer tensor `(N,)`.
 """
 
 from keras import ops
@@ -135,10 +136,11 @@ def graph_rows(graph, rows, columns, *, padding_mask, direction, activation):
     if not is_factored(graph):
         return ops.cast(take_units(graph, rows, -2), "float32"), None
     units = ops.arange(num_units(graph))
+    taken = None if "positions" in graph else rows
     weights = edge_weights(
-        take_units(graph["queries"], rows, -2),
+        take_units(graph["queries"], taken, -2),
         graph["keys"],
-        take_units(graph["thresholds"], rows, -1),
+        take_units(graph["thresholds"], taken, -1),
         admissible_edges(
             units if rows is None else rows,
             units if columns is None else columns,

@@ -77,6 +77,8 @@ def weighted_sum(
         direction=direction,
         activation=activation,
     )
+    if isinstance(graph, dict) and "positions" in graph:
+        positions = graph["positions"]
     if positions is not None:
         positions = ops.cast(positions, "int32")
         return join_heads(rows_of_sum(positions, None, graph, values))
