@@ -129,7 +129,7 @@ def benchmark(options):
         section = SECTIONS[name]
         for case in section.cases(options):
             outcomes[f"{name}:{case}"] = run_case(f"{name}:{case}", options)
-        write_json(options.out / "cases.json", outcomes)
+            write_json(options.out / "cases.json", outcomes)
         report(name, section.TITLE, section.rows(outcomes), options.out)
     if "pretrain" in options.sections:
         rows = pretraining.utilisation_rows(outcomes)
