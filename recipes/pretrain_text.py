@@ -118,6 +118,8 @@ class Options:
     share_cell: bool = True
     normalization: Literal["batch", "layer", "none"] = "batch"
     dropout: float = 0.0
+    embedding_range: float = 0.1
+    """Embeddings start uniform in [-range, range]."""
     coupled: bool = False
     """The ablation without a graph network of its own."""
 
@@ -225,6 +227,9 @@ def build(options, corpus):
         share_cell=options.share_cell,
         normalization=options.normalization,
         dropout=options.dropout,
+        embeddings_initializer=keras.initializers.RandomUniform(
+            -options.embedding_range, options.embedding_range
+        ),
         coupled=options.coupled,
         scale_embedding_gradient=options.optimizer == "sgd",
         seed=options.seed,

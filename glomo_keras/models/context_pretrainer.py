@@ -57,6 +57,7 @@ class ContextPretrainer(keras.Model):
         share_cell: boolean, one composition for all layers of a direction.
         normalization: `"batch"`, `"layer"` or `"none"`, in the CNNs.
         dropout: float, on the embeddings before the CNNs.
+        embeddings_initializer: see `GraphPredictor`.
         coupled: boolean, the ablation in which layer l's graphs are computed
             from the features F^(l-1) instead of by a network of their own.
         scale_embedding_gradient: boolean, whether in training the gradient
@@ -113,6 +114,7 @@ class ContextPretrainer(keras.Model):
         share_cell=True,
         normalization="batch",
         dropout=0.0,
+        embeddings_initializer=None,
         coupled=False,
         scale_embedding_gradient=False,
         seed=None,
@@ -148,6 +150,7 @@ class ContextPretrainer(keras.Model):
             activation=activation,
             normalization=normalization,
             dropout=dropout,
+            embeddings_initializer=embeddings_initializer,
             coupled=coupled,
             composition=composition,
             share_cell=share_cell,

@@ -41,6 +41,9 @@ class GraphPredictor(LayersFirstModel):
         activation: `"squared_relu"`, `"square"` or `"softmax"`.
         normalization: `"batch"`, `"layer"` or `"none"`, in the CNNs.
         dropout: float, on the embeddings, for a whole sequence.
+        embeddings_initializer: initializer of the embedding; None for the
+            released code's, uniform in [-0.1, 0.1]. The logits of the tied
+            softmax start the smaller the smaller it is.
         coupled: boolean. True is the ablation without g: there are no CNNs,
             and layer l's graphs are computed from the features F^(l-1),
             which the predictor then has to compute itself.
@@ -89,6 +92,7 @@ class GraphPredictor(LayersFirstModel):
         activation="squared_relu",
         normalization="batch",
         dropout=0.0,
+        embeddings_initializer=None,
         coupled=False,
         composition="gru",
         share_cell=True,
@@ -103,11 +107,14 @@ class GraphPredictor(LayersFirstModel):
         )
         key_dim = embedding_dim // 2 if key_dim is None else key_dim
 
+        if embeddings_initializer is None:
+            embeddings_initializer = keras.initializers.RandomUniform(-0.1, 0.1)
+
         # === Layers ===
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size,
             embedding_dim,
-            embeddings_initializer=keras.initializers.RandomUniform(-0.1, 0.1),
+            embeddings_initializer=embeddings_initializer,
             dtype=dtype,
             name="token_embedding",
         )
@@ -355,6 +362,9 @@ class GraphPredictor(LayersFirstModel):
             "trainable",
         )
         config = {name: getattr(self, name) for name in names}
+        config["embeddings_initializer"] = keras.initializers.serialize(
+            self.token_embedding.embeddings_initializer
+        )
         dtype = keras.dtype_policies.serialize(
             self.token_embedding.dtype_policy
         )
