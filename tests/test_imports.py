@@ -13,7 +13,7 @@ ALLOWED = {"keras", "numpy", "glomo_keras", *sys.stdlib_module_names}
 OWN = {
     "ops": {"ops"},
     "layers": {"layers", "ops"},
-    "models": {"models", "layers", "ops", "metrics"},
+    "models": {"models", "layers", "ops", "metrics", "bundled_presets"},
 }
 
 

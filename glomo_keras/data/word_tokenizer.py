@@ -3,6 +3,7 @@
 import json
 import os
 
+from glomo_keras import bundled_presets
 from glomo_keras.data import vocabulary as vocabulary_lib
 
 # Character classes (RE2). U+200C and U+200D join letters into one word in
@@ -195,7 +196,7 @@ class WordTokenizer:
         `metadata.json` in a preset folder.
 
         Args:
-            folder: str or path.
+            folder: path, or name of a preset that comes with the package.
 
         Returns:
             A `WordTokenizer`.
@@ -204,6 +205,7 @@ class WordTokenizer:
             FileNotFoundError: if one of the files is missing.
             ValueError: if `metadata.json` has no `"tokenizer"` entry.
         """
+        folder = bundled_presets.folder_of(folder)
         words = vocabulary_lib.read_vocabulary(
             vocabulary_lib.vocabulary_path(folder)
         )

@@ -14,11 +14,12 @@ import warnings
 
 import keras
 
+from glomo_keras import bundled_presets
+
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 VOCABULARY, METADATA = "vocabulary.txt", "metadata.json"
 CLASSES = ("GraphPredictor", "ContextPretrainer")
-BUNDLED = pathlib.Path(__file__).parent.parent / "presets"
 
 
 def save(model, folder):
@@ -99,12 +100,10 @@ def find(preset):
     Raises:
         ValueError: there is neither.
     """
-    bundled = sorted(p.parent.name for p in BUNDLED.glob(f"*/{METADATA}"))
-    if str(preset) in bundled:
-        return BUNDLED / str(preset)
-    folder = pathlib.Path(preset)
+    folder = pathlib.Path(bundled_presets.folder_of(preset))
     if folder.is_dir():
         return folder
+    bundled = bundled_presets.names()
     raise ValueError(
         "A preset is a folder that `save_to_preset` wrote, or the name of one "
         f"that comes with glomo_keras ({', '.join(bundled) or 'none yet'}). "

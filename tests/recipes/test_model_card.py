@@ -9,7 +9,7 @@ import pytest
 import tyro
 
 import glomo_keras as gk
-from glomo_keras.models import presets
+from glomo_keras import bundled_presets
 from recipes import evaluate_pretrainer
 from recipes import model_card
 from recipes import model_card_text
@@ -122,7 +122,7 @@ def test_commands_of_the_card_parse_to_the_options_of_the_files(
 
 
 def test_example_of_the_card_runs(options, card, monkeypatch):
-    monkeypatch.setattr(presets, "BUNDLED", options.out.parent)
+    monkeypatch.setattr(bundled_presets, "FOLDER", options.out.parent)
     names = {}
     exec(card.split("```python\n")[1].split("```")[0], names)
     assert tuple(names["graphs"].shape) == (1, 2, 2, 7, 7)
