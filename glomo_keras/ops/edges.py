@@ -4,6 +4,7 @@ Shape letters: B batch, K heads, R rows (receivers), S columns (sources),
 T units, C key width, L graph layers. Leading axes written `...` are any.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -44,8 +45,9 @@ def admissible_edges(rows, columns, direction, padding_mask=None):
 def edge_weights(queries, keys, thresholds, admissible, activation):
     """Unnormalised edge weights, `relu(q . k - threshold) ** 2` of Eq. 1.
 
-    Computed in float32 whatever the inputs are: a float16 score of 256
-    overflows when squared. `"square"` leaves the ReLU out; `"softmax"` gives
+    Scores and squares are float32 whatever the inputs are: a float16 score
+    of 256 overflows when squared. bfloat16, which has the range of float32,
+    is multiplied as it is. `"square"` leaves the ReLU out; `"softmax"` gives
     `exp(score - max)`, for which the threshold cancels (the ablations of
     the paper's Table 2).
 
@@ -59,9 +61,7 @@ def edge_weights(queries, keys, thresholds, admissible, activation):
     Returns:
         Non-negative float32 tensor `(..., R, S)`, 0 where not admissible.
     """
-    queries = ops.cast(queries, "float32")
-    keys = ops.cast(keys, "float32")
-    scores = ops.matmul(queries, ops.swapaxes(keys, -1, -2))  # (..., R, S)
+    scores = matmul_to_float32(queries, ops.swapaxes(keys, -1, -2))
     if activation == "softmax":
         return _softmax_weights(scores, admissible)
     thresholds = ops.cast(thresholds, "float32")
@@ -69,6 +69,13 @@ def edge_weights(queries, keys, thresholds, admissible, activation):
     if activation == "squared_relu":
         scores = ops.relu(scores)
     return ops.square(ops.where(admissible, scores, 0.0))
+
+
+def matmul_to_float32(x, y):
+    """A product as float32; bfloat16 tensors are multiplied as they are."""
+    if keras.backend.standardize_dtype(x.dtype) != "bfloat16":
+        x = ops.cast(x, "float32")
+    return ops.cast(ops.matmul(x, ops.cast(y, x.dtype)), "float32")
 
 
 def _softmax_weights(scores, admissible):

@@ -2,8 +2,10 @@
 
 import functools
 
+import keras
 from keras import ops
 
+from glomo_keras.ops.edges import matmul_to_float32
 from glomo_keras.ops.graphs import combined_mask
 from glomo_keras.ops.graphs import float_factors
 from glomo_keras.ops.graphs import graph_rows
@@ -32,7 +34,7 @@ def sum_over_edges(rows, columns, graph, *values, **options):
 
     Args:
         rows, columns, graph: see `graph_rows`.
-        *values: float32 tensors `(B, K or 1, S, w)`.
+        *values: float32 or bfloat16 tensors `(B, K or 1, S, w)`.
         **options: `padding_mask`, `direction`, `activation` of `graph_rows`.
 
     Returns:
@@ -40,7 +42,10 @@ def sum_over_edges(rows, columns, graph, *values, **options):
         by side on the last axis.
     """
     weights, sums = graph_rows(graph, rows, columns, **options)
-    totals = [ops.matmul(weights, value) for value in values]
+    totals = [
+        matmul_to_float32(ops.cast(weights, value.dtype), value)
+        for value in values
+    ]
     total = totals[0] if len(totals) == 1 else ops.concatenate(totals, axis=-1)
     return total if sums is None else ops.divide_no_nan(total, sums)
 
@@ -70,7 +75,9 @@ def weighted_sum(
     if not isinstance(graph, dict) and len(graph.shape) == 3:
         graph = ops.expand_dims(graph, 1)  # (B, 1, T, T)
     heads = (graph["keys"] if isinstance(graph, dict) else graph).shape[1]
-    values = ops.cast(split_heads(features, heads), "float32")
+    values = split_heads(features, heads)
+    if keras.backend.standardize_dtype(values.dtype) != "bfloat16":
+        values = ops.cast(values, "float32")
     rows_of_sum = functools.partial(
         sum_over_edges,
         padding_mask=combined_mask(graph, padding_mask),

@@ -14,7 +14,8 @@ table per section, last the quantities that have a target, and writes them to
 Sections: `ceiling`, the machine's fastest matrix product; `pretrain`, steps
 of training beside the same model in stock Keras layers (`plain_pretrainer`);
 `extraction`, graphs of texts; `scores`, queries and keys to graphs, beside
-softmax; `transfer`, streaming and materialised; `pipeline`, the input alone.
+softmax; `transfer`, streaming and materialised; `pipeline`, the input alone;
+and, if asked for, `alternatives`, other ways to compute the same.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ from typing import Literal
 
 import tyro
 
+from recipes.benchmark import alternatives
 from recipes.benchmark import apart
 from recipes.benchmark import ceiling
 from recipes.benchmark import extraction
@@ -45,7 +47,9 @@ SECTIONS = {
     "scores": scores,
     "transfer": transfer,
     "pipeline": pipeline,
+    "alternatives": alternatives,
 }
+DEFAULT = tuple(name for name in SECTIONS if name != "alternatives")
 QUICK = {
     "configs": ("small",),
     "vocabulary_sizes": (20_000,),
@@ -68,9 +72,10 @@ class Options:
             "scores",
             "transfer",
             "pipeline",
+            "alternatives",
         ],
         ...,
-    ] = tuple(SECTIONS)
+    ] = DEFAULT
     """Parts to run."""
     quick: bool = False
     """A few small cases only; their figures mean little."""
