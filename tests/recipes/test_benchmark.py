@@ -254,7 +254,7 @@ def read(path):
 
 def test_run_writes_a_table_per_section(run):
     folder, _ = run
-    for name in (*main.SECTIONS, "utilisation", "summary"):
+    for name in (*main.DEFAULT, "utilisation", "summary"):
         assert read(folder / f"{name}.csv")
     assert json.loads((folder / "machine.json").read_text())["cores"] >= 1
     cases = json.loads((folder / "cases.json").read_text())
