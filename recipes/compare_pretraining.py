@@ -3,12 +3,13 @@
     python -m recipes.compare_pretraining --corpus 'wiki/AA/wiki_*' \
         --cpu-minutes 3 --out runs/choices
 
-Each variant changes one option of a base configuration for a small machine
-and trains, in a process of its own, for the same CPU time; how many steps
-that is, is measured first, so that the learning rate's schedule fits. The
-table has the steps, the perplexity of the next word on held-out windows in
-each direction (`recipes.evaluate_pretrainer` has the definition), how dense
-the graphs are and how many of their rows are empty. OUT/NAME-SEED.json is
+Each variant changes one option of `--config small` of recipes.pretrain_text
+(in mixed_bfloat16) and trains, in a process of its own, for the same CPU time;
+how many steps that is, is measured first, so that the learning rate's schedule
+fits. The table has the steps, the perplexity of the next word on held-out
+windows in each direction (`recipes.evaluate_pretrainer` has the definition),
+how dense the graphs are and how many of their rows are empty, by layer.
+OUT/NAME-SEED.json is
 kept: started again, the command goes on; OUT/choices.csv is the table.
 """
 
@@ -30,15 +31,7 @@ from glomo_keras.training import atomic_file
 from recipes import evaluate_pretrainer
 from recipes import pretrain_text
 
-BASE = {
-    "num_heads": 8,
-    "key_dim": 16,
-    "num_positions": 40,
-    "num_candidates": 4000,
-    "embedding_range": 0.5,
-    "learning_rate": 4e-3,
-    "precision": "mixed_bfloat16",
-}
+BASE = {"precision": "mixed_bfloat16"}
 VARIANTS = {
     "base": {},
     "embedding_range_0.1": {"embedding_range": 0.1},

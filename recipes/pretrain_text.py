@@ -27,22 +27,24 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
-from recipes.gpu import batches
 from recipes.gpu import pack
 
 CONFIGS = {
     "small": {
         "vocabulary_size": 20_000,
         "embedding_dim": 128,
-        "num_heads": 4,
-        "key_dim": 32,
+        "num_heads": 8,
+        "key_dim": 16,
         "num_conv_layers": 2,
+        "num_positions": 40,
+        "num_candidates": 4000,
+        "embedding_range": 0.5,
         "max_length": 100,
         "batch_size": 16,
-        "learning_rate": 1e-3,
+        "learning_rate": 4e-3,
         "optimizer": "adam",
-        "steps_per_epoch": 500,
-        "epochs": 40,
+        "steps_per_epoch": 1000,
+        "epochs": 18,
         "lowercase": True,
     },
     "base": {
@@ -51,6 +53,9 @@ CONFIGS = {
         "num_heads": 8,
         "key_dim": 256,
         "num_conv_layers": 4,
+        "num_positions": 20,
+        "num_candidates": 0,
+        "embedding_range": 0.1,
         "max_length": 200,
         "batch_size": 32,
         "learning_rate": 3e-4,
@@ -65,6 +70,9 @@ CONFIGS = {
         "num_heads": 8,
         "key_dim": 256,
         "num_conv_layers": 4,
+        "num_positions": 20,
+        "num_candidates": 0,
+        "embedding_range": 0.1,
         "max_length": 200,
         "batch_size": 32,
         "learning_rate": 8.0,
@@ -108,9 +116,9 @@ class Options:
     num_graph_layers: int = 3
     context_length: int = 3
     """Units predicted on each side, D."""
-    num_positions: int = 20
+    num_positions: int | None = None
     """Positions decoded per batch and direction; 0 decodes all."""
-    num_candidates: int = 0
+    num_candidates: int | None = None
     """Words from which the softmax is estimated in training; 0: all."""
     threshold: Literal["query", "scalar"] = "query"
     activation: Literal["squared_relu", "square", "softmax"] = "squared_relu"
@@ -118,7 +126,7 @@ class Options:
     share_cell: bool = True
     normalization: Literal["batch", "layer", "none"] = "batch"
     dropout: float = 0.0
-    embedding_range: float = 0.1
+    embedding_range: float | None = None
     """Embeddings start uniform in [-range, range]."""
     coupled: bool = False
     """The ablation without a graph network of its own."""
@@ -304,9 +312,11 @@ class StopBelowLearningRate(keras.callbacks.Callback):
 
 def fit(options, corpus, pretrainer, folder, callbacks=()):
     """Trains; returns the history of all epochs."""
-    windows, make_dataset = data.WindowSampler, data.as_dataset
-    if keras.backend.backend() != "tensorflow":
-        windows, make_dataset = batches.FewLengths, batches.Batches
+    tensorflow = keras.backend.backend() == "tensorflow"
+    make_dataset = data.as_dataset if tensorflow else data.Batches
+    # XLA compiles the step anew for each length.
+    compiled = pretrainer.jit_compile or not tensorflow
+    windows = data.FewLengths if compiled else data.WindowSampler
     sampler = windows(
         corpus.train, options.batch_size, options.max_length, options.seed
     )

@@ -215,7 +215,8 @@ class SquaredReLUGraph(keras.layers.Layer):
 
     def _split_layers(self, kernel, bias):
         kernels = ops.split(kernel, self.num_graph_layers, axis=1)
-        return zip(kernels, ops.unstack(bias, axis=0), strict=True)
+        biases = ops.unstack(ops.convert_to_tensor(bias), axis=0)
+        return zip(kernels, biases, strict=True)
 
     def compute_mask(self, inputs, previous_mask):
         return None

@@ -22,9 +22,9 @@ import time
 import keras
 import tyro
 
+from glomo_keras import data
 from glomo_keras import training
 from recipes import pretrain_text
-from recipes.gpu import batches
 
 STARTED = time.monotonic()
 
@@ -206,7 +206,7 @@ def keep_compiled(folder):
 
 
 def make_callbacks(options, corpus, folder):
-    sampler = batches.FewLengths(
+    sampler = data.FewLengths(
         corpus.train, options.batch_size, options.max_length, options.seed
     )
     deadline = STARTED + 60 * options.minutes - options.reserve

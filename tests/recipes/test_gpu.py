@@ -17,7 +17,6 @@ import pytest
 import glomo_keras as gk
 from glomo_keras import data
 from recipes import pretrain_text
-from recipes.gpu import batches
 from recipes.gpu import collect
 from recipes.gpu import pack
 from recipes.gpu import train
@@ -143,7 +142,7 @@ def stream(num_words=2000):
 
 
 def test_windows_have_three_lengths_and_stay_in_their_rows():
-    sampler = batches.FewLengths(stream(), batch_size=4, max_length=40, seed=1)
+    sampler = data.FewLengths(stream(), batch_size=4, max_length=40, seed=1)
     plain = data.WindowSampler(stream(), batch_size=4, max_length=40, seed=1)
     lengths = set()
     for step in range(2 * sampler.steps_per_epoch):
@@ -159,22 +158,22 @@ def test_windows_have_three_lengths_and_stay_in_their_rows():
 
 
 def test_words_of_steps_are_those_of_the_batches():
-    sampler = batches.FewLengths(stream(), batch_size=4, max_length=40)
+    sampler = data.FewLengths(stream(), batch_size=4, max_length=40)
     steps = range(5, 3 * sampler.steps_per_epoch)
     words = sum(sampler.batch(step)["padding_mask"].sum() for step in steps)
     assert sampler.num_words(steps) == words
 
 
 def test_batches_start_anywhere_and_end_where_the_windows_do():
-    sampler = batches.FewLengths(stream(), batch_size=4, max_length=40)
-    assert batches.Batches(sampler).num_batches is None
+    sampler = data.FewLengths(stream(), batch_size=4, max_length=40)
+    assert data.Batches(sampler).num_batches is None
     np.testing.assert_array_equal(
-        batches.Batches(sampler, start_step=7)[2][0]["token_ids"],
+        data.Batches(sampler, start_step=7)[2][0]["token_ids"],
         sampler.batch(9)["token_ids"],
     )
     held_out = data.EvaluationWindows(stream(100), 2, 10)
     for num_steps, expected in ((None, 5), (3, 3), (9, 5)):
-        dataset = batches.Batches(held_out, num_steps=num_steps)
+        dataset = data.Batches(held_out, num_steps=num_steps)
         assert dataset.num_batches == expected
 
 

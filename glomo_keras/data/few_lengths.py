@@ -1,14 +1,14 @@
-"""Batches for the backends that do without TensorFlow."""
+"""Windows for compilers and for the backends that do without TensorFlow."""
 
 import dataclasses
 
 import keras
 import numpy as np
 
-from glomo_keras import data
+from glomo_keras.data.windows import WindowSampler
 
 
-class FewLengths(data.WindowSampler):
+class FewLengths(WindowSampler):
     """Windows of three lengths: XLA compiles a training step for each length.
 
     Each window of a `WindowSampler` gets the nearest of `max_length`, three
@@ -20,7 +20,8 @@ class FewLengths(data.WindowSampler):
 
     Example:
 
-    >>> stream = data.TokenStream(
+    >>> from glomo_keras.data.token_stream import TokenStream
+    >>> stream = TokenStream(
     ...     np.arange(2, 1002, dtype="int32"), np.array([0]), np.array([1000]))
     >>> sampler = FewLengths(stream, batch_size=4, max_length=40)
     >>> sorted({sampler.batch(i)["token_ids"].shape[1] for i in range(12)})
