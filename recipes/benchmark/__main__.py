@@ -89,6 +89,8 @@ class Options:
     """Sizes of the pretraining."""
     vocabulary_sizes: tuple[int, ...] = (20_000, 100_000)
     """V of the pretraining."""
+    positions: tuple[Literal["sampled", "all"], ...] = ("sampled", "all")
+    """Decoded positions of the pretraining."""
     precisions: tuple[Literal["float32", "mixed_bfloat16"], ...] = (
         "float32",
         "mixed_bfloat16",

@@ -97,7 +97,7 @@ def cases(options):
         )
         for config in options.configs
         for vocabulary_size in options.vocabulary_sizes
-        for positions in POSITIONS
+        for positions in options.positions
         for precision in options.precisions
         for model in MODELS
         if model != "plain_jit"

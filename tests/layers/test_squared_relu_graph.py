@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from glomo_keras.layers import SquaredReLUGraph
 from tests import reference
@@ -180,3 +181,37 @@ def test_mask_of_another_length_is_refused():
     layer = SquaredReLUGraph(**OPTIONS)
     with pytest.raises(ValueError, match="T=8 in padding_mask"):
         layer(**keys_and_queries(), padding_mask=np.ones((2, 8), bool))
+
+
+@pytest.mark.parametrize("threshold", ["query", "scalar"])
+def test_layers_of_are_the_layers_of_the_factors(threshold):
+    rng = np.random.default_rng(0)
+    keys, queries = rng.normal(size=(2, 2, 7, 4)).astype("float32")
+    mask = np.arange(7) < np.array([[7], [5]])
+    layer = SquaredReLUGraph(
+        num_heads=3, key_dim=4, num_graph_layers=3, threshold=threshold
+    )
+    factors = layer(keys, queries, mask, factored=True)
+    for weight in layer.weights:  # biases start at zero
+        weight.assign(rng.normal(size=weight.shape))
+    factors = layer(keys, queries, mask, factored=True)
+    positions = np.array([5, 0, 5], "int32")
+    layers = layer.layers_of(
+        ops.convert_to_tensor(keys),
+        ops.convert_to_tensor(queries),
+        ops.convert_to_tensor(mask),
+        ops.convert_to_tensor(positions),
+    )
+    assert len(layers) == 3
+    for index, one in enumerate(layers):
+        rows = positions if index == 2 else np.arange(7)
+        for name, axis in (("queries", -2), ("thresholds", -1), ("keys", None)):
+            expected = ops.convert_to_numpy(factors[name][:, index])
+            if axis is not None:
+                expected = np.take(expected, rows, axis)
+            value = ops.convert_to_numpy(one[name])
+            np.testing.assert_allclose(value, expected, atol=1e-5)
+        assert ("positions" in one) == (index == 2)
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(one["padding_mask"]), mask
+        )

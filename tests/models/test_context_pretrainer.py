@@ -376,3 +376,34 @@ def test_coupled_networks_share_their_compositions():
 def test_arguments_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         gk.ContextPretrainer(**{**SIZES, **options})
+
+
+def test_candidates_count_in_training_only():
+    batch = inputs()
+    every = small_pretrainer(num_positions=4, seed=3)
+    some = small_pretrainer(num_positions=4, num_candidates=6, seed=3)
+    some.set_weights(every.get_weights())
+    for training, equal in ((False, True), (True, False)):
+        losses = [
+            float(model(batch, training=training)["loss"])
+            for model in (every, some)
+        ]
+        assert np.isclose(*losses, rtol=1e-6) == equal
+        assert np.isclose(*losses, rtol=0.2)
+    config = some.get_config()
+    assert config["num_candidates"] == 6
+    assert gk.ContextPretrainer.from_config(config).num_candidates == 6
+
+
+def test_embeddings_start_as_the_initializer_says():
+    model = gk.ContextPretrainer(
+        embeddings_initializer=keras.initializers.RandomUniform(0.4, 0.5),
+        **SIZES,
+    )
+    again = type(model).from_config(model.get_config())
+    for one in (model, again):
+        values = to_numpy(one.graph_predictor.token_embedding.embeddings)
+        assert 0.4 <= values.min() <= values.max() <= 0.5
+    default = gk.ContextPretrainer(**SIZES).graph_predictor
+    values = to_numpy(default.token_embedding.embeddings)
+    assert -0.1 <= values.min() < 0 < values.max() <= 0.1

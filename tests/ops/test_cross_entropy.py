@@ -10,6 +10,7 @@ from tests.backends import value_and_gradients
 
 TOLERANCE = 1e-5
 CHUNK, WIDTH, VOCABULARY = 4, 5, 11
+CANDIDATES = 6
 
 
 @pytest.fixture
@@ -141,3 +142,71 @@ def test_number_of_rows_unknown_to_a_graph_changes_nothing(short_chunks):
     np.testing.assert_allclose(
         compiled(*arrays), total(*arrays), rtol=TOLERANCE
     )
+
+
+def with_candidates(states, embeddings, targets, weights, seed):
+    """The estimated loss written out, for one draw."""
+    drawn, sizes = cross_entropy.draw_candidates(
+        VOCABULARY, CANDIDATES, keras.random.SeedGenerator(seed)
+    )
+    words = ops.concatenate([ops.arange(CANDIDATES // 2), drawn], 0)
+    logits = ops.matmul(states, ops.transpose(embeddings))  # (R, V)
+    total = ops.matmul(ops.exp(ops.take(logits, words, axis=1)), sizes[:, None])
+    rows = ops.expand_dims(targets, 1)
+    own = ops.take_along_axis(logits, rows, axis=1)
+    total = total + ops.where(rows >= CANDIDATES // 2, ops.exp(own), 0.0)
+    return ops.sum(weights * (ops.log(total) - own)[:, 0])
+
+
+@pytest.mark.parametrize("rows", [1, CHUNK, 2 * CHUNK + 1])
+def test_candidates_value_and_gradients_equal_the_formula(short_chunks, rows):
+    states, embeddings, targets, weights = inputs(rows)
+    targets = ops.convert_to_tensor(targets)
+    expected, expected_gradients = value_and_gradients(
+        lambda s, e: with_candidates(s, e, targets, weights, seed=5),
+        [states, embeddings],
+    )
+    value, gradients = value_and_gradients(
+        lambda s, e: cross_entropy.tied_cross_entropy(
+            s,
+            e,
+            targets,
+            weights,
+            CANDIDATES,
+            keras.random.SeedGenerator(5),
+        ),
+        [states, embeddings],
+    )
+    np.testing.assert_allclose(value, expected, rtol=TOLERANCE)
+    for gradient, other in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, other, atol=TOLERANCE)
+
+
+def test_candidates_stand_for_all_words_on_average():
+    """The estimated sum of anything over the vocabulary is unbiased."""
+    values = np.random.default_rng(0).random(VOCABULARY)
+    seed = keras.random.SeedGenerator(0)
+    sums = []
+    for _ in range(400):
+        drawn, sizes = map(
+            ops.convert_to_numpy,
+            cross_entropy.draw_candidates(VOCABULARY, CANDIDATES, seed),
+        )
+        assert sizes.sum() == VOCABULARY
+        assert sorted(set(drawn)) == list(drawn)
+        assert drawn.min() >= CANDIDATES // 2 and drawn.max() < VOCABULARY
+        words = [*range(CANDIDATES // 2), *drawn]
+        sums.append(sizes @ values[words])
+    error = np.std(sums) / np.sqrt(len(sums))
+    assert abs(np.mean(sums) - values.sum()) < 4 * error
+
+
+def test_as_many_candidates_as_words_are_the_softmax():
+    states, embeddings, targets, weights = inputs(5)
+    losses = [
+        cross_entropy.tied_cross_entropy(
+            states, embeddings, targets, weights, candidates
+        )
+        for candidates in (None, VOCABULARY, 10 * VOCABULARY)
+    ]
+    assert len({float(loss) for loss in losses}) == 1
