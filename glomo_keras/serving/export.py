@@ -9,20 +9,52 @@ from pathlib import Path
 
 import keras
 
-INPUTS = ("token_ids", "padding_mask")
-OUTPUTS = ("forward_graphs", "backward_graphs")
-SIGNATURES = ("serving_default", "from_ids")
+from glomo_keras.serving import signatures as signatures_lib
+from glomo_keras.serving import warmup
+from glomo_keras.serving.signatures import INPUTS
+from glomo_keras.serving.signatures import OUTPUTS
+
 VOCABULARY = Path("assets.extra") / "vocabulary.txt"
 
 
-def export_saved_model(predictor, path, version=1):
+def export_saved_model(
+    predictor,
+    path,
+    version=1,
+    tokenizer=None,
+    max_length=None,
+    num_edges=8,
+    warmup_texts=None,
+):
     """Writes `path/version/`, a SavedModel of a graph predictor.
 
-    The signature `serving_default`, and the same as `from_ids`, takes
-    `token_ids` int32 `(B, T)` and `padding_mask` bool `(B, T)`, True = real
-    unit, and gives `forward_graphs` and `backward_graphs` `(B, L, K, T, T)`;
-    B and T are free. It runs in inference mode, with core TensorFlow ops
-    only: neither Keras nor this package is needed to load it.
+    It runs in inference mode, with core TensorFlow ops only: neither Keras
+    nor this package nor TensorFlow Text is needed to load it. Batch B and
+    units T are free. With N = (2L - 1) K and k = `num_edges`:
+
+    | signature | inputs | outputs |
+    |---|---|---|
+    | `from_ids` | `token_ids` int32 `(B, T)`, `padding_mask` bool `(B, T)`, \
+True = real unit | `forward_graphs`, `backward_graphs` `(B, L, K, T, T)` |
+    | `mixture_from_ids` | the same and `weights` float32 `(B, 2, N)` | \
+`forward_mixture`, `backward_mixture` `(B, T, T)` |
+    | `edges_from_ids` | as `from_ids` | `forward_edge_sources` int32, \
+`forward_edge_weights` `(B, L, K, T, k)`, `backward_...` |
+    | `serving_default` | `text` string `(B,)` | as `from_ids`, and the tokens |
+    | `mixture` | `text`, `weights` | as `mixture_from_ids`, and the tokens |
+    | `edges` | `text` | as `edges_from_ids`, and the tokens |
+
+    The tokens are `tokens` string `(B, T)`, padded with `""`, `token_offsets`
+    int32 `(B, T, 2)`, in Unicode code points, and `length` int32 `(B,)`. They
+    are those of the tokenizer; T is the longest text, and at least 1.
+
+    The weights of a mixture are used as they are, `[:, 0]` forward, `[:, 1]`
+    backward, the terms in the order of `GraphMixture`: G^1, G^2, P^2, G^3,
+    P^3, ..., each with its K heads. The edges of a unit are sorted, strongest
+    first; where there are fewer than k, source -1 and weight 0 follow.
+
+    Without a tokenizer there are only the signatures on ids, and
+    `serving_default` is the same as `from_ids`.
 
     The folder appears complete or not at all: it is written under a hidden
     name in `path`, then renamed. A process that is killed on the way may leave
@@ -32,18 +64,29 @@ def export_saved_model(predictor, path, version=1):
         predictor: functional `keras.Model` with these inputs and outputs as
             dicts, such as `GraphPredictor`. If it has an attribute
             `vocabulary`, a list of strings, that is written to
-            `assets.extra/vocabulary.txt`, one token per line.
+            `assets.extra/vocabulary.txt`, one token per line; with a
+            tokenizer it stands in `assets/vocabulary.txt` instead.
         path: path of the folder of all versions; made if missing.
         version: non-negative int.
+        tokenizer: `WordTokenizer` with the vocabulary of the predictor.
+        max_length: positive int, the most units T. Longer inputs are refused
+            by the graph, before it computes anything of that size. None for
+            no limit.
+        num_edges: positive int, k.
+        warmup_texts: list of strings, from which the requests in
+            `assets.extra/tf_serving_warmup_requests` are made, or None.
 
     Returns:
         The `pathlib.Path` of the version's folder.
 
     Raises:
         FileExistsError: if the version is there already.
+        ImportError: if there are warm-up texts and the package
+            `tensorflow-serving-api` is not installed.
         RuntimeError: if Keras does not run on TensorFlow.
-        ValueError: if the version is no non-negative int, the inputs or
-            outputs have other names, or a token contains a line break.
+        ValueError: if a number is out of its range, the inputs or outputs
+            have other names, a token contains a line break, the tokenizer has
+            another vocabulary, or a warm-up text is too long.
 
     Example:
 
@@ -59,55 +102,63 @@ def export_saved_model(predictor, path, version=1):
     'saved_models/tiny/1'
     """
     _check_backend()
-    _check_version(version)
+    _check_whole("version", version, 0)
+    _check_whole("num_edges", num_edges, 1)
+    if max_length is not None:
+        _check_whole("max_length", max_length, 1)
     _check_names(predictor)
-    vocabulary = _vocabulary_text(getattr(predictor, "vocabulary", None))
+    words = getattr(predictor, "vocabulary", None)
+    _check_tokenizer(tokenizer, words)
+    vocabulary = _vocabulary_text(words)
     target = Path(path) / str(version)
     _refuse_existing(target)
+    requests = _warmup_requests(predictor, tokenizer, max_length, warmup_texts)
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".writing-{version}-"
     with tempfile.TemporaryDirectory(dir=path, prefix=prefix) as folder:
         # A folder inside: the temporary one is readable by its owner only.
         written = Path(folder) / "version"
-        _write(predictor, vocabulary, written)
+        _write(predictor, vocabulary, written, tokenizer, max_length, num_edges)
+        if requests:
+            name = target.parent.resolve().name
+            warmup.write_requests(written, name, requests)
         _refuse_existing(target)
         written.rename(target)
     return target
 
 
-def _write(predictor, vocabulary, folder):
+def _write(predictor, vocabulary, folder, tokenizer, max_length, num_edges):
     import tensorflow as tf
 
-    module, function = _module(predictor)
-    signatures = dict.fromkeys(SIGNATURES, function)
-    tf.saved_model.save(module, str(folder), signatures=signatures)
+    file = folder.parent / VOCABULARY.name
     if vocabulary is not None:
-        (folder / VOCABULARY).parent.mkdir()
-        (folder / VOCABULARY).write_text(vocabulary, "utf-8", newline="\n")
-
-
-def _module(predictor):
-    """The module to save, and the function that it serves.
-
-    The module holds the variables and not the model: a Keras model that is
-    reachable from it would have its weights written a second time.
-    """
-    import tensorflow as tf
-
-    def from_ids(token_ids, padding_mask):
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-        outputs = predictor(inputs, training=False)
-        return {name: outputs[name] for name in OUTPUTS}  # (B, L, K, T, T)
-
-    module = tf.Module()
-    module.variables_ = [variable.value for variable in predictor.variables]
-    return module, tf.function(
-        from_ids,
-        input_signature=[
-            tf.TensorSpec((None, None), tf.int32, name="token_ids"),
-            tf.TensorSpec((None, None), tf.bool, name="padding_mask"),
-        ],
+        file.write_text(vocabulary, "utf-8", newline="\n")
+    module, signatures = signatures_lib.make_signatures(
+        predictor, tokenizer, file, max_length, num_edges
     )
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    if vocabulary is not None and tokenizer is None:
+        (folder / VOCABULARY).parent.mkdir()
+        file.rename(folder / VOCABULARY)
+
+
+def _warmup_requests(predictor, tokenizer, max_length, texts):
+    """The requests made of the texts; None without texts."""
+    if not texts:
+        return None
+    warmup.check_package()
+    if tokenizer is None:
+        raise ValueError(
+            "Warm-up texts need a tokenizer. Received: tokenizer=None"
+        )
+    longest = tokenizer(texts)["token_ids"].shape[1]
+    if max_length is not None and longest > max_length:
+        raise ValueError(
+            f"A warm-up text must have at most max_length={max_length} "
+            f"tokens. Received: a text with {longest} tokens"
+        )
+    count = signatures_lib.num_weights(predictor)
+    return warmup.make_requests(texts, tokenizer, count)
 
 
 def _vocabulary_text(vocabulary):
@@ -131,12 +182,12 @@ def _check_backend():
         )
 
 
-def _check_version(version):
-    whole = isinstance(version, int) and not isinstance(version, bool)
-    if not whole or version < 0:
+def _check_whole(name, value, smallest):
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < smallest:
         raise ValueError(
-            "`version` must be a non-negative integer. "
-            f"Received: version={version!r}"
+            f"`{name}` must be an integer, {smallest} or more. "
+            f"Received: {name}={value!r}"
         )
 
 
@@ -150,6 +201,21 @@ def _check_names(predictor):
                 f"`predictor` must be a functional model whose {kind}s are a "
                 f"dict with the names {names}. Received: {kind}s={found}"
             )
+
+
+def _check_tokenizer(tokenizer, vocabulary):
+    if tokenizer is None:
+        return
+    if tokenizer.vocabulary is None or tokenizer.vocabulary != vocabulary:
+        sizes = [
+            None if words is None else len(words)
+            for words in (tokenizer.vocabulary, vocabulary)
+        ]
+        raise ValueError(
+            "`tokenizer.vocabulary` must be that of the predictor, "
+            "`predictor.vocabulary`. Received: different vocabularies, of "
+            f"{sizes[0]} and {sizes[1]} tokens"
+        )
 
 
 def _refuse_existing(target):

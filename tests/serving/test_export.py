@@ -1,21 +1,17 @@
-import os
 import stat
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from glomo_keras.data import WordTokenizer
 from glomo_keras.serving import export_saved_model
+from tests.serving.fresh_process import run_python
 from tests.serving.small_predictor import NUM_HEADS
 from tests.serving.small_predictor import NUM_LAYERS
 from tests.serving.small_predictor import small_predictor
 
-ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-6
 GRAPH_BYTES = 400_000  # of the program and the vocabulary
 VOCABULARY_SIZE = 10_000
@@ -29,18 +25,6 @@ def inputs(batch, units):
     )
     lengths = np.maximum(1, units - np.arange(batch))[:, None]
     return {"token_ids": ids, "padding_mask": np.arange(units) < lengths}
-
-
-def run_python(code, *arguments, **environment):
-    """Runs code in a fresh process, in the repository root."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +74,9 @@ def test_signature_has_the_names_types_and_free_axes(signatures, name):
         assert spec.shape.as_list()[1:3] == [NUM_LAYERS, NUM_HEADS]
 
 
-def test_there_are_only_the_two_signatures(signatures):
-    assert set(signatures) == {"serving_default", "from_ids"}
+def test_without_a_tokenizer_all_signatures_take_ids(signatures):
+    names = {"from_ids", "mixture_from_ids", "edges_from_ids"}
+    assert set(signatures) == {"serving_default", *names}
 
 
 @pytest.mark.parametrize("units", [1, 3, 7])
@@ -132,31 +117,6 @@ def test_vocabulary_stands_in_the_extra_assets(predictor, exported):
 def test_no_vocabulary_writes_no_file(tmp_path):
     folder = export_saved_model(small_predictor(), tmp_path)
     assert not (folder / "assets.extra").exists()
-
-
-def test_export_loads_without_keras_and_this_package(
-    predictor, exported, tmp_path
-):
-    given = inputs(2, 5)
-    np.savez(tmp_path / "given.npz", **given)
-    code = """
-    import sys
-    sys.modules["keras"] = sys.modules["glomo_keras"] = None
-    import numpy as np
-    import tensorflow as tf
-    folder, given, result = sys.argv[1:]
-    serve = tf.saved_model.load(folder).signatures["serving_default"]
-    tensors = {k: tf.constant(v) for k, v in np.load(given).items()}
-    np.savez(result, **{k: v.numpy() for k, v in serve(**tensors).items()})
-    """
-    result = tmp_path / "result.npz"
-    done = run_python(code, exported, tmp_path / "given.npz", result)
-    assert done.returncode == 0, done.stderr
-    wanted = predictor(given, training=False)
-    with np.load(result) as graphs:
-        assert set(graphs) == NAMES
-        for key in NAMES:
-            np.testing.assert_allclose(graphs[key], wanted[key], atol=TOLERANCE)
 
 
 def test_kill_half_way_leaves_no_version(tmp_path):
@@ -205,6 +165,20 @@ def test_existing_version_is_not_overwritten(tmp_path):
 def test_wrong_version_is_refused(predictor, tmp_path, version):
     with pytest.raises(ValueError, match="Received: version="):
         export_saved_model(predictor, tmp_path, version)
+
+
+@pytest.mark.parametrize("name", ["max_length", "num_edges"])
+@pytest.mark.parametrize("value", [0, "1", 1.0, True])
+def test_wrong_number_is_refused(predictor, tmp_path, name, value):
+    with pytest.raises(ValueError, match=f"Received: {name}={value!r}"):
+        export_saved_model(predictor, tmp_path, **{name: value})
+
+
+def test_other_vocabulary_of_the_tokenizer_is_refused(predictor, tmp_path):
+    for tokenizer in (WordTokenizer(), WordTokenizer(["<pad>", "<unk>"])):
+        with pytest.raises(ValueError, match="different vocabularies"):
+            export_saved_model(predictor, tmp_path, tokenizer=tokenizer)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_names_are_refused(predictor, tmp_path):

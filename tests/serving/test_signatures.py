@@ -1,0 +1,354 @@
+"""What a client of the exported predictor gets, text or ids."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from glomo_keras.data import WordTokenizer
+from glomo_keras.serving import export_saved_model
+from tests.serving.fresh_process import run_python
+from tests.serving.nasty_texts import TEXTS
+from tests.serving.nasty_texts import random_texts
+from tests.serving.small_predictor import NUM_HEADS
+from tests.serving.small_predictor import NUM_LAYERS
+from tests.serving.small_predictor import small_predictor
+
+TOLERANCE = 1e-6
+MAX_LENGTH = 500
+NUM_EDGES = 3
+NUM_WEIGHTS = (2 * NUM_LAYERS - 1) * NUM_HEADS
+WORDS = "the cat sat on mat it was tired n't 's don do 日本語 N . , ! e\u0301"
+VOCABULARY = ["<pad>", "<unk>", *WORDS.split()]
+ODD_WORDS = [" ", "\t", "a ", "\x0b", "\x85", "\u2028", "\ufeff", "\x00", "#"]
+FILLED = VOCABULARY + ODD_WORDS + [f"word{i}x" for i in range(20_000)]
+TOKENS = {"tokens", "token_offsets", "length"}
+GRAPHS = {"forward_graphs", "backward_graphs"}
+MIXTURES = {"forward_mixture", "backward_mixture"}
+EDGES = {
+    f"{direction}_edge_{part}"
+    for direction in ("forward", "backward")
+    for part in ("sources", "weights")
+}
+SIGNATURES = {
+    "serving_default": ({"text"}, TOKENS | GRAPHS),
+    "mixture": ({"text", "weights"}, TOKENS | MIXTURES),
+    "edges": ({"text"}, TOKENS | EDGES),
+    "from_ids": ({"token_ids", "padding_mask"}, GRAPHS),
+    "mixture_from_ids": (
+        {"token_ids", "padding_mask", "weights"},
+        MIXTURES,
+    ),
+    "edges_from_ids": ({"token_ids", "padding_mask"}, EDGES),
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return WordTokenizer(FILLED, numbers="N")
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    keras.utils.set_random_seed(0)
+    model = small_predictor(len(FILLED), 128)
+    model.vocabulary = FILLED
+    return model
+
+
+@pytest.fixture(scope="module")
+def exported(predictor, tokenizer, tmp_path_factory):
+    return export_saved_model(
+        predictor,
+        tmp_path_factory.mktemp("models") / "small",
+        tokenizer=tokenizer,
+        max_length=MAX_LENGTH,
+        num_edges=NUM_EDGES,
+    )
+
+
+@pytest.fixture(scope="module")
+def served(exported):
+    """A function of a signature's name and its inputs as arrays."""
+    signatures = tf.saved_model.load(str(exported)).signatures
+
+    def call(name, **inputs):
+        tensors = {key: tf.constant(value) for key, value in inputs.items()}
+        outputs = signatures[name](**tensors)
+        return {key: value.numpy() for key, value in outputs.items()}
+
+    call.signatures = signatures
+    return call
+
+
+def sentences(batch, units):
+    """Texts of known and unknown words, each one word shorter."""
+    draw = np.random.default_rng(batch)
+    words = draw.choice([*VOCABULARY[2:], "unknown"], (batch, units))
+    lengths = np.maximum(1, units - np.arange(batch))
+    return [
+        " ".join(row[:length])
+        for row, length in zip(words, lengths, strict=True)
+    ]
+
+
+def ids_of(tokenizer, texts):
+    read = tokenizer(texts)
+    return {name: read[name].numpy() for name in ("token_ids", "padding_mask")}
+
+
+def mixture_weights(batch):
+    draw = np.random.default_rng(batch)
+    return draw.normal(size=(batch, 2, NUM_WEIGHTS)).astype("float32")
+
+
+def mixed(graphs, weights):
+    """One mixture a text, term by term in float64.
+
+    Args:
+        graphs: `(B, L, K, T, T)`.
+        weights: `(B, N)`.
+    """
+    graphs = graphs.astype("float64")
+    terms = [graphs[:, 0]]
+    product = graphs[:, 0]
+    for layer in range(1, NUM_LAYERS):
+        product = graphs[:, layer] @ product
+        terms += [graphs[:, layer], product]
+    terms = np.concatenate(terms, 1)  # (B, N, T, T)
+    return np.einsum("bn,bnts->bts", weights.astype("float64"), terms)
+
+
+def assert_edges(edges, graph, direction):
+    """The first edges of each unit in falling order, then fillers."""
+    sources = edges[f"{direction}_edge_sources"]
+    weights = edges[f"{direction}_edge_weights"]
+    missing = max(0, NUM_EDGES - graph.shape[-1])
+    ordered = -np.sort(-graph, axis=-1)[..., :NUM_EDGES]
+    ordered = np.pad(ordered, [(0, 0)] * 4 + [(0, missing)])
+    np.testing.assert_allclose(weights, ordered, atol=TOLERANCE)
+    np.testing.assert_array_equal(sources < 0, weights == 0)
+    assert sources.min() >= -1
+    drawn = np.take_along_axis(graph, np.maximum(sources, 0), -1)
+    drawn = np.where(sources < 0, 0, drawn)
+    np.testing.assert_allclose(drawn, weights, atol=TOLERANCE)
+    for row in sources.reshape(-1, NUM_EDGES):
+        assert len(set(row[row >= 0])) == (row >= 0).sum()
+
+
+def test_signatures_have_the_names_types_and_free_axes(served):
+    assert set(served.signatures) == set(SIGNATURES)
+    for name, (inputs, outputs) in SIGNATURES.items():
+        positional, taken = served.signatures[name].structured_input_signature
+        assert positional == ()
+        assert set(taken) == inputs
+        assert set(served.signatures[name].structured_outputs) == outputs
+        for key, spec in taken.items():
+            fixed = [2, NUM_WEIGHTS] if key == "weights" else []
+            free = spec.shape.as_list()[: spec.shape.rank - len(fixed)]
+            assert set(free) == {None}
+            assert spec.shape.as_list()[len(free) :] == fixed
+
+
+def test_shapes_and_types_of_the_outputs_are_known(served):
+    specs = {
+        key: (spec.dtype.name, spec.shape.as_list())
+        for name in ("serving_default", "mixture", "edges")
+        for key, spec in served.signatures[name].structured_outputs.items()
+    }
+    graph = [None, NUM_LAYERS, NUM_HEADS, None]
+    assert specs["tokens"] == ("string", [None, None])
+    assert specs["token_offsets"] == ("int32", [None, None, 2])
+    assert specs["length"] == ("int32", [None])
+    for direction in ("forward", "backward"):
+        assert specs[f"{direction}_graphs"] == ("float32", [*graph, None])
+        assert specs[f"{direction}_mixture"] == ("float32", [None] * 3)
+        sources = specs[f"{direction}_edge_sources"]
+        assert sources == ("int32", [*graph, NUM_EDGES])
+        weights = specs[f"{direction}_edge_weights"]
+        assert weights == ("float32", [*graph, NUM_EDGES])
+
+
+@pytest.mark.parametrize(
+    ("batch", "units"), [(1, 1), (1, MAX_LENGTH), (3, 40), (64, 1), (64, 9)]
+)
+def test_answers_equal_the_model(predictor, tokenizer, served, batch, units):
+    texts = sentences(batch, units)
+    ids = ids_of(tokenizer, texts)
+    weights = mixture_weights(batch)
+    wanted = {
+        name: keras.ops.convert_to_numpy(graph)
+        for name, graph in predictor(ids, training=False).items()
+    }
+    for given, names in (
+        ({"text": texts}, ("serving_default", "mixture", "edges")),
+        (ids, ("from_ids", "mixture_from_ids", "edges_from_ids")),
+    ):
+        graphs = served(names[0], **given)
+        mixture = served(names[1], **given, weights=weights)
+        edges = served(names[2], **given)
+        for index, direction in enumerate(("forward", "backward")):
+            graph = wanted[f"{direction}_graphs"]
+            np.testing.assert_allclose(
+                graphs[f"{direction}_graphs"], graph, atol=TOLERANCE
+            )
+            np.testing.assert_allclose(
+                mixture[f"{direction}_mixture"],
+                mixed(graph, weights[:, index]),
+                atol=TOLERANCE,
+            )
+            assert_edges(edges, graph, direction)
+
+
+def test_one_set_of_weights_serves_all_texts(served):
+    texts, weights = sentences(3, 5), mixture_weights(1)
+    one = served("mixture", text=texts, weights=weights)
+    each = served("mixture", text=texts, weights=np.repeat(weights, 3, 0))
+    np.testing.assert_array_equal(
+        one["forward_mixture"], each["forward_mixture"]
+    )
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [*([text] for text in TEXTS), TEXTS, random_texts(300, seed=2)],
+    ids=[*map(str, range(len(TEXTS))), "all", "random"],
+)
+def test_nasty_texts_are_read_as_in_training(
+    predictor, tokenizer, served, texts
+):
+    answer = served("serving_default", text=texts)
+    read = tokenizer(texts)
+    for key in ("tokens", "token_offsets"):
+        np.testing.assert_array_equal(answer[key], read[key])
+    mask = read["padding_mask"].numpy()
+    np.testing.assert_array_equal(answer["length"], mask.sum(1))
+    wanted = predictor(ids_of(tokenizer, texts), training=False)
+    for name in GRAPHS:
+        np.testing.assert_allclose(answer[name], wanted[name], atol=TOLERANCE)
+
+
+def test_every_word_of_the_vocabulary_has_its_id(exported):
+    lines = (exported / "assets" / "vocabulary.txt").read_bytes()
+    assert lines.decode("utf-8").split("\n")[:-1] == FILLED
+    table = tf.saved_model.load(str(exported)).vocabulary
+    ids = tf.raw_ops.LookupTableFindV2(
+        table_handle=table.resource_handle,
+        keys=tf.constant([*FILLED, "unheard"]),
+        default_value=tf.constant(1, tf.int64),
+    )
+    assert ids.numpy().tolist() == [*range(len(FILLED)), 1]
+
+
+def test_longer_text_is_refused_and_the_limit_is_not(served):
+    limit = f"at most {MAX_LENGTH} units.*Received: {MAX_LENGTH + 1} units"
+    longer = sentences(1, MAX_LENGTH + 1)
+    weights = mixture_weights(1)
+    for text in (longer, ["short", *longer]):
+        for name in ("serving_default", "edges"):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=limit):
+                served(name, text=text)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=limit):
+            served("mixture", text=text, weights=weights)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Received: 20000"):
+        served("serving_default", text=["word " * 20_000])
+
+
+def test_longer_ids_are_refused(served):
+    ids = np.ones((1, MAX_LENGTH + 1), "int32")
+    limit = f"at most {MAX_LENGTH} units.*Received: {MAX_LENGTH + 1} units"
+    for name in ("from_ids", "edges_from_ids"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=limit):
+            served(name, token_ids=ids, padding_mask=ids > 0)
+
+
+def test_mask_of_another_shape_is_refused(served):
+    ids = np.ones((2, 5), "int32")
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match=r"same shape. Received: shapes \[2 5\] and \[1 5\]",
+    ):
+        served("from_ids", token_ids=ids, padding_mask=ids[:1] > 0)
+
+
+def test_folder_is_little_more_than_weights_and_vocabulary(predictor, exported):
+    parameters = sum(w.value.numpy().nbytes for w in predictor.weights)
+    vocabulary = (exported / "assets" / "vocabulary.txt").stat().st_size
+    size = sum(f.stat().st_size for f in exported.rglob("*") if f.is_file())
+    assert parameters < size - vocabulary < 1.1 * parameters
+
+
+def test_graphs_of_a_bfloat16_predictor_are_served_in_float32(tmp_path):
+    model = small_predictor(dtype="mixed_bfloat16")
+    folder = export_saved_model(model, tmp_path)
+    signature = tf.saved_model.load(str(folder)).signatures["from_ids"]
+    ids = np.array([[2, 3, 4]], "int32")
+    answer = signature(
+        token_ids=tf.constant(ids), padding_mask=tf.constant(ids > 0)
+    )
+    wanted = model({"token_ids": ids, "padding_mask": ids > 0}, training=False)
+    for name in GRAPHS:
+        assert answer[name].dtype == tf.float32
+        np.testing.assert_allclose(
+            answer[name], tf.cast(wanted[name], tf.float32), atol=TOLERANCE
+        )
+
+
+def test_all_signatures_run_without_keras_this_package_and_text(
+    served, tokenizer, exported, tmp_path
+):
+    texts = ["The cat, it wasn't tired.", "", "שלום 👍🏽"]
+    given = {
+        "text": np.array([text.encode() for text in texts]),
+        "weights": mixture_weights(3),
+        **ids_of(tokenizer, texts),
+    }
+    np.savez(tmp_path / "given.npz", **given)
+    code = """
+    import sys
+    for name in ("keras", "glomo_keras", "tensorflow_text"):
+        sys.modules[name] = None
+    import numpy as np
+    import tensorflow as tf
+    folder, given, results = sys.argv[1:]
+    given = dict(np.load(given))
+    for name, run in tf.saved_model.load(folder).signatures.items():
+        taken = run.structured_input_signature[1]
+        answer = run(**{key: tf.constant(given[key]) for key in taken})
+        np.savez(f"{results}/{name}.npz", **{
+            key: np.array(value.numpy().tolist()) if key == "tokens"
+            else value.numpy()
+            for key, value in answer.items()
+        })
+    """
+    done = run_python(code, exported, tmp_path / "given.npz", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name, (inputs, outputs) in SIGNATURES.items():
+        wanted = served(name, **{key: given[key] for key in inputs})
+        with np.load(tmp_path / f"{name}.npz") as answer:
+            assert set(answer) == outputs
+            for key in outputs - {"tokens"}:
+                np.testing.assert_allclose(
+                    answer[key], wanted[key], atol=TOLERANCE
+                )
+            if "tokens" in outputs:
+                assert answer["tokens"].tolist() == wanted["tokens"].tolist()
+
+
+@pytest.mark.slow
+def test_saved_model_cli_lists_the_signatures(exported):
+    code = """
+    import sys
+    from tensorflow.python.tools import saved_model_cli
+    sys.argv = ["saved_model_cli", "show", "--dir", sys.argv[1], "--all"]
+    saved_model_cli.main()
+    """
+    done = run_python(code, exported)
+    assert done.returncode == 0, done.stderr
+    for name, (inputs, outputs) in SIGNATURES.items():
+        part = done.stdout.split(f"signature_def['{name}']:")[1]
+        part = part.split("signature_def[")[0]
+        for key in inputs:
+            assert f"inputs['{key}']" in part
+        for key in outputs:
+            assert f"outputs['{key}']" in part
