@@ -20,7 +20,8 @@ def check_package():
     except ImportError as error:
         raise ImportError(
             "Warm-up requests need the package tensorflow-serving-api: "
-            "pip install tensorflow-serving-api, or export without them. "
+            "pip install tensorflow-serving-api, or export without them "
+            "(--no-warmup). "
             f"Received: {error}"
         ) from error
     return prediction_log_pb2
