@@ -11,8 +11,8 @@ import keras
 
 from glomo_keras.serving import signatures as signatures_lib
 from glomo_keras.serving import warmup
-from glomo_keras.serving.signatures import INPUTS
-from glomo_keras.serving.signatures import OUTPUTS
+from glomo_keras.serving.answers import OUTPUTS
+from glomo_keras.serving.inputs import INPUTS
 
 VOCABULARY = Path("assets.extra") / "vocabulary.txt"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glomo_keras.serving.signatures import INPUTS
+from glomo_keras.serving.inputs import INPUTS
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
