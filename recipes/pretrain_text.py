@@ -27,6 +27,7 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.data.batches import Batches
 from recipes.gpu import pack
 
 CONFIGS = {
@@ -313,7 +314,7 @@ class StopBelowLearningRate(keras.callbacks.Callback):
 def fit(options, corpus, pretrainer, folder, callbacks=()):
     """Trains; returns the history of all epochs."""
     tensorflow = keras.backend.backend() == "tensorflow"
-    make_dataset = data.as_dataset if tensorflow else data.Batches
+    make_dataset = data.as_dataset if tensorflow else Batches
     # XLA compiles the step anew for each length.
     compiled = pretrainer.jit_compile or not tensorflow
     windows = data.FewLengths if compiled else data.WindowSampler

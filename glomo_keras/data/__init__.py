@@ -9,7 +9,6 @@ from glomo_keras.data.corpus import Corpus
 from glomo_keras.data.corpus import open_corpus
 from glomo_keras.data.evaluation_windows import EvaluationWindows
 from glomo_keras.data.evaluation_windows import evaluation_windows
-from glomo_keras.data.few_lengths import Batches
 from glomo_keras.data.few_lengths import FewLengths
 from glomo_keras.data.token_stream import TokenStream
 from glomo_keras.data.tokenized_corpus import TokenizedCorpus
@@ -23,7 +22,6 @@ from glomo_keras.data.windows import WindowSampler
 from glomo_keras.data.word_tokenizer import WordTokenizer
 
 __all__ = [
-    "Batches",
     "Corpus",
     "EvaluationWindows",
     "FewLengths",

@@ -16,6 +16,7 @@ import pytest
 
 import glomo_keras as gk
 from glomo_keras import data
+from glomo_keras.data.batches import Batches
 from recipes import pretrain_text
 from recipes.gpu import collect
 from recipes.gpu import pack
@@ -166,14 +167,14 @@ def test_words_of_steps_are_those_of_the_batches():
 
 def test_batches_start_anywhere_and_end_where_the_windows_do():
     sampler = data.FewLengths(stream(), batch_size=4, max_length=40)
-    assert data.Batches(sampler).num_batches is None
+    assert Batches(sampler).num_batches is None
     np.testing.assert_array_equal(
-        data.Batches(sampler, start_step=7)[2][0]["token_ids"],
+        Batches(sampler, start_step=7)[2][0]["token_ids"],
         sampler.batch(9)["token_ids"],
     )
     held_out = data.EvaluationWindows(stream(100), 2, 10)
     for num_steps, expected in ((None, 5), (3, 3), (9, 5)):
-        dataset = data.Batches(held_out, num_steps=num_steps)
+        dataset = Batches(held_out, num_steps=num_steps)
         assert dataset.num_batches == expected
 
 
