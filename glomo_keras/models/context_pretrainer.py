@@ -299,18 +299,17 @@ class ContextPretrainer(keras.Model):
         graphs = self.graph_predictor.layers_of(
             embedded, padding_mask, training=training, positions=positions
         )
-        losses = {
-            f"{direction}_loss": self._direction_loss(
+        losses, previous = {}, ops.zeros(())
+        for direction in DIRECTIONS:
+            previous = losses[f"{direction}_loss"] = self._direction_loss(
                 direction,
                 token_ids,
                 embedded,
                 graphs[direction],
                 padding_mask,
                 positions[direction],
-                entropy,
+                functools.partial(entropy, after=previous),
             )
-            for direction in DIRECTIONS
-        }
         loss = 0.5 * (losses["forward_loss"] + losses["backward_loss"])
         return {"loss": loss, **losses, **self._statistics(graphs)}
 

@@ -4,14 +4,22 @@ import keras
 from keras import ops
 
 CHUNK_ROWS = 512
+CHUNK_LOGITS = 2**24
 
 
 def tied_cross_entropy(
-    states, embeddings, targets, weights, num_candidates=None, seed=None
+    states,
+    embeddings,
+    targets,
+    weights,
+    num_candidates=None,
+    seed=None,
+    after=None,
 ):
     """Sum over rows of `-weight * log softmax(state @ embeddings.T)[target]`.
 
-    The rows are worked off in chunks of `CHUNK_ROWS`; the gradient of each
+    The rows are worked off in chunks of `CHUNK_ROWS`, or fewer where that is
+    more than `CHUNK_LOGITS` logits; the gradient of each
     chunk is taken on the way, so that no `(R, V)` array is kept for the
     backward pass and no logit is computed twice. Logits, softmax and sums
     are float32; the matrix products run in the dtype of `states`.
@@ -26,10 +34,13 @@ def tied_cross_entropy(
         weights: float32 tensor `(R,)`.
         num_candidates: integer or None (all V words).
         seed: `keras.random.SeedGenerator`, of the candidates.
+        after: loss that is computed before this one begins, so that their
+            chunks are not held at the same time.
 
     Returns:
         Float32 scalar.
     """
+    states = _wait(states, after)
     own = ops.take(embeddings, targets, axis=0)  # (R, d)
     own_counts, sizes = ops.zeros_like(weights), None
     if num_candidates is not None and num_candidates < embeddings.shape[0]:
@@ -70,10 +81,13 @@ def draw_candidates(vocabulary_size, num_candidates, seed):
     return drawn, ops.concatenate([ops.ones((sure,), "float32"), sizes], 0)
 
 
-def tied_cross_entropy_value(states, embeddings, targets, weights):
+def tied_cross_entropy_value(states, embeddings, targets, weights, after=None):
     """The value of `tied_cross_entropy` alone, for a third of the work."""
+    states = _wait(states, after)
     own = ops.take(embeddings, targets, axis=0)
-    chunks = _chunks(states, own, ops.zeros_like(weights), weights)
+    chunks = _chunks(
+        embeddings.shape[0], states, own, ops.zeros_like(weights), weights
+    )
 
     def add_chunk(index, loss):
         chunk = _take_chunk(chunks, index, loss)
@@ -105,7 +119,7 @@ def _recorded_loss(states, candidates, own, sizes, own_counts, weights):
 
 def _loss_and_gradients(states, candidates, own, sizes, own_counts, weights):
     """The loss, and its float32 gradients by the first three arguments."""
-    chunks = _chunks(states, own, own_counts, weights)
+    chunks = _chunks(candidates.shape[0], states, own, own_counts, weights)
     sized = _times_sizes(candidates, sizes)
 
     def add_chunk(index, loss, d_states, d_candidates, own_shares):
@@ -179,15 +193,15 @@ def _chunk_loss(chunk, candidates, sizes):
     return loss, exp, ops.expand_dims(scale, 1), own_exp * scale
 
 
-def _chunks(states, own, *numbers):
+def _chunks(num_words, states, own, *numbers):
     """Rows in chunks: `(n, chunk, d)` twice, `(n, chunk)` for the numbers.
 
     Rows that fill up the last chunk have weight 0.
     """
     num_rows = ops.shape(states)[0]
-    size = CHUNK_ROWS
+    size = max(1, min(CHUNK_ROWS, CHUNK_LOGITS // num_words))
     if isinstance(num_rows, int):
-        size = max(1, min(CHUNK_ROWS, num_rows))
+        size = max(1, min(size, num_rows))
     missing = -num_rows % size
     width = states.shape[-1]
     return (
@@ -211,7 +225,15 @@ def _take_chunk(chunks, index, loss):
     computing the logits of several loop iterations at the same time.
     """
     states, *others = (ops.take(part, index, axis=0) for part in chunks)
-    return (states + ops.cast(ops.minimum(loss, 0.0), states.dtype), *others)
+    return (_wait(states, loss), *others)
+
+
+def _wait(states, loss):
+    """The states, to be had once a loss is computed."""
+    if loss is None:
+        return states
+    nothing = ops.minimum(ops.stop_gradient(loss), 0.0)
+    return states + ops.cast(nothing, states.dtype)
 
 
 def _for_each_chunk(chunks, function, initial):
