@@ -73,10 +73,9 @@ def use(facts):
 ```python
 import glomo_keras as gk
 from glomo_keras import data
-from glomo_keras.models import presets
 
 predictor = gk.GraphPredictor.from_preset("{facts.name}")
-tokenizer = data.WordTokenizer.from_preset(presets.find("{facts.name}"))
+tokenizer = data.WordTokenizer.from_preset("{facts.name}")
 batch = tokenizer(["The cat sat on the mat."])
 inputs = {{name: batch[name] for name in ("token_ids", "padding_mask")}}
 graphs = predictor(inputs)["forward_graphs"]  # (B, layers, heads, T, T)
