@@ -164,11 +164,13 @@ def resolve(options):
     return dataclasses.replace(options, **missing)
 
 
-def pretrain(options):
+def pretrain(options, harmless=("out", "cache"), train=None):
     """Runs the recipe.
 
     Args:
         options: `Options`.
+        harmless: names of options that may differ in a run that goes on.
+        train: function called, and returning, as `fit`; `fit` if None.
 
     Returns:
         `pathlib.Path`, the folder of the preset.
@@ -177,9 +179,7 @@ def pretrain(options):
     settings = dataclasses.asdict(options)
     del settings["overwrite"]
     folder = training.RunFolder(options.out)
-    with folder.start(
-        settings, harmless=["out", "cache"], overwrite=options.overwrite
-    ):
+    with folder.start(settings, harmless, options.overwrite):
         preset = folder.path / "preset"
         if folder.finished:
             print(f"Finished before: {folder.metrics_path}")
@@ -188,7 +188,7 @@ def pretrain(options):
         keras.config.set_dtype_policy(options.precision)
         corpus = load(options)
         pretrainer = build(options, corpus)
-        history = fit(options, corpus, pretrainer, folder)
+        history = (train or fit)(options, corpus, pretrainer, folder)
         report(options, corpus, pretrainer, history, folder)
     return preset
 

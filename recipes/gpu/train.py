@@ -151,28 +151,22 @@ def train(options):
     options = pretrain_text.resolve(options)
     check(options)
     keep_compiled(options.compiled.expanduser())
-    settings = dataclasses.asdict(options)
-    del settings["overwrite"]
-    folder = training.RunFolder(options.out)
-    with folder.start(settings, HARMLESS, options.overwrite):
-        if folder.finished:
-            print(f"Finished before: {folder.metrics_path}")
-            return True
-        keras.utils.set_random_seed(options.seed)
-        keras.config.set_dtype_policy(options.precision)
-        corpus = pretrain_text.load(options)
-        pretrainer = pretrain_text.build(options, corpus)
-        pretrainer.steps_per_execution = options.steps_per_execution
-        callbacks = make_callbacks(options, corpus, folder)
-        try:
-            history = pretrain_text.fit(
-                options, corpus, pretrainer, folder, callbacks
-            )
-        except TimeIsUp:
-            save_unfinished(pretrainer, folder)
-            return False
-        pretrain_text.report(options, corpus, pretrainer, history, folder)
+    try:
+        pretrain_text.pretrain(options, HARMLESS, fit_in_time)
+    except TimeIsUp:
+        return False
     return True
+
+
+def fit_in_time(options, corpus, pretrainer, folder):
+    """`pretrain_text.fit`, which saves what there is when time is up."""
+    pretrainer.steps_per_execution = options.steps_per_execution
+    callbacks = make_callbacks(options, corpus, folder)
+    try:
+        return pretrain_text.fit(options, corpus, pretrainer, folder, callbacks)
+    except TimeIsUp:
+        save_unfinished(pretrainer, folder)
+        raise
 
 
 def check(options):
