@@ -190,15 +190,11 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             mask = ops.cast(mask, "bool")
             factor = ops.cast(ops.expand_dims(mask, -1), x.dtype)
         for conv, norm in zip(convs, norms, strict=True):
-            x = x if mask is None else x * factor
-            if self.normalization == "batch" and not (
-                training and norm.trainable
-            ):
-                x = conv(x, *_scale_and_shift(norm))
-            elif self.normalization == "batch":
-                x = norm(conv(x), training=True, mask=mask)
-            else:
-                x = conv(x) if norm is None else norm(conv(x))
+            x = conv(x if mask is None else x * factor)
+            if self.normalization == "batch":
+                x = norm(x, training=training, mask=mask)
+            elif norm is not None:
+                x = norm(x)
             x = self.activation(x)
         return x
 
@@ -229,18 +225,8 @@ class MaskedKeyQueryConv(keras.layers.Layer):
         }
 
 
-def _scale_and_shift(norm):
-    """What batch normalisation multiplies and adds in inference mode."""
-    scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
-    return scale, norm.beta - scale * norm.moving_mean
-
-
 class _MaskedConv(keras.layers.Layer):
-    """One convolution, causal in 1-d, raster-masked in 2-d.
-
-    `scale` and `shift`, both `(filters,)`, are those of a normalisation that
-    follows; in the kernel they cost no pass over the outputs.
-    """
+    """One convolution, causal in 1-d, raster-masked in 2-d."""
 
     def __init__(
         self,
@@ -271,20 +257,16 @@ class _MaskedConv(keras.layers.Layer):
             name="bias", shape=(self.filters,), initializer="zeros"
         )
 
-    def call(self, inputs, scale=None, shift=None):
-        kernel = ops.convert_to_tensor(self.kernel)
-        bias = ops.convert_to_tensor(self.bias)
-        if scale is not None:
-            kernel = kernel * ops.cast(scale, kernel.dtype)
-            bias = ops.cast(
-                scale * ops.cast(bias, scale.dtype) + shift, bias.dtype
-            )
+    def call(self, inputs):
         if self.rank == 1:
             padding = causal_padding(self.kernel_size, self.direction)
             inputs = ops.pad(inputs, ((0, 0), padding, (0, 0)))
-            return ops.conv(inputs, kernel, padding="valid") + bias
-        mask = raster_kernel_mask(
-            self.kernel_size, self.mask_type, self.direction
-        )
-        kernel = kernel * ops.cast(mask, kernel.dtype)
-        return ops.conv(inputs, kernel, padding="same") + bias
+            outputs = ops.conv(inputs, self.kernel, padding="valid")
+        else:
+            mask = raster_kernel_mask(
+                self.kernel_size, self.mask_type, self.direction
+            )
+            kernel = ops.convert_to_tensor(self.kernel)
+            kernel = kernel * ops.cast(mask, kernel.dtype)
+            outputs = ops.conv(inputs, kernel, padding="same")
+        return outputs + self.bias

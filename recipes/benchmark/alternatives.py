@@ -281,7 +281,7 @@ def decoded_rows():
 
 
 def inference_normalization():
-    """Batch normalisation in the kernel; after the convolution. No gradient."""
+    """Batch normalisation after the convolution; in its kernel. No gradient."""
     import keras
     from keras import ops
 
@@ -289,23 +289,30 @@ def inference_normalization():
 
     layer = MaskedKeyQueryConv(WIDTH)
     layer.build((None, None, WIDTH))
-
-    def in_kernel(x):
-        return ops.stack(layer(x, training=False))
+    conv = convolution()[0][0]
 
     def after(x):
+        return ops.stack(layer(x, training=False))
+
+    def in_kernel(x):
         stacks = []
         for convs, norms in (
             (layer.key_convs, layer.key_norms),
             (layer.query_convs, layer.query_norms),
         ):
             y = x
-            for conv, norm in zip(convs, norms, strict=True):
-                y = keras.activations.relu(norm(conv(y), training=False))
+            for part, norm in zip(convs, norms, strict=True):
+                scale = norm.gamma * ops.rsqrt(
+                    norm.moving_variance + norm.epsilon
+                )
+                bias = norm.beta + scale * (part.bias - norm.moving_mean)
+                kernel = ops.cast(part.kernel * scale, y.dtype)
+                y = conv(y, kernel) + ops.cast(bias, y.dtype)
+                y = keras.activations.relu(y)
             stacks.append(y)
         return ops.stack(stacks)
 
-    return [in_kernel, after], [units()]
+    return [after, in_kernel], [units()]
 
 
 PARTS = {
