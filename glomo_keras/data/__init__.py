@@ -10,6 +10,11 @@ from glomo_keras.data.corpus import open_corpus
 from glomo_keras.data.evaluation_windows import EvaluationWindows
 from glomo_keras.data.evaluation_windows import evaluation_windows
 from glomo_keras.data.few_lengths import FewLengths
+from glomo_keras.data.mnli import MNLI_LABELS
+from glomo_keras.data.mnli import SentencePairs
+from glomo_keras.data.mnli import read_mnli
+from glomo_keras.data.mnli import read_mnli_file
+from glomo_keras.data.mnli import read_mnli_tfds
 from glomo_keras.data.token_stream import TokenStream
 from glomo_keras.data.tokenized_corpus import TokenizedCorpus
 from glomo_keras.data.tokenized_corpus import prepare_corpus
@@ -25,6 +30,8 @@ __all__ = [
     "Corpus",
     "EvaluationWindows",
     "FewLengths",
+    "MNLI_LABELS",
+    "SentencePairs",
     "TokenStream",
     "TokenizedCorpus",
     "WindowSampler",
@@ -36,6 +43,9 @@ __all__ = [
     "iterate_windows",
     "open_corpus",
     "prepare_corpus",
+    "read_mnli",
+    "read_mnli_file",
+    "read_mnli_tfds",
     "read_vocabulary",
     "write_vocabulary",
 ]

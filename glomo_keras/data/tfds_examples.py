@@ -1,0 +1,128 @@
+"""The examples of one split of a TensorFlow Datasets data set."""
+
+import os
+import re
+
+_SPEC = re.compile(
+    r"tfds:(?P<name>[^:]+)(?::(?P<version>\d+\.\d+\.\d+))?"
+    r"(?::(?P<split>.+))?"
+)
+
+
+class TfdsExamples:
+    """Some features of one split of a TFDS dataset, example by example.
+
+    Prepared files are opened straight from `data_dir`, so neither the
+    dataset's builder class nor a network is needed. Iterating gives dicts of
+    numpy values, in the stored order; the length is that of the split.
+
+    Args:
+        spec: str, `tfds:NAME[/CONFIG][:VERSION][:SPLIT]`. The split is
+            `"train"` unless given, the version the newest one prepared.
+        names: sequence of str, the features wanted.
+        data_dir: str or None, the folder of prepared datasets; None is
+            `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
+        download: bool. Whether to download and prepare what is not there.
+
+    Raises:
+        ImportError: without `tensorflow-datasets`.
+        FileNotFoundError: if the dataset is not prepared.
+        ValueError: if the spec cannot be read, the split does not exist, or
+            a feature is missing.
+    """
+
+    def __init__(self, spec, names, data_dir=None, download=False):
+        match = _SPEC.fullmatch(spec)
+        if match is None:
+            raise ValueError(
+                "A TFDS spec reads 'tfds:NAME[/CONFIG][:VERSION][:SPLIT]'. "
+                f"Received: {spec!r}"
+            )
+        self.name = spec
+        self.names = frozenset(names)
+        self._split = match["split"] or "train"
+        self._builder = _open_builder(
+            spec, match["name"], match["version"], data_dir, download
+        )
+        self._check_features()
+        self._num_examples = self._count_examples()
+
+    def signature(self):
+        """Return what tells this state of the dataset from any other."""
+        folder = os.path.abspath(str(self._builder.data_path))
+        return [folder, self._split, self._num_examples]
+
+    def __len__(self):
+        return self._num_examples
+
+    def __iter__(self):
+        import tensorflow_datasets as tfds
+
+        dataset = self._builder.as_dataset(
+            split=self._split,
+            shuffle_files=False,
+            decoders=tfds.decode.PartialDecoding(set(self.names)),
+        )
+        yield from tfds.as_numpy(dataset)
+
+    def _check_features(self):
+        features = self._builder.info.features
+        for name in sorted(self.names):
+            if name not in features:
+                raise ValueError(
+                    f"{self.name} has no feature {name!r}. "
+                    f"Received: features {sorted(features)}"
+                )
+
+    def _count_examples(self):
+        splits = self._builder.info.splits
+        try:
+            return int(splits[self._split].num_examples)
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"{self.name}: splits are {sorted(splits)}. "
+                f"Received: split={self._split!r}"
+            ) from error
+
+
+def _open_builder(spec, name, version, data_dir, download):
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            f"{spec} needs the package tensorflow-datasets: "
+            "pip install tensorflow-datasets"
+        ) from error
+    root = os.path.expanduser(
+        data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    )
+    folder = _prepared_folder(os.path.join(root, name), version)
+    if folder is not None:
+        return tfds.builder_from_directory(folder)
+    if not download:
+        raise FileNotFoundError(
+            f"{spec} is not prepared in {os.path.join(root, name)}. Prepare "
+            "it with `tfds build`, give its folder as data_dir, or allow "
+            f"download=True. Received: data_dir={data_dir!r}"
+        )
+    full_name = f"{name}:{version}" if version else name
+    builder = tfds.builder(full_name, data_dir=root)
+    builder.download_and_prepare()
+    return builder
+
+
+def _prepared_folder(folder, version):
+    """Return the newest prepared version below a folder, or None."""
+    if not os.path.isdir(folder):
+        return None
+    found = [
+        entry
+        for entry in os.listdir(folder)
+        if re.fullmatch(r"\d+\.\d+\.\d+", entry)
+        and os.path.exists(os.path.join(folder, entry, "dataset_info.json"))
+    ]
+    found = [entry for entry in found if version in (None, entry)]
+    if not found:
+        return None
+    newest = max(found, key=lambda v: [int(part) for part in v.split(".")])
+    return os.path.join(folder, newest)
