@@ -62,6 +62,7 @@ def test_library_never_imports_a_recipe():
         (
             gk.layers,
             {
+                "BiAttention",
                 "ContextDecoder",
                 "FeatureComposition",
                 "GatedGraphFusion",

@@ -1,5 +1,6 @@
 """The layers of GLoMo; each runs on TensorFlow, JAX and PyTorch."""
 
+from glomo_keras.layers.bi_attention import BiAttention
 from glomo_keras.layers.context_decoder import ContextDecoder
 from glomo_keras.layers.feature_composition import FeatureComposition
 from glomo_keras.layers.gated_graph_fusion import GatedGraphFusion
@@ -11,6 +12,7 @@ from glomo_keras.layers.squared_relu_graph import SquaredReLUGraph
 from glomo_keras.layers.uniform_graph import UniformGraph
 
 __all__ = [
+    "BiAttention",
     "ContextDecoder",
     "FeatureComposition",
     "GatedGraphFusion",
