@@ -4,12 +4,16 @@ Nothing here imports TensorFlow before it is needed; reading windows never
 needs it.
 """
 
+from glomo_keras.data.bucketed_batches import BucketedBatches
 from glomo_keras.data.cleaning import clean_paragraphs
 from glomo_keras.data.corpus import Corpus
 from glomo_keras.data.corpus import open_corpus
+from glomo_keras.data.evaluation_batches import EvaluationBatches
 from glomo_keras.data.evaluation_windows import EvaluationWindows
 from glomo_keras.data.evaluation_windows import evaluation_windows
+from glomo_keras.data.examples import Examples
 from glomo_keras.data.few_lengths import FewLengths
+from glomo_keras.data.lexicon import Lexicon
 from glomo_keras.data.mnli import MNLI_LABELS
 from glomo_keras.data.mnli import SentencePairs
 from glomo_keras.data.mnli import read_mnli
@@ -27,9 +31,13 @@ from glomo_keras.data.windows import WindowSampler
 from glomo_keras.data.word_tokenizer import WordTokenizer
 
 __all__ = [
+    "BucketedBatches",
     "Corpus",
+    "EvaluationBatches",
     "EvaluationWindows",
+    "Examples",
     "FewLengths",
+    "Lexicon",
     "MNLI_LABELS",
     "SentencePairs",
     "TokenStream",

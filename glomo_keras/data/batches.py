@@ -4,14 +4,15 @@ import keras
 
 
 class Batches(keras.utils.PyDataset):
-    """Windows as what `fit` takes on every backend.
+    """Windows or examples as what `fit` takes on every backend.
 
     On a GPU Keras hands a batch to the device while the one before it is
     computed; a batch takes a fraction of a millisecond to cut, so no worker
     is needed.
 
     Args:
-        windows: `WindowSampler` (endless) or `EvaluationWindows` (finite).
+        windows: `WindowSampler` or `BucketedBatches` (endless),
+            `EvaluationWindows` or `EvaluationBatches` (finite).
         start_step: int, the first step: a resumed run goes on there.
         num_steps: int or None: to the end, if there is one.
     """
@@ -30,4 +31,5 @@ class Batches(keras.utils.PyDataset):
         return left if self.num_steps is None else min(left, self.num_steps)
 
     def __getitem__(self, index):
-        return (self.windows.batch(self.start_step + index),)
+        batch = self.windows.batch(self.start_step + index)
+        return batch if isinstance(batch, tuple) else (batch,)

@@ -1,18 +1,20 @@
-"""Windows as a stream of batches: a plain generator, or `tf.data`."""
+"""Batches as a stream: a plain generator, or `tf.data`."""
 
 import itertools
+
+import numpy as np
 
 
 def iterate_windows(windows, start_step=0, num_steps=None):
     """Yield batches of numpy arrays, without TensorFlow.
 
     Args:
-        windows: a `WindowSampler` (endless) or `EvaluationWindows` (finite).
+        windows: as `as_dataset` takes them.
         start_step: int, the first step: a resumed run goes on there.
         num_steps: int or None: to the end, if there is one.
 
     Yields:
-        Dict of `token_ids` int32 (B, T) and `padding_mask` bool (B, T).
+        What `windows.batch` gives.
     """
     for step in _steps(windows, start_step, num_steps):
         yield windows.batch(step)
@@ -25,13 +27,15 @@ def as_dataset(windows, start_step=0, num_steps=None):
     begins with the batch that another one gives after n steps.
 
     Args:
-        windows: a `WindowSampler` (endless) or `EvaluationWindows` (finite).
+        windows: a `WindowSampler` or `BucketedBatches` (endless), or
+            `EvaluationWindows` or `EvaluationBatches` (finite).
         start_step: int, the first step.
         num_steps: int or None: to the end, if there is one.
 
     Returns:
-        `tf.data.Dataset` of dicts: `token_ids` int32 (B, T) and
-        `padding_mask` bool (B, T), with B static and T dynamic.
+        `tf.data.Dataset` of what `windows.batch` gives: a dict of inputs
+        (`token_ids` int32 (B, T), `padding_mask` bool (B, T)), or these and
+        targets. B is static where all batches have one size, T is dynamic.
 
     Example:
 
@@ -42,19 +46,20 @@ def as_dataset(windows, start_step=0, num_steps=None):
     """
     import tensorflow as tf
 
+    pattern = _without_none(windows.batch(0))
+    arrays = [np.asarray(x) for x in tf.nest.flatten(pattern)]
+    types = [tf.as_dtype(x.dtype) for x in arrays]
+    shapes = [_static_shape(windows.batch_size, x) for x in arrays]
+
     def batch(step):
-        batch = windows.batch(int(step))
-        return batch["token_ids"], batch["padding_mask"]
+        return tf.nest.flatten(_without_none(windows.batch(int(step))))
 
     def set_shapes(step):
         # Not `from_generator`: its endless generator cannot be finalised
         # when Python ends.
-        ids, mask = tf.numpy_function(batch, [step], (tf.int32, tf.bool))
-        shape = [windows.batch_size, None]
-        return {
-            "token_ids": tf.ensure_shape(ids, shape),
-            "padding_mask": tf.ensure_shape(mask, shape),
-        }
+        tensors = tf.numpy_function(batch, [step], types)
+        tensors = map(tf.ensure_shape, tensors, shapes)
+        return tf.nest.pack_sequence_as(pattern, list(tensors))
 
     count = _num_steps(windows, start_step, num_steps)
     if count is None:
@@ -66,6 +71,16 @@ def as_dataset(windows, start_step=0, num_steps=None):
     options = tf.data.Options()
     options.autotune.enabled = False
     return steps.map(set_shapes).prefetch(2).with_options(options)
+
+
+def _without_none(batch):
+    """`(inputs, None)` as `(inputs,)`: a dataset holds no None."""
+    return batch[:1] if isinstance(batch, tuple) and batch[1] is None else batch
+
+
+def _static_shape(batch_size, array):
+    """`(B, T, ...)` with a dynamic T, and B as it is known."""
+    return [batch_size, *[None] * (array.ndim > 1), *array.shape[2:]]
 
 
 def _steps(windows, start_step, num_steps):
