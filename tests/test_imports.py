@@ -70,6 +70,8 @@ def test_library_never_imports_a_recipe():
                 "GraphTransfer",
                 "GraphWeightedSum",
                 "MaskedKeyQueryConv",
+                "MeanMaxPooling",
+                "SoftAlignment",
                 "SquaredReLUGraph",
                 "UniformGraph",
             },

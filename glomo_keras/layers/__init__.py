@@ -8,6 +8,8 @@ from glomo_keras.layers.graph_mixture import GraphMixture
 from glomo_keras.layers.graph_transfer import GraphTransfer
 from glomo_keras.layers.graph_weighted_sum import GraphWeightedSum
 from glomo_keras.layers.masked_key_query_conv import MaskedKeyQueryConv
+from glomo_keras.layers.mean_max_pooling import MeanMaxPooling
+from glomo_keras.layers.soft_alignment import SoftAlignment
 from glomo_keras.layers.squared_relu_graph import SquaredReLUGraph
 from glomo_keras.layers.uniform_graph import UniformGraph
 
@@ -20,6 +22,8 @@ __all__ = [
     "GraphTransfer",
     "GraphWeightedSum",
     "MaskedKeyQueryConv",
+    "MeanMaxPooling",
+    "SoftAlignment",
     "SquaredReLUGraph",
     "UniformGraph",
 ]
