@@ -29,6 +29,8 @@ from glomo_keras.data.window_dataset import as_dataset
 from glomo_keras.data.window_dataset import iterate_windows
 from glomo_keras.data.windows import WindowSampler
 from glomo_keras.data.word_tokenizer import WordTokenizer
+from glomo_keras.data.word_vectors import WordVectors
+from glomo_keras.data.word_vectors import read_word_vectors
 
 __all__ = [
     "BucketedBatches",
@@ -44,6 +46,7 @@ __all__ = [
     "TokenizedCorpus",
     "WindowSampler",
     "WordTokenizer",
+    "WordVectors",
     "as_dataset",
     "build_vocabulary",
     "clean_paragraphs",
@@ -55,5 +58,6 @@ __all__ = [
     "read_mnli_file",
     "read_mnli_tfds",
     "read_vocabulary",
+    "read_word_vectors",
     "write_vocabulary",
 ]
