@@ -3,5 +3,13 @@
 from glomo_keras.models.context_pretrainer import ContextPretrainer
 from glomo_keras.models.feature_predictor import FeaturePredictor
 from glomo_keras.models.graph_predictor import GraphPredictor
+from glomo_keras.models.task_graphs import TaskGraphs
+from glomo_keras.models.text_classifier import TextClassifier
 
-__all__ = ["ContextPretrainer", "FeaturePredictor", "GraphPredictor"]
+__all__ = [
+    "ContextPretrainer",
+    "FeaturePredictor",
+    "GraphPredictor",
+    "TaskGraphs",
+    "TextClassifier",
+]
