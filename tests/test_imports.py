@@ -78,7 +78,13 @@ def test_library_never_imports_a_recipe():
         ),
         (
             gk.models,
-            {"ContextPretrainer", "FeaturePredictor", "GraphPredictor"},
+            {
+                "ContextPretrainer",
+                "FeaturePredictor",
+                "GraphPredictor",
+                "TaskGraphs",
+                "TextClassifier",
+            },
         ),
     ],
 )

@@ -19,7 +19,7 @@ class TaskGraphs:
     | `glomo` | of the predictor | embeddings |
     | `glomo-rnn` | of the predictor | states of the first RNN |
     | `uniform` | `UniformGraph` | embeddings |
-    | `random` | of an untrained predictor of the same configuration | embeddings |
+    | `random` | of an untrained predictor, as configured | embeddings |
     | `matched` | none; whoever builds the model widens it | |
 
     The predictor is frozen and runs in inference mode. One `GraphTransfer`
