@@ -1,0 +1,216 @@
+import keras
+from keras import ops
+
+from glomo_keras.layers import BiAttention
+from glomo_keras.layers import MeanMaxPooling
+from glomo_keras.layers import SoftAlignment
+from glomo_keras.layers import _validation as check
+from glomo_keras.models._layers_first_model import LayersFirstModel
+from glomo_keras.models.task_graphs import TaskGraphs
+from glomo_keras.models.text_inputs import deserialize_features
+from glomo_keras.models.text_inputs import embed_text
+from glomo_keras.models.text_inputs import serialize_features
+from glomo_keras.models.text_inputs import text_inputs
+
+TEXTS = ("premise", "hypothesis")
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class PairClassifier(LayersFirstModel):
+    """ESIM with self-attention: which relation two texts stand in.
+
+    Per text, with all weights shared by the two:
+
+    1. features, with graphs on them if asked, and a bidirectional LSTM;
+    2. bi-inference: `SoftAlignment` with the other text, then
+       `z = relu(W [a, a~, a * a~, a - a~])`;
+    3. self-attention: `z + relu(V BiAttention(z, z))`;
+    4. composition: a second bidirectional LSTM, mean and maximum over time.
+
+    The pooled texts side by side go through a tanh layer to the logits.
+    ESIM is this without step 3, which the paper names and no code shows: it
+    is taken from the paper's SQuAD model, a residual `BiAttention` of the
+    text with itself. With `features` 300 wide and `hidden_dim=300` ESIM has
+    4,326,303 parameters, the self-attention adds 361,200.
+
+    Args:
+        features: dict of input name to the layer that embeds this input:
+            `{"word_ids": Embedding}`, `{"char_ids": Elmo}`, or several, whose
+            outputs are put side by side.
+        graphs: `TaskGraphs`, or None for the baseline without.
+        num_classes: integer.
+        hidden_dim: integer, units of the LSTMs in each direction and of the
+            linear layers.
+        self_attention: boolean; False gives plain ESIM.
+        dropout: float, on the features, z, the pooled texts and the hidden
+            layer, as ESIM has it.
+        seed: integer seed of the dropout, or None.
+        dtype: dtype policy.
+        name: string.
+        trainable: boolean.
+
+    Call arguments:
+        inputs: dict, of each text: `premise_padding_mask` boolean `(B, T)`,
+            True = real unit; `premise_word_ids` and the other names in
+            `features`; where the graphs need them `premise_token_ids`, int32
+            `(B, T)`. Likewise `hypothesis_...`, of its own length.
+        training: boolean.
+
+    Returns:
+        Dict of `logits`, float32 `(B, num_classes)`.
+
+    Raises:
+        ValueError: an argument out of its range.
+
+    Example:
+
+    >>> import numpy as np, keras, glomo_keras as gk
+    >>> model = gk.models.PairClassifier(
+    ...     {"word_ids": keras.layers.Embedding(50, 8)}, hidden_dim=4)
+    >>> pair = {"premise_word_ids": np.array([[5, 6, 7]]),
+    ...         "premise_padding_mask": np.array([[True, True, True]]),
+    ...         "hypothesis_word_ids": np.array([[5, 8]]),
+    ...         "hypothesis_padding_mask": np.array([[True, True]])}
+    >>> tuple(model(pair)["logits"].shape)
+    (1, 3)
+
+    Reference:
+        Chen et al. 2017, "Enhanced LSTM for Natural Language Inference";
+        Yang et al. 2018, Sec. 3.1.
+    """
+
+    def __init__(
+        self,
+        features,
+        graphs=None,
+        num_classes=3,
+        hidden_dim=300,
+        self_attention=True,
+        dropout=0.5,
+        seed=None,
+        dtype=None,
+        name=None,
+        trainable=True,
+    ):
+        check.check_positive(num_classes=num_classes, hidden_dim=hidden_dim)
+        check.check_rate(dropout=dropout)
+        if isinstance(graphs, dict):
+            graphs = keras.saving.deserialize_keras_object(graphs)
+        graphs = TaskGraphs() if graphs is None else graphs
+
+        # === Layers ===
+        self.features = deserialize_features(features)
+        self.graphs = graphs
+        self.encoder = _bidirectional(hidden_dim, dtype, "encoder")
+        self.alignment = SoftAlignment(dtype=dtype, name="alignment")
+        self.projection = _dense(hidden_dim, "relu", dtype, "projection")
+        self.attention = self.attention_dense = None
+        if self_attention:
+            self.attention = BiAttention(dtype=dtype, name="self_attention")
+            self.attention_dense = _dense(
+                hidden_dim, "relu", dtype, "self_attention_dense"
+            )
+        self.composition = _bidirectional(hidden_dim, dtype, "composition")
+        self.pooling = MeanMaxPooling(dtype=dtype, name="pooling")
+        self.hidden = _dense(hidden_dim, "tanh", dtype, "hidden")
+        self.classifier = _dense(num_classes, None, "float32", "classifier")
+        self.dropouts = {
+            place: keras.layers.Dropout(
+                dropout,
+                seed=None if seed is None else seed + index,
+                dtype=dtype,
+                name=f"{place}_dropout",
+            )
+            for index, place in enumerate(
+                ("features", "projection", "pooled", "hidden")
+            )
+        }
+
+        # === Functional Model ===
+        names = [*self.features, *graphs.input_names]
+        inputs = {k: v for t in TEXTS for k, v in text_inputs(names, t).items()}
+        masks = [inputs[f"{text}_padding_mask"] for text in TEXTS]
+        encoded = [self._encode(inputs, text) for text in TEXTS]
+        aligned = self.alignment(
+            *encoded, premise_mask=masks[0], hypothesis_mask=masks[1]
+        )
+        pooled = [
+            self._compose(*pair)
+            for pair in zip(encoded, aligned, masks, strict=True)
+        ]
+        pooled = ops.concatenate(pooled, axis=-1)  # (B, 8 units)
+        hidden = self.hidden(self.dropouts["pooled"](pooled))
+        logits = self.classifier(self.dropouts["hidden"](hidden))
+        super().__init__(inputs=inputs, outputs={"logits": logits}, name=name)
+        self.trainable = trainable
+
+        # === Config ===
+        self.num_classes = num_classes
+        self.hidden_dim = hidden_dim
+        self.self_attention = self_attention
+        self.dropout = dropout
+        self.seed = seed
+        self.policy = self.encoder.dtype_policy
+
+    def _encode(self, inputs, text):
+        """The states of the first LSTM, `(B, T, 2 units)`."""
+        mask = inputs[f"{text}_padding_mask"]
+        embedded = embed_text(self.features, inputs, text)
+        graphs = self.graphs.graphs_of(inputs, text)
+        embedded = self.graphs.on_embeddings(embedded, graphs, mask)
+        embedded = self.dropouts["features"](embedded)
+        states = self.encoder(embedded, mask=mask)
+        return self.graphs.on_states(states, graphs, mask)
+
+    def _compose(self, states, aligned, mask):
+        """One text in view of the other, `(B, 4 units)`."""
+        compared = [states, aligned, states * aligned, states - aligned]
+        z = self.projection(ops.concatenate(compared, axis=-1))
+        z = self.dropouts["projection"](z)  # (B, T, units)
+        if self.attention is not None:
+            attended = self.attention(
+                z, z, features_mask=mask, memory_mask=mask
+            )  # (B, T, 4 units)
+            z = z + self.attention_dense(attended)
+        composed = self.composition(z, mask=mask)  # (B, T, 2 units)
+        return self.pooling(composed, padding_mask=mask)
+
+    def get_config(self):
+        names = (
+            "num_classes",
+            "hidden_dim",
+            "self_attention",
+            "dropout",
+            "seed",
+            "name",
+            "trainable",
+        )
+        return {
+            **{name: getattr(self, name) for name in names},
+            "features": serialize_features(self.features),
+            "graphs": keras.saving.serialize_keras_object(self.graphs),
+            "dtype": keras.dtype_policies.serialize(self.policy),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
+        return cls(**config)
+
+
+def _bidirectional(units, dtype, name):
+    return keras.layers.Bidirectional(
+        keras.layers.LSTM(
+            units, return_sequences=True, dtype=dtype, name=f"{name}_lstm"
+        ),
+        dtype=dtype,
+        name=name,
+    )
+
+
+def _dense(units, activation, dtype, name):
+    return keras.layers.Dense(
+        units, activation=activation, dtype=dtype, name=name
+    )
