@@ -82,6 +82,7 @@ def test_library_never_imports_a_recipe():
                 "ContextPretrainer",
                 "FeaturePredictor",
                 "GraphPredictor",
+                "PairClassifier",
                 "TaskGraphs",
                 "TextClassifier",
             },

@@ -3,6 +3,7 @@
 from glomo_keras.models.context_pretrainer import ContextPretrainer
 from glomo_keras.models.feature_predictor import FeaturePredictor
 from glomo_keras.models.graph_predictor import GraphPredictor
+from glomo_keras.models.pair_classifier import PairClassifier
 from glomo_keras.models.task_graphs import TaskGraphs
 from glomo_keras.models.text_classifier import TextClassifier
 
@@ -10,6 +11,7 @@ __all__ = [
     "ContextPretrainer",
     "FeaturePredictor",
     "GraphPredictor",
+    "PairClassifier",
     "TaskGraphs",
     "TextClassifier",
 ]

@@ -1,5 +1,7 @@
 """PairClassifier against ESIM in numpy, and what must hold for every mode."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -25,6 +27,12 @@ def make_model(mode="none", self_attention=True, **options):
     return gk.models.PairClassifier(
         features, graphs, hidden_dim=4, self_attention=self_attention, seed=1
     )
+
+
+@functools.cache
+def mixed_model(mode):
+    """A model that tests look at and do not train."""
+    return make_model(mode, num_mixtures=2, conditioned=True, graph_layers=[2])
 
 
 def make_inputs(model, lengths=LENGTHS):
@@ -114,7 +122,7 @@ def test_parameters_are_those_of_esim_and_its_self_attention():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_each_mode_reads_from_file(mode, tmp_path):
-    model = make_model(mode, num_mixtures=2, conditioned=True, graph_layers=[2])
+    model = mixed_model(mode)
     has_graphs = mode not in ("none", "matched")
     assert ("premise_token_ids" in model.input) == (
         model.graphs.predictor is not None
@@ -131,7 +139,7 @@ def test_each_mode_reads_from_file(mode, tmp_path):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_padding_changes_nothing(mode):
-    model = make_model(mode, num_mixtures=2)
+    model = mixed_model(mode)
     given = make_inputs(model)
     wanted = logits_of(model, given)
     for name, value in given.items():
