@@ -1,50 +1,65 @@
-"""What the signatures of an export compute from ids."""
+"""What the signatures of an export compute from the predictor's inputs."""
 
+from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.mixture import mix_graphs
-from glomo_keras.serving.inputs import ids_specs
+from glomo_keras.serving import inputs
+from glomo_keras.serving import limits
 
-DIRECTIONS = ("forward", "backward")
-OUTPUTS = tuple(f"{direction}_graphs" for direction in DIRECTIONS)
 NO_EDGE = -1
+
+
+def directions_of(predictor):
+    """The directions in which a predictor has graphs, forward first."""
+    return [name for name in DIRECTIONS if f"{name}_graphs" in predictor.output]
 
 
 def graph_function(predictor):
     """The predictor in inference mode, saved once for all signatures."""
     import tensorflow as tf
 
-    @tf.function(input_signature=ids_specs(), autograph=False)
-    def graphs(token_ids, padding_mask):
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-        outputs = predictor(inputs, training=False)
+    names = inputs.input_names(predictor)
+
+    @tf.function(input_signature=inputs.input_specs(predictor), autograph=False)
+    def graphs(*tensors):
+        given = dict(zip(names, tensors, strict=True))
+        outputs = predictor(given, training=False)
         return {
-            name: tf.cast(outputs[name], tf.float32)  # (B, L, K, T, T)
-            for name in OUTPUTS
+            name: tf.cast(graph, tf.float32)  # (B, L, K, T, T)
+            for name, graph in outputs.items()
         }
 
     return graphs
 
 
-def mixture(graphs, token_ids, padding_mask, weights):
+def mixture(graphs, directions, *tensors):
     """Graphs of all layers and heads mixed with given weights.
 
     Args:
-        graphs: function of the two inputs, see `graph_function`.
-        token_ids, padding_mask: tensors `(B, T)`.
-        weights: float32 `(B, 2, N)` or `(1, 2, N)`, for each direction.
+        graphs: function of the inputs, see `graph_function`.
+        directions: list of the R directions.
+        *tensors: the inputs, and the weights, float32 `(B, R, N)` or
+            `(1, R, N)`.
 
     Returns:
         Dict of `forward_mixture` and `backward_mixture`, `(B, T, T)`.
     """
     import tensorflow as tf
 
-    shape = tf.shape(token_ids)
-    rows = tf.stack([shape[0], shape[1], 1, weights.shape[-1]])
+    *given, weights = tensors
+    rows = tf.shape(given[0])[0]
+    with tf.control_dependencies(limits.refuse_other_batch(weights, rows)):
+        weights = tf.identity(weights)
     mixed = {}
-    answer = graphs(token_ids, padding_mask)
-    for index, direction in enumerate(DIRECTIONS):
+    answer = graphs(*given)
+    for index, direction in enumerate(directions):
+        graph = answer[f"{direction}_graphs"]
+        units = tf.shape(graph)[-1]
         mixed_graph = mix_graphs(
-            answer[OUTPUTS[index]],
-            tf.broadcast_to(weights[:, index, None, None], rows),
+            graph,
+            tf.broadcast_to(
+                weights[:, index, None, None],
+                tf.stack([rows, units, 1, weights.shape[-1]]),
+            ),
             include_products=True,
             direction=direction,
             activation=None,  # used for graphs in factored form alone
@@ -53,13 +68,13 @@ def mixture(graphs, token_ids, padding_mask, weights):
     return mixed
 
 
-def edges(graphs, count, token_ids, padding_mask):
+def edges(graphs, count, *tensors):
     """The strongest edges of each unit, in each layer and head.
 
     Args:
-        graphs: function of the two inputs, see `graph_function`.
+        graphs: function of the inputs, see `graph_function`.
         count: int k.
-        token_ids, padding_mask: tensors `(B, T)`.
+        *tensors: the inputs.
 
     Returns:
         Dict of sources (int32) and weights for each direction,
@@ -67,11 +82,11 @@ def edges(graphs, count, token_ids, padding_mask):
     """
     import tensorflow as tf
 
-    kept = tf.minimum(count, tf.shape(token_ids)[1])
     strongest = {}
-    answer = graphs(token_ids, padding_mask)
-    for direction, name in zip(DIRECTIONS, OUTPUTS, strict=True):
-        weights, sources = tf.math.top_k(answer[name], kept)
+    for name, graph in graphs(*tensors).items():
+        direction = name.removesuffix("_graphs")
+        kept = tf.minimum(count, tf.shape(graph)[-1])
+        weights, sources = tf.math.top_k(graph, kept)
         sources = tf.where(weights > 0, sources, NO_EDGE)
         strongest[f"{direction}_edge_weights"] = _widened(weights, count, 0)
         strongest[f"{direction}_edge_sources"] = _widened(

@@ -7,12 +7,9 @@ imported without it.
 import tempfile
 from pathlib import Path
 
-import keras
-
+from glomo_keras.serving import checks
 from glomo_keras.serving import signatures as signatures_lib
 from glomo_keras.serving import warmup
-from glomo_keras.serving.answers import OUTPUTS
-from glomo_keras.serving.inputs import INPUTS
 
 VOCABULARY = Path("assets.extra") / "vocabulary.txt"
 
@@ -25,6 +22,8 @@ def export_saved_model(
     max_length=None,
     num_edges=8,
     warmup_texts=None,
+    max_characters=None,
+    warmup_images=None,
 ):
     """Writes `path/version/`, a SavedModel of a graph predictor.
 
@@ -54,34 +53,43 @@ True = real unit | `forward_graphs`, `backward_graphs` `(B, L, K, T, T)` |
     first; where there are fewer than k, source -1 and weight 0 follow.
 
     Without a tokenizer there are only the signatures on ids, and
-    `serving_default` is the same as `from_ids`.
+    `serving_default` is the same as `from_ids`. A predictor of images has
+    three signatures, on `images` uint8 `(B, H, W, C)`, T = H W in raster
+    order: `serving_default`, `mixture` and `edges`, without tokens. Of a
+    predictor with one direction only that is in the outputs, and the weights
+    are `(B, 1, N)`.
+
+    Empty batches and inputs of no units are refused, as are inputs beyond the
+    limits below: by the graph, before it computes anything big, with an
+    InvalidArgument error that says what it received.
 
     The folder appears complete or not at all: it is written under a hidden
     name in `path`, then renamed. A process that is killed on the way may leave
     that hidden folder, which TensorFlow Serving does not look at.
 
     Args:
-        predictor: functional `keras.Model` with these inputs and outputs as
-            dicts, such as `GraphPredictor`. If it has an attribute
-            `vocabulary`, a list of strings, that is written to
-            `assets.extra/vocabulary.txt`, one token per line; with a
-            tokenizer it stands in `assets/vocabulary.txt` instead.
+        predictor: functional `keras.Model` with the inputs and outputs of
+            `from_ids`, or with `images`, as dicts; such as `GraphPredictor`.
+            If it has an attribute `vocabulary`, a list of strings, that is
+            written to `assets.extra/vocabulary.txt`, one token per line; with
+            a tokenizer it stands in `assets/vocabulary.txt` instead.
         path: path of the folder of all versions; made if missing.
         version: non-negative int.
         tokenizer: `WordTokenizer` with the vocabulary of the predictor.
-        max_length: positive int, the most units T. Longer inputs are refused
-            by the graph, before it computes anything of that size. None for
-            no limit.
+        max_length: positive int, the most units T. None for no limit.
         num_edges: positive int, k.
         warmup_texts: list of strings, from which the requests in
             `assets.extra/tf_serving_warmup_requests` are made, or None.
+        max_characters: positive int, the most Unicode characters of a text,
+            checked before it is split in tokens. None for no limit.
+        warmup_images: array `(n, H, W, C)`, the same for images, or None.
 
     Returns:
         The `pathlib.Path` of the version's folder.
 
     Raises:
         FileExistsError: if the version is there already.
-        ImportError: if there are warm-up texts and the package
+        ImportError: if there are warm-up texts or images and the package
             `tensorflow-serving-api` is not installed.
         RuntimeError: if Keras does not run on TensorFlow.
         ValueError: if a number is out of its range, the inputs or outputs
@@ -101,126 +109,52 @@ True = real unit | `forward_graphs`, `backward_graphs` `(B, L, K, T, T)` |
     >>> export_saved_model(predictor, "saved_models/tiny").as_posix()
     'saved_models/tiny/1'
     """
-    _check_backend()
-    _check_whole("version", version, 0)
-    _check_whole("num_edges", num_edges, 1)
-    if max_length is not None:
-        _check_whole("max_length", max_length, 1)
-    _check_names(predictor)
-    words = getattr(predictor, "vocabulary", None)
-    _check_tokenizer(tokenizer, words)
-    vocabulary = _vocabulary_text(words)
+    checks.check_backend("A SavedModel")
+    checks.check_whole("version", version, 0)
+    checks.check_whole("num_edges", num_edges, 1)
+    limits = {"max_length": max_length, "max_characters": max_characters}
+    for name, limit in limits.items():
+        if limit is not None:
+            checks.check_whole(name, limit, 1)
+    checks.check_predictor(predictor)
+    vocabulary = getattr(predictor, "vocabulary", None)
+    checks.check_tokenizer(tokenizer, vocabulary)
+    checks.check_vocabulary(vocabulary)
     target = Path(path) / str(version)
-    _refuse_existing(target)
-    requests = _warmup_requests(predictor, tokenizer, max_length, warmup_texts)
+    checks.refuse_existing(target)
+    batches = []
+    if warmup_texts:
+        batches = warmup.text_batches(warmup_texts, tokenizer, **limits)
+    elif warmup_images is not None:
+        batches = warmup.image_batches(warmup_images, max_length)
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".writing-{version}-"
     with tempfile.TemporaryDirectory(dir=path, prefix=prefix) as folder:
         # A folder inside: the temporary one is readable by its owner only.
         written = Path(folder) / "version"
-        _write(predictor, vocabulary, written, tokenizer, max_length, num_edges)
-        if requests:
+        _write(predictor, written, tokenizer, num_edges, **limits)
+        if batches:
             name = target.parent.resolve().name
-            warmup.write_requests(written, name, requests)
-        _refuse_existing(target)
+            shape = signatures_lib.weights_shape(predictor)
+            warmup.write_requests(written, name, batches, shape)
+        checks.refuse_existing(target)
         written.rename(target)
     return target
 
 
-def _write(predictor, vocabulary, folder, tokenizer, max_length, num_edges):
+def _write(predictor, folder, tokenizer, num_edges, **limits):
+    """Writes a SavedModel with its vocabulary; uses the folder above it."""
     import tensorflow as tf
 
+    vocabulary = getattr(predictor, "vocabulary", None)
     file = folder.parent / VOCABULARY.name
     if vocabulary is not None:
-        file.write_text(vocabulary, "utf-8", newline="\n")
+        lines = "".join(f"{token}\n" for token in vocabulary)
+        file.write_text(lines, "utf-8", newline="\n")
     module, signatures = signatures_lib.make_signatures(
-        predictor, tokenizer, file, max_length, num_edges
+        predictor, tokenizer, file, num_edges=num_edges, **limits
     )
     tf.saved_model.save(module, str(folder), signatures=signatures)
     if vocabulary is not None and tokenizer is None:
         (folder / VOCABULARY).parent.mkdir()
         file.rename(folder / VOCABULARY)
-
-
-def _warmup_requests(predictor, tokenizer, max_length, texts):
-    """The requests made of the texts; None without texts."""
-    if not texts:
-        return None
-    warmup.check_package()
-    if tokenizer is None:
-        raise ValueError(
-            "Warm-up texts need a tokenizer. Received: tokenizer=None"
-        )
-    longest = tokenizer(texts)["token_ids"].shape[1]
-    if max_length is not None and longest > max_length:
-        raise ValueError(
-            f"A warm-up text must have at most max_length={max_length} "
-            f"tokens. Received: a text with {longest} tokens"
-        )
-    count = signatures_lib.num_weights(predictor)
-    return warmup.make_requests(texts, tokenizer, count)
-
-
-def _vocabulary_text(vocabulary):
-    """One token per line, or None."""
-    if vocabulary is None:
-        return None
-    for token in vocabulary:
-        if "\n" in token or "\r" in token:
-            raise ValueError(
-                "A token of `predictor.vocabulary` must not contain a line "
-                f"break. Received: token={token!r}"
-            )
-    return "".join(f"{token}\n" for token in vocabulary)
-
-
-def _check_backend():
-    if keras.backend.backend() != "tensorflow":
-        raise RuntimeError(
-            "A SavedModel can be written on the TensorFlow backend only. "
-            f"Received: backend={keras.backend.backend()!r}"
-        )
-
-
-def _check_whole(name, value, smallest):
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < smallest:
-        raise ValueError(
-            f"`{name}` must be an integer, {smallest} or more. "
-            f"Received: {name}={value!r}"
-        )
-
-
-def _check_names(predictor):
-    for kind, names in (("input", INPUTS), ("output", OUTPUTS)):
-        tensors = getattr(predictor, kind, None)
-        named = isinstance(tensors, dict)
-        found = sorted(tensors) if named else type(tensors).__name__
-        if found != sorted(names):
-            raise ValueError(
-                f"`predictor` must be a functional model whose {kind}s are a "
-                f"dict with the names {names}. Received: {kind}s={found}"
-            )
-
-
-def _check_tokenizer(tokenizer, vocabulary):
-    if tokenizer is None:
-        return
-    if tokenizer.vocabulary is None or tokenizer.vocabulary != vocabulary:
-        sizes = [
-            None if words is None else len(words)
-            for words in (tokenizer.vocabulary, vocabulary)
-        ]
-        raise ValueError(
-            "`tokenizer.vocabulary` must be that of the predictor, "
-            "`predictor.vocabulary`. Received: different vocabularies, of "
-            f"{sizes[0]} and {sizes[1]} tokens"
-        )
-
-
-def _refuse_existing(target):
-    if target.exists():
-        raise FileExistsError(
-            "A version is never overwritten; export under the next number. "
-            f"Received: {target}, which exists"
-        )

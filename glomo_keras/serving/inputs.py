@@ -1,21 +1,30 @@
-"""How the signatures of an export read ids and texts."""
+"""How the signatures of an export read ids, texts and images."""
 
 import functools
 
 from glomo_keras.data.vocabulary import PAD_ID
 from glomo_keras.data.vocabulary import UNKNOWN_ID
 from glomo_keras.serving import core_tokenizer
+from glomo_keras.serving import limits
 
-INPUTS = ("token_ids", "padding_mask")
+TEXT_INPUTS = ("token_ids", "padding_mask")
+IMAGE_INPUTS = ("images",)
 
 
-def ids_specs():
-    """The specs of token ids and their mask, `(B, T)`."""
+def input_names(predictor):
+    """Names of the inputs of a predictor, in the order they are given."""
+    takes_text = TEXT_INPUTS[0] in predictor.input
+    return TEXT_INPUTS if takes_text else IMAGE_INPUTS
+
+
+def input_specs(predictor):
+    """The specs of the inputs: ids and mask `(B, T)`, images `(B, H, W, C)`."""
     import tensorflow as tf
 
     return [
-        tf.TensorSpec((None, None), tf.int32, name="token_ids"),
-        tf.TensorSpec((None, None), tf.bool, name="padding_mask"),
+        tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
+        for name in input_names(predictor)
+        for tensor in [predictor.input[name]]
     ]
 
 
@@ -28,28 +37,40 @@ def read_ids(max_length, token_ids, padding_mask):
     import tensorflow as tf
 
     shapes = tf.shape(token_ids), tf.shape(padding_mask)
-    same = tf.debugging.Assert(
-        tf.reduce_all(tf.equal(*shapes)),
-        [
-            tf.strings.format(
-                "token_ids and padding_mask must have the same shape. "
-                "Received: shapes {} and {}",
-                shapes,
-            )
-        ],
-    )
-    limit = _refuse_longer(shapes[0][1], max_length)
-    with tf.control_dependencies([same, *limit]):
+    checks = [
+        *limits.refuse_other_shape(*shapes),
+        *limits.refuse_empty("token_ids", shapes[0]),
+        *limits.refuse_longer(shapes[0][1], max_length),
+    ]
+    with tf.control_dependencies(checks):
         return (tf.identity(token_ids), tf.identity(padding_mask)), {}
 
 
-def read_text(tokenizer, table, max_length, text):
+def read_images(max_length, images):
+    """Images as they are, checked; each pixel is a unit.
+
+    Returns:
+        The images in a tuple, and an empty dict.
+    """
+    import tensorflow as tf
+
+    shape = tf.shape(images)
+    checks = [
+        *limits.refuse_empty("images", shape),
+        *limits.refuse_longer(shape[1] * shape[2], max_length),
+    ]
+    with tf.control_dependencies(checks):
+        return (tf.identity(images),), {}
+
+
+def read_text(tokenizer, table, max_length, max_characters, text):
     """The ids of texts, as `WordTokenizer.__call__` gives them.
 
     Args:
         tokenizer: `WordTokenizer`; only its options are used.
         table: lookup table of the vocabulary, see `vocabulary_table`.
-        max_length: int or None.
+        max_length: int or None, the most tokens.
+        max_characters: int or None.
         text: `(B,)` string tensor.
 
     Returns:
@@ -58,10 +79,15 @@ def read_text(tokenizer, table, max_length, text):
     """
     import tensorflow as tf
 
-    tokens, offsets = core_tokenizer.split(text)
+    checks = [
+        *limits.refuse_empty("text", tf.shape(text)),
+        *limits.refuse_longer_text(text, max_characters),
+    ]
+    with tf.control_dependencies(checks):
+        tokens, offsets = core_tokenizer.split(tf.identity(text))
     lengths = tf.cast(tokens.row_lengths(), tf.int32)  # (B,)
     units = tf.reduce_max(tf.concat([lengths, [1]], 0))
-    with tf.control_dependencies(_refuse_longer(units, max_length)):
+    with tf.control_dependencies(limits.refuse_longer(units, max_length)):
         words = tokenizer.normalize(tf.identity(tokens.flat_values))
     ids = tf.cast(table.lookup(words), tf.int32)
     pad = functools.partial(_padded, tokens.row_splits, units)
@@ -72,20 +98,6 @@ def read_text(tokenizer, table, max_length, text):
     }
     mask = tf.sequence_mask(lengths, units)  # (B, T)
     return (pad(ids, PAD_ID), mask), shown
-
-
-def _refuse_longer(units, max_length):
-    """A list of the check that the longest input is within the limit."""
-    import tensorflow as tf
-
-    if max_length is None:
-        return []
-    message = tf.strings.format(
-        f"This model takes at most {max_length} units. Shorten the input or "
-        "split it. Received: {} units",
-        units,
-    )
-    return [tf.debugging.Assert(units <= max_length, [message])]
 
 
 def _padded(row_splits, units, values, padding):

@@ -1,7 +1,7 @@
 """The signatures of an exported graph predictor.
 
-A signature reads its inputs, a text or ids, and computes an answer: all
-graphs, one mixture of them, or the strongest edges.
+A signature reads its inputs, a text, ids or images, and computes an answer:
+all graphs, one mixture of them, or the strongest edges.
 """
 
 import functools
@@ -10,9 +10,17 @@ from glomo_keras.ops.mixture import num_terms
 from glomo_keras.serving import answers
 from glomo_keras.serving import inputs
 
+NAMES = ("serving_default", "mixture", "edges")
+NAMES_FROM_IDS = ("from_ids", "mixture_from_ids", "edges_from_ids")
+
 
 def make_signatures(
-    predictor, tokenizer, vocabulary_path, max_length, num_edges
+    predictor,
+    tokenizer,
+    vocabulary_path,
+    max_length,
+    max_characters,
+    num_edges,
 ):
     """A module to save, and its signatures; see `export_saved_model`.
 
@@ -20,9 +28,10 @@ def make_signatures(
     reachable from it would have its weights written a second time.
 
     Args:
-        predictor, tokenizer, max_length, num_edges: see `export_saved_model`.
         vocabulary_path: path of the file of the vocabulary, which becomes an
             asset; used with a tokenizer.
+        predictor, tokenizer, max_length, max_characters, num_edges: see
+            `export_saved_model`.
 
     Returns:
         `tf.Module`, and a dict from names to functions.
@@ -31,42 +40,62 @@ def make_signatures(
 
     module = tf.Module()
     module.variables_ = [variable.value for variable in predictor.variables]
-    read_ids = (
-        inputs.ids_specs(),
-        functools.partial(inputs.read_ids, max_length),
+    wanted = _answers(predictor, num_edges)
+    takes_text = inputs.input_names(predictor) == inputs.TEXT_INPUTS
+    read = inputs.read_ids if takes_text else inputs.read_images
+    signatures = _all_signatures(
+        NAMES_FROM_IDS if takes_text else NAMES,
+        inputs.input_specs(predictor),
+        functools.partial(read, max_length),
+        wanted,
     )
-    graphs = answers.graph_function(predictor)
-    edges = functools.partial(answers.edges, graphs, num_edges)
-    mixture = functools.partial(answers.mixture, graphs)
-    weights = tf.TensorSpec(
-        (None, 2, num_weights(predictor)), tf.float32, name="weights"
-    )
-    signatures = {
-        "from_ids": _signature(read_ids, ([], graphs)),
-        "mixture_from_ids": _signature(read_ids, ([weights], mixture)),
-        "edges_from_ids": _signature(read_ids, ([], edges)),
-    }
-    if tokenizer is None:
-        return module, {**signatures, "serving_default": signatures["from_ids"]}
-    module.vocabulary = inputs.vocabulary_table(vocabulary_path)
-    read_text = (
-        [tf.TensorSpec((None,), tf.string, name="text")],
-        functools.partial(
-            inputs.read_text, tokenizer, module.vocabulary, max_length
-        ),
-    )
-    signatures |= {
-        "serving_default": _signature(read_text, ([], graphs)),
-        "mixture": _signature(read_text, ([weights], mixture)),
-        "edges": _signature(read_text, ([], edges)),
-    }
+    if tokenizer is not None:
+        module.vocabulary = inputs.vocabulary_table(vocabulary_path)
+        signatures |= _all_signatures(
+            NAMES,
+            [tf.TensorSpec((None,), tf.string, name="text")],
+            functools.partial(
+                inputs.read_text,
+                tokenizer,
+                module.vocabulary,
+                max_length,
+                max_characters,
+            ),
+            wanted,
+        )
+    signatures.setdefault("serving_default", signatures.get("from_ids"))
     return module, signatures
 
 
-def num_weights(predictor):
-    """N, the weights that the signature `mixture` takes for a direction."""
-    layers, heads = predictor.output[answers.OUTPUTS[0]].shape[1:3]
-    return num_terms(layers, heads, include_products=True)
+def weights_shape(predictor):
+    """`(R, N)`: directions, and the weights a mixture takes for each."""
+    directions = answers.directions_of(predictor)
+    layers, heads = predictor.output[f"{directions[0]}_graphs"].shape[1:3]
+    return len(directions), num_terms(layers, heads, include_products=True)
+
+
+def _answers(predictor, num_edges):
+    """For each of `NAMES`: specs of more inputs, and what is computed."""
+    import tensorflow as tf
+
+    graphs = answers.graph_function(predictor)
+    directions = answers.directions_of(predictor)
+    weights = tf.TensorSpec(
+        (None, *weights_shape(predictor)), tf.float32, name="weights"
+    )
+    return (
+        ([], graphs),
+        ([weights], functools.partial(answers.mixture, graphs, directions)),
+        ([], functools.partial(answers.edges, graphs, num_edges)),
+    )
+
+
+def _all_signatures(names, specs, read, wanted):
+    """Dict from names to the signatures that read the same inputs."""
+    return {
+        name: _signature((specs, read), answer)
+        for name, answer in zip(names, wanted, strict=True)
+    }
 
 
 def _signature(source, answer):
@@ -86,7 +115,7 @@ def _signature(source, answer):
 
     @tf.function(input_signature=source_specs + answer_specs, autograph=False)
     def signature(*tensors):
-        ids_and_mask, shown = read(*tensors[:split])
-        return {**shown, **compute(*ids_and_mask, *tensors[split:])}
+        given, shown = read(*tensors[:split])
+        return {**shown, **compute(*given, *tensors[split:])}
 
     return signature

@@ -16,6 +16,7 @@ from tests.serving.small_predictor import small_predictor
 
 TOLERANCE = 1e-6
 MAX_LENGTH = 500
+MAX_CHARACTERS = 20_000
 NUM_EDGES = 3
 NUM_WEIGHTS = (2 * NUM_LAYERS - 1) * NUM_HEADS
 WORDS = "the cat sat on mat it was tired n't 's don do 日本語 N . , ! e\u0301"
@@ -64,6 +65,7 @@ def exported(predictor, tokenizer, tmp_path_factory):
         tokenizer=tokenizer,
         max_length=MAX_LENGTH,
         num_edges=NUM_EDGES,
+        max_characters=MAX_CHARACTERS,
     )
 
 
@@ -170,7 +172,15 @@ def test_shapes_and_types_of_the_outputs_are_known(served):
 
 
 @pytest.mark.parametrize(
-    ("batch", "units"), [(1, 1), (1, MAX_LENGTH), (3, 40), (64, 1), (64, 9)]
+    ("batch", "units"),
+    [
+        (1, 1),
+        (1, MAX_LENGTH),
+        (3, 40),
+        (64, 1),
+        (64, 9),
+        pytest.param(64, MAX_LENGTH, marks=pytest.mark.slow),
+    ],
 )
 def test_answers_equal_the_model(predictor, tokenizer, served, batch, units):
     texts = sentences(batch, units)
@@ -250,8 +260,45 @@ def test_longer_text_is_refused_and_the_limit_is_not(served):
                 served(name, text=text)
         with pytest.raises(tf.errors.InvalidArgumentError, match=limit):
             served("mixture", text=text, weights=weights)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Received: 20000"):
-        served("serving_default", text=["word " * 20_000])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Received: 5000"):
+        served("serving_default", text=["word" + " ." * 4_999])
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000, "日 " * 50_000])
+def test_100_000_characters_are_refused(served, text):
+    limit = "at most 20000 characters.*Received: 100000 characters"
+    for name in ("serving_default", "edges"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=limit):
+            served(name, text=["short", text])
+
+
+def test_text_at_the_limit_of_characters_is_read(served):
+    answer = served("edges", text=["é" * MAX_CHARACTERS])
+    assert answer["token_offsets"].tolist() == [[[0, MAX_CHARACTERS]]]
+
+
+def test_no_texts_are_refused(served):
+    for name in ("serving_default", "edges"):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError,
+            match=r"text must not be empty.*Received: shape \[0\]",
+        ):
+            served(name, text=np.array([], object))
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 2), (0, 0)])
+def test_no_ids_are_refused(served, shape):
+    ids = np.ones(shape, "int32")
+    message = f"token_ids must not be empty.*shape .{shape[0]} {shape[1]}."
+    for name in ("from_ids", "edges_from_ids"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            served(name, token_ids=ids, padding_mask=ids > 0)
+
+
+def test_weights_of_another_batch_are_refused(served):
+    message = "weights must be one set.*Received: 3 sets for 2 rows"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        served("mixture", text=["a", "b"], weights=mixture_weights(3))
 
 
 def test_longer_ids_are_refused(served):

@@ -71,7 +71,7 @@ def test_wrong_warmup_texts_are_refused(tmp_path, monkeypatch):
     model, tokenizer = predictor_and_tokenizer()
     with pytest.raises(ValueError, match="Received: tokenizer=None"):
         export_saved_model(model, tmp_path, warmup_texts=TEXTS)
-    with pytest.raises(ValueError, match="Received: a text with 4 tokens"):
+    with pytest.raises(ValueError, match="Received: one with 4 tokens"):
         export_saved_model(
             model,
             tmp_path,

@@ -1,0 +1,88 @@
+"""What `export_saved_model` refuses before it writes anything."""
+
+import keras
+
+from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.serving.inputs import IMAGE_INPUTS
+from glomo_keras.serving.inputs import TEXT_INPUTS
+
+OUTPUTS = [f"{direction}_graphs" for direction in DIRECTIONS]
+
+
+def check_backend(what):
+    """Raises RuntimeError where Keras does not run on TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            f"{what} can be written on the TensorFlow backend only. "
+            f"Received: backend={keras.backend.backend()!r}"
+        )
+
+
+def check_whole(name, value, smallest):
+    """Raises ValueError unless an integer is `smallest` or more."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < smallest:
+        raise ValueError(
+            f"`{name}` must be an integer, {smallest} or more. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def check_predictor(predictor):
+    """Raises ValueError where a model has other inputs or outputs."""
+    inputs, outputs = (_names(predictor, kind) for kind in ("input", "output"))
+    if inputs not in (sorted(TEXT_INPUTS), sorted(IMAGE_INPUTS)):
+        raise ValueError(
+            "`predictor` must be a functional model whose inputs are a dict "
+            f"with the names {TEXT_INPUTS} or {IMAGE_INPUTS}. "
+            f"Received: inputs={inputs}"
+        )
+    if not isinstance(outputs, list) or not set(outputs) <= set(OUTPUTS):
+        raise ValueError(
+            "`predictor` must be a functional model whose outputs are a dict "
+            f"with the names {OUTPUTS}, or one of them. "
+            f"Received: outputs={outputs}"
+        )
+
+
+def check_tokenizer(tokenizer, vocabulary):
+    """Raises ValueError where a tokenizer has another vocabulary."""
+    if tokenizer is None:
+        return
+    if tokenizer.vocabulary is None or tokenizer.vocabulary != vocabulary:
+        sizes = [
+            None if words is None else len(words)
+            for words in (tokenizer.vocabulary, vocabulary)
+        ]
+        raise ValueError(
+            "`tokenizer.vocabulary` must be that of the predictor, "
+            "`predictor.vocabulary`. Received: different vocabularies, of "
+            f"{sizes[0]} and {sizes[1]} tokens"
+        )
+
+
+def check_vocabulary(vocabulary):
+    """Raises ValueError where a token does not fit a line of a file."""
+    for token in vocabulary or ():
+        if "\n" in token or "\r" in token:
+            raise ValueError(
+                "A token of `predictor.vocabulary` must not contain a line "
+                f"break. Received: token={token!r}"
+            )
+
+
+def refuse_existing(target):
+    """Raises FileExistsError where a version is there already."""
+    if target.exists():
+        raise FileExistsError(
+            "A version is never overwritten; export under the next number. "
+            f"Received: {target}, which exists"
+        )
+
+
+def _names(predictor, kind):
+    """Sorted names of inputs or outputs; the type of what is no dict."""
+    tensors = getattr(predictor, kind, None)
+    if isinstance(tensors, dict):
+        return sorted(tensors)
+    return type(tensors).__name__

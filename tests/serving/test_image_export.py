@@ -1,0 +1,122 @@
+"""A predictor of images is served as one of texts."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from glomo_keras.layers import SquaredReLUGraph
+from glomo_keras.serving import export_saved_model
+
+TOLERANCE = 1e-6
+MAX_LENGTH = 30
+NUM_EDGES = 4
+GRAPHS = {"forward_graphs"}
+SIGNATURES = {
+    "serving_default": ({"images"}, GRAPHS),
+    "mixture": ({"images", "weights"}, {"forward_mixture"}),
+    "edges": ({"images"}, {"forward_edge_sources", "forward_edge_weights"}),
+}
+
+
+def image_predictor():
+    """Graphs of one direction between the pixels, L = 2, K = 2."""
+    keras.utils.set_random_seed(0)
+    images = keras.Input((None, None, 3), dtype="uint8", name="images")
+    pixels = keras.ops.cast(images, "float32") / 255.0
+    pixels = keras.layers.Conv2D(6, 3, padding="same")(pixels)
+    pixels = keras.layers.Reshape((-1, 6))(pixels)
+    graphs = SquaredReLUGraph(
+        num_heads=2, key_dim=3, num_graph_layers=2, name="graph"
+    )(pixels, pixels)
+    return keras.Model({"images": images}, {"forward_graphs": graphs})
+
+
+def pictures(batch, height, width):
+    draw = np.random.default_rng(0)
+    return draw.integers(0, 256, (batch, height, width, 3), "uint8")
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return image_predictor()
+
+
+@pytest.fixture(scope="module")
+def exported(predictor, tmp_path_factory):
+    return export_saved_model(
+        predictor,
+        tmp_path_factory.mktemp("models") / "pixels",
+        max_length=MAX_LENGTH,
+        num_edges=NUM_EDGES,
+        warmup_images=pictures(2, 5, 6),
+    )
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    return tf.saved_model.load(str(exported)).signatures
+
+
+def test_signatures_take_images_and_name_their_outputs(signatures):
+    assert set(signatures) == set(SIGNATURES)
+    for name, (inputs, outputs) in SIGNATURES.items():
+        taken = signatures[name].structured_input_signature[1]
+        assert set(taken) == inputs
+        assert taken["images"].dtype == tf.uint8
+        assert taken["images"].shape.as_list() == [None, None, None, 3]
+        assert set(signatures[name].structured_outputs) == outputs
+
+
+@pytest.mark.parametrize(
+    ("batch", "height", "width"), [(1, 1, 1), (3, 4, 5), (64, 5, 6)]
+)
+def test_answers_equal_the_model(predictor, signatures, batch, height, width):
+    images = pictures(batch, height, width)
+    given = tf.constant(images)
+    graph = predictor({"images": images})["forward_graphs"].numpy()
+    answer = signatures["serving_default"](images=given)
+    np.testing.assert_allclose(answer["forward_graphs"], graph, atol=TOLERANCE)
+    weights = np.random.default_rng(1).random((1, 1, 6), "float32")
+    terms = [graph[:, 0], graph[:, 1], graph[:, 1] @ graph[:, 0]]
+    mixed = np.einsum("n,bnts->bts", weights[0, 0], np.concatenate(terms, 1))
+    answer = signatures["mixture"](images=given, weights=tf.constant(weights))
+    np.testing.assert_allclose(answer["forward_mixture"], mixed, atol=TOLERANCE)
+    answer = signatures["edges"](images=given)
+    strongest = -np.sort(-graph, -1)[..., :NUM_EDGES]
+    found = answer["forward_edge_weights"][..., : strongest.shape[-1]]
+    np.testing.assert_allclose(found, strongest, atol=TOLERANCE)
+
+
+def test_more_pixels_than_the_limit_and_no_pixels_are_refused(signatures):
+    for shape, message in (
+        ((1, 4, 8), "at most 30 units.*Received: 32 units"),
+        ((0, 2, 2), "images must not be empty.*0 2 2 3"),
+        ((1, 0, 2), "images must not be empty.*1 0 2 3"),
+    ):
+        for name in ("serving_default", "edges"):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+                signatures[name](images=tf.constant(pictures(*shape)))
+
+
+def test_warmup_requests_are_of_the_images(exported):
+    messages = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    file = exported / "assets.extra" / "tf_serving_warmup_requests"
+    names, batches = set(), set()
+    for record in tf.data.TFRecordDataset(str(file)):
+        log = messages.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        names.add(request.model_spec.signature_name)
+        batches.add(tf.make_ndarray(request.inputs["images"]).shape)
+    assert names == set(SIGNATURES)
+    assert batches == {(1, 5, 6, 3), (2, 5, 6, 3)}
+
+
+def test_warmup_images_beyond_the_limit_are_refused(predictor, tmp_path):
+    with pytest.raises(ValueError, match="Received: one with 30 pixels"):
+        export_saved_model(
+            predictor,
+            tmp_path,
+            max_length=20,
+            warmup_images=pictures(1, 5, 6),
+        )
