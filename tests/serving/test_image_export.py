@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from glomo_keras.layers import MaskedKeyQueryConv
 from glomo_keras.layers import SquaredReLUGraph
 from glomo_keras.serving import export_saved_model
 
@@ -23,12 +24,14 @@ def image_predictor():
     """Graphs of one direction between the pixels, L = 2, K = 2."""
     keras.utils.set_random_seed(0)
     images = keras.Input((None, None, 3), dtype="uint8", name="images")
-    pixels = keras.ops.cast(images, "float32") / 255.0
-    pixels = keras.layers.Conv2D(6, 3, padding="same")(pixels)
-    pixels = keras.layers.Reshape((-1, 6))(pixels)
+    convolutions = MaskedKeyQueryConv(6, num_layers=2, rank=2, first_mask="A")
+    # Not `/ 255`: TensorFlow's graphs multiply by the rounded reciprocal.
+    values = keras.ops.cast(images, "float32") * (1 / 256)
+    keys_and_queries = convolutions(values)
+    keys, queries = map(keras.layers.Reshape((-1, 6)), keys_and_queries)
     graphs = SquaredReLUGraph(
         num_heads=2, key_dim=3, num_graph_layers=2, name="graph"
-    )(pixels, pixels)
+    )(keys, queries)
     return keras.Model({"images": images}, {"forward_graphs": graphs})
 
 
