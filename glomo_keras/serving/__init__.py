@@ -1,5 +1,6 @@
 """Exports for TensorFlow Serving. Importing it does not need TensorFlow."""
 
 from glomo_keras.serving.export import export_saved_model
+from glomo_keras.serving.export_onnx import export_onnx
 
-__all__ = ["export_saved_model"]
+__all__ = ["export_onnx", "export_saved_model"]

@@ -72,11 +72,11 @@ def check_vocabulary(vocabulary):
 
 
 def refuse_existing(target):
-    """Raises FileExistsError where a version is there already."""
+    """Raises FileExistsError where an export is there already."""
     if target.exists():
         raise FileExistsError(
-            "A version is never overwritten; export under the next number. "
-            f"Received: {target}, which exists"
+            "An export is never overwritten; take the next version, or another "
+            f"name. Received: {target}, which exists"
         )
 
 
