@@ -1,8 +1,7 @@
-import re
-
 import numpy as np
 
 from glomo_keras.serving import row_batches
+from glomo_keras.serving import server_url
 from glomo_keras.serving.grpc_transport import GrpcTransport
 from glomo_keras.serving.inputs import TEXT_INPUTS
 from glomo_keras.serving.rest_transport import RestTransport
@@ -16,11 +15,6 @@ INPUT_TYPES = {
     "weights": "float32",
 }
 MOST_RETRIES = 4  # gRPC makes five attempts at most
-_URL = re.compile(
-    r"(?P<base>(?:(?P<scheme>\w+)://)?[^/]+(?:/.+?)??)"
-    r"(?:/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>\d+))?"
-    r"(?::predict)?)?/?"
-)
 
 
 class GraphClient:
@@ -76,18 +70,20 @@ class GraphClient:
             raise ValueError(
                 f"`timeout` must be positive. Received: timeout={timeout!r}"
             )
-        base, secure, found_model, found_version = _parse(url)
+        server = server_url.parse(url)
         options = {
-            "model": model or found_model or "glomo_small_en",
-            "version": found_version if version is None else version,
+            "model": model or server.model or "glomo_small_en",
+            "version": server.version if version is None else version,
             "timeout": timeout,
             "retries": retries,
         }
         self.batch_size = batch_size
-        if secure is None:
+        if server.scheme in ("http", "https"):
+            base = f"{server.scheme}://{server.host}{server.path}"
             self._transport = RestTransport(base, **options)
         else:
-            self._transport = GrpcTransport(base, secure, **options)
+            secure = server.scheme == "grpcs"
+            self._transport = GrpcTransport(server.host, secure, **options)
 
     def graphs(self, given):
         """All graphs.
@@ -192,23 +188,6 @@ class GraphClient:
             given = {"text": given}
         names = NAMES_FROM_IDS if TEXT_INPUTS[0] in given else NAMES
         return self.predict(names[index], {**given, **more})
-
-
-def _parse(url):
-    """Base, None for REST or whether gRPC is encrypted, model, version."""
-    match = _URL.fullmatch(url)
-    scheme = match and match["scheme"]
-    known = ("http", "https", "grpc", "grpcs", None)
-    if match is None or scheme not in known:
-        raise ValueError(
-            "`url` is http://HOST:PORT, https://..., grpc://HOST:PORT, "
-            f"grpcs://... or HOST:PORT. Received: url={url!r}"
-        )
-    version = match["version"] and int(match["version"])
-    if scheme in ("http", "https"):
-        return match["base"], None, match["model"], version
-    target = match["base"].removeprefix(f"{scheme}://")
-    return target, scheme == "grpcs", match["model"], version
 
 
 def _check_range(name, value, smallest, largest):
