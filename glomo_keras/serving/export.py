@@ -98,6 +98,7 @@ True = real unit | `forward_graphs`, `backward_graphs` `(B, L, K, T, T)` |
 
     Example:
 
+    >>> import keras
     >>> ids = keras.Input((None,), dtype="int32", name="token_ids")
     >>> mask = keras.Input((None,), dtype="bool", name="padding_mask")
     >>> graphs = keras.layers.Dot(2)([keras.layers.Embedding(9, 4)(ids)] * 2)
