@@ -13,6 +13,10 @@ from glomo_keras.data.evaluation_windows import EvaluationWindows
 from glomo_keras.data.evaluation_windows import evaluation_windows
 from glomo_keras.data.examples import Examples
 from glomo_keras.data.few_lengths import FewLengths
+from glomo_keras.data.imdb import IMDB_LABELS
+from glomo_keras.data.imdb import Reviews
+from glomo_keras.data.imdb import read_imdb
+from glomo_keras.data.imdb import read_imdb_tfds
 from glomo_keras.data.lexicon import Lexicon
 from glomo_keras.data.mnli import MNLI_LABELS
 from glomo_keras.data.mnli import SentencePairs
@@ -39,8 +43,10 @@ __all__ = [
     "EvaluationWindows",
     "Examples",
     "FewLengths",
+    "IMDB_LABELS",
     "Lexicon",
     "MNLI_LABELS",
+    "Reviews",
     "SentencePairs",
     "TokenStream",
     "TokenizedCorpus",
@@ -54,6 +60,8 @@ __all__ = [
     "iterate_windows",
     "open_corpus",
     "prepare_corpus",
+    "read_imdb",
+    "read_imdb_tfds",
     "read_mnli",
     "read_mnli_file",
     "read_mnli_tfds",

@@ -6,7 +6,6 @@ import pytest
 
 import glomo_keras as gk
 from glomo_keras.models.task_graphs import MODES
-from tests.backends import JIT
 from tests.backends import to_numpy
 from tests.models.small_models import arrays
 from tests.models.small_models import inputs
@@ -39,7 +38,6 @@ def fit(model, epochs=1):
     model.compile(
         keras.optimizers.Adam(0.05, weight_decay=0.01),
         {"logits": keras.losses.SparseCategoricalCrossentropy(True)},
-        jit_compile=JIT,
     )
     labels = {"logits": np.array([0, 1])}
     model.fit(make_inputs(model), labels, epochs=epochs, verbose=0)
@@ -141,7 +139,6 @@ def test_texts_of_no_word_and_of_one_give_finite_logits_and_steps(mode):
     model.compile(
         "adam",
         {"logits": keras.losses.SparseCategoricalCrossentropy(True)},
-        jit_compile=JIT,
     )
     model.train_on_batch(given, {"logits": np.array([0, 1])})
     assert all(np.isfinite(x).all() for x in model.get_weights())

@@ -1,0 +1,148 @@
+"""Sentiment of film reviews: Sec. 3.1 of the paper, "IMDB".
+
+    python -m recipes.imdb --data-dir imdb --vectors wiki_imdb.100d.txt \
+--graph glomo --seeds 3 --out runs/imdb/glomo
+
+`--data-dir` holds the official `aclImdb`; `--tfds imdb_reviews` reads a
+prepared TFDS data set instead. A tenth of the training reviews is held out;
+the epoch that is best on it is tested once. Each seed leaves a run folder
+OUT/seed-N with, besides the usual, predictions.csv: the review, its label,
+the one predicted and the probability of "pos".
+"""
+
+import csv
+import dataclasses
+
+import keras
+import numpy as np
+import tyro
+
+import glomo_keras as gk
+from glomo_keras import data
+from glomo_keras.training import atomic_file
+from recipes.tasks import graphs
+from recipes.tasks import run
+from recipes.tasks.features import make_features
+from recipes.tasks.options import TaskOptions
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Options(TaskOptions):
+    """Trains and tests a classifier of IMDB's reviews."""
+
+    max_length: int = 256
+    """Words of a review that are read; the rest is cut off."""
+    validation_fraction: float = 0.1
+    """Share of the training reviews held out."""
+    split_seed: int = 0
+    """Draws the held-out reviews, the same for all seeds of the run."""
+    hidden_dim: int = 64
+    """Units of the RNN in each direction and of the linear layers."""
+    dropout: float = 0.4
+    epochs: int = 4
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    products: bool = False
+
+
+def load(options):
+    """Reads, tokenises and holds out."""
+    train, test = (read(options, split) for split in ("train", "test"))
+    train, validation = train.split(
+        options.validation_fraction, options.split_seed
+    )
+    if options.limit is not None:
+        rng = np.random.default_rng(options.split_seed)
+        train, validation, test = (
+            part.take(sorted(rng.permutation(len(part))[: options.limit]))
+            for part in (train, validation, test)
+        )
+    lexicon = data.Lexicon()
+    parts = {"train": train, "validation": validation, "test": test}
+    rows = {
+        name: lexicon.add(part.texts, options.max_length, name)[0]
+        for name, part in parts.items()
+    }
+    features = make_features(options)
+    facts = features.prepare(lexicon.words)
+    tables = {**features.tables, **graphs.tables(options, lexicon)}
+    examples = {
+        name: data.Examples(
+            {"": rows[name]},
+            tables,
+            {"logits": part.labels},
+            few_lengths=run.needs_few_lengths(options),
+        )
+        for name, part in parts.items()
+    }
+    facts |= {f"{name}_reviews": len(part) for name, part in parts.items()}
+    return run.TaskData(
+        examples["train"],
+        examples["validation"],
+        features,
+        lexicon,
+        facts,
+        extra=(test, examples["test"]),
+    )
+
+
+def read(options, split):
+    if options.tfds:
+        return data.read_imdb_tfds(split, options.tfds, options.data_dir)
+    return data.read_imdb(options.data_dir, split)
+
+
+def build(options, loaded, task_graphs, width, seed):
+    """The model, not compiled."""
+    return gk.models.TextClassifier(
+        loaded.features.layers(),
+        task_graphs,
+        num_classes=2,
+        hidden_dim=width,
+        dropout=options.dropout,
+        seed=seed,
+    )
+
+
+def compile_model(options, model):
+    model.compile(
+        keras.optimizers.Adam(options.learning_rate, global_clipnorm=1.0),
+        {"logits": LOSS},
+        {"logits": keras.metrics.SparseCategoricalAccuracy("accuracy")},
+        jit_compile={"true": True, "false": False}.get(
+            options.jit_compile, "auto"
+        ),
+    )
+
+
+def evaluate(options, model, loaded, folder):
+    """Accuracy on the test reviews, and predictions.csv."""
+    reviews, examples = loaded.extra
+    logits = run.predict(options, model, examples)["logits"]
+    predicted = logits.argmax(axis=1)
+    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))[:, 1]
+    with atomic_file(folder.path / "predictions.csv") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "label", "predicted", "probability"])
+        for row in zip(
+            reviews.ids, reviews.labels, predicted, probabilities, strict=True
+        ):
+            writer.writerow([*row[:3], f"{row[3]:.4f}"])
+    loss = keras.ops.mean(LOSS(reviews.labels, logits))
+    return {
+        "test_accuracy": float((predicted == reviews.labels).mean()),
+        "test_loss": float(loss),
+    }
+
+
+TASK = run.Task(load, build, compile_model, evaluate)
+
+
+def main(options):
+    return run.run(TASK, options)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,74 @@
+"""The features of a task's units, one object per choice of `--features`.
+
+Such an object has `prepare(words)`, which reads what the words of a task
+need and returns facts about it, and then
+
+* `tables`: dict of input name to an array with a row for each word, what
+  `data.Examples` makes the inputs from;
+* `layers()`: dict of input name to a new layer that embeds this input, what
+  the models take as `features`.
+"""
+
+import numpy as np
+
+from glomo_keras import data
+
+
+class WordVectorFeatures:
+    """Frozen word vectors of a text file, for the words of the task.
+
+    Words without a vector share row 1, zeros.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path):
+        if path is None or not path.is_file():
+            raise ValueError(
+                "--features glove reads word vectors from a file: --vectors "
+                "FILE, GloVe's or one of recipes.train_word_vectors. "
+                f"Received: vectors={path}"
+            )
+        self.path = path
+        self.tables = {}
+
+    def prepare(self, words):
+        """Reads the vectors.
+
+        Args:
+            words: list of str, those of a `data.Lexicon`.
+
+        Returns:
+            Dict of facts for the metrics.
+        """
+        vocabulary = ["<pad>", "<unk>", *words[1:]]
+        read = data.read_word_vectors(self.path, vocabulary)
+        rows = np.cumsum(read.found) + 1
+        rows = np.where(read.found, rows, 1)
+        self.tables = {"word_ids": np.append(0, rows[2:]).astype("int32")}
+        width = read.vectors.shape[1]
+        self._vectors = np.concatenate(
+            [np.zeros((2, width), "float32"), read.vectors[read.found]]
+        )
+        return {
+            "words": len(words) - 1,
+            "words_with_vector": int(read.found[2:].sum()),
+            "vector_width": width,
+        }
+
+    def layers(self):
+        """New layers of the features, by input name."""
+        vectors = data.WordVectors(self._vectors, self._vectors.any(axis=1))
+        return {"word_ids": vectors.embedding(name="word_embedding")}
+
+
+def make_features(options):
+    """The object of `options.features`.
+
+    Args:
+        options: `FeatureOptions`.
+    """
+    return {"glove": lambda: WordVectorFeatures(options.vectors)}[
+        options.features
+    ]()

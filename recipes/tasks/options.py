@@ -1,0 +1,111 @@
+"""Options that all recipes of tasks have."""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+HARMLESS = ("out", "seeds", "first_seed", "overwrite")
+"""Options that are not part of what a run is."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class DataOptions:
+    data_dir: pathlib.Path | None = None
+    """Folder of the official files; with --tfds that of prepared data sets."""
+    tfds: str | None = None
+    """Name of a TFDS data set to read instead of the official files."""
+    limit: int | None = None
+    """Examples taken of each split, for a small run."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class GraphOptions:
+    graph: Literal[
+        "none", "glomo", "glomo-rnn", "uniform", "random", "matched"
+    ] = "none"
+    """none: the baseline; glomo: the predictor's graphs on the embeddings,
+    glomo-rnn: on the states of the first RNN; uniform: the uniform graph;
+    random: an untrained predictor; matched: the baseline widened to as many
+    trained parameters as glomo has."""
+    predictor: str = "glomo_small_en"
+    """Name of a preset of the package, or a preset folder."""
+    num_mixtures: int = 1
+    """Mixtures of the graphs, in each direction."""
+    conditioned: bool = False
+    """Mixture weights from the features rather than free parameters."""
+    products: bool = True
+    """Whether products of graph layers are mixed in."""
+    graph_layers: tuple[int, ...] = ()
+    """Numbers of the predictor's graph layers, from 1; none given: all."""
+    graph_units: int | None = None
+    """Width of what the graphs add; that of the features by default."""
+    graph_dropout: float = 0.0
+    """Dropout of the mixture weights' and the gate's inputs."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class FeatureOptions:
+    features: Literal["glove"] = "glove"
+    """glove: word vectors in GloVe's text format, frozen."""
+    vectors: pathlib.Path | None = None
+    """The file of word vectors."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class FitOptions:
+    out: pathlib.Path
+    """Folder of the runs: OUT/seed-0, OUT/seed-1, ..."""
+    seeds: int = 1
+    """How many runs, with seeds that follow each other."""
+    first_seed: int = 0
+    epochs: int
+    """Passes over the training examples, if --steps-per-epoch is not given."""
+    steps_per_epoch: int | None = None
+    """Steps between two validations; a pass over the examples by default."""
+    patience: int = 3
+    """Validations without gain after which training stops."""
+    batch_size: int
+    learning_rate: float
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit_compile: Literal["auto", "true", "false"] = "auto"
+    """Whether XLA compiles the training step."""
+    overwrite: bool = False
+    """Empty a run folder that holds a run with other options."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class TaskOptions(DataOptions, GraphOptions, FeatureOptions, FitOptions):
+    """What every task has; a recipe gives the defaults and its own."""
+
+
+def check(options):
+    """Refuses what no recipe can do, before any work.
+
+    Raises:
+        ValueError: an option out of its range, or one that is missing.
+    """
+    for name in ("seeds", "epochs", "batch_size", "patience", "num_mixtures"):
+        if getattr(options, name) < 1:
+            _refuse(name, "at least 1", options)
+    for name in ("limit", "steps_per_epoch", "graph_units"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            _refuse(name, "at least 1", options)
+    if not 0 <= options.graph_dropout < 1:
+        _refuse("graph_dropout", "in [0, 1)", options)
+    if options.learning_rate <= 0:
+        _refuse("learning_rate", "above 0", options)
+    if options.first_seed < 0:
+        _refuse("first_seed", "at least 0", options)
+    if options.data_dir is None and options.tfds is None:
+        raise ValueError(
+            "Say where the data are: --data-dir FOLDER of the official files, "
+            "or --tfds NAME. Received: data_dir=None, tfds=None"
+        )
+
+
+def _refuse(name, wanted, options):
+    flag = name.replace("_", "-")
+    raise ValueError(
+        f"--{flag} is {wanted}. Received: {name}={getattr(options, name)}"
+    )
