@@ -110,7 +110,7 @@ def compile_model(options, model):
     model.compile(
         keras.optimizers.Adam(options.learning_rate, global_clipnorm=1.0),
         {"logits": LOSS},
-        {"logits": keras.metrics.SparseCategoricalAccuracy("accuracy")},
+        metrics={"logits": keras.metrics.SparseCategoricalAccuracy("accuracy")},
         jit_compile={"true": True, "false": False}.get(
             options.jit_compile, "auto"
         ),
