@@ -64,6 +64,8 @@ def test_library_never_imports_a_recipe():
             {
                 "BiAttention",
                 "ContextDecoder",
+                "Elmo",
+                "ElmoLanguageModel",
                 "FeatureComposition",
                 "GatedGraphFusion",
                 "GraphMixture",
@@ -71,6 +73,7 @@ def test_library_never_imports_a_recipe():
                 "GraphWeightedSum",
                 "MaskedKeyQueryConv",
                 "MeanMaxPooling",
+                "ScalarMix",
                 "SoftAlignment",
                 "SquaredReLUGraph",
                 "UniformGraph",

@@ -8,6 +8,8 @@ from glomo_keras.data.bucketed_batches import BucketedBatches
 from glomo_keras.data.cleaning import clean_paragraphs
 from glomo_keras.data.corpus import Corpus
 from glomo_keras.data.corpus import open_corpus
+from glomo_keras.data.elmo_char_ids import elmo_char_ids
+from glomo_keras.data.elmo_files import load_elmo
 from glomo_keras.data.evaluation_batches import EvaluationBatches
 from glomo_keras.data.evaluation_windows import EvaluationWindows
 from glomo_keras.data.evaluation_windows import evaluation_windows
@@ -56,8 +58,10 @@ __all__ = [
     "as_dataset",
     "build_vocabulary",
     "clean_paragraphs",
+    "elmo_char_ids",
     "evaluation_windows",
     "iterate_windows",
+    "load_elmo",
     "open_corpus",
     "prepare_corpus",
     "read_imdb",

@@ -2,6 +2,8 @@
 
 from glomo_keras.layers.bi_attention import BiAttention
 from glomo_keras.layers.context_decoder import ContextDecoder
+from glomo_keras.layers.elmo import Elmo
+from glomo_keras.layers.elmo_language_model import ElmoLanguageModel
 from glomo_keras.layers.feature_composition import FeatureComposition
 from glomo_keras.layers.gated_graph_fusion import GatedGraphFusion
 from glomo_keras.layers.graph_mixture import GraphMixture
@@ -9,6 +11,7 @@ from glomo_keras.layers.graph_transfer import GraphTransfer
 from glomo_keras.layers.graph_weighted_sum import GraphWeightedSum
 from glomo_keras.layers.masked_key_query_conv import MaskedKeyQueryConv
 from glomo_keras.layers.mean_max_pooling import MeanMaxPooling
+from glomo_keras.layers.scalar_mix import ScalarMix
 from glomo_keras.layers.soft_alignment import SoftAlignment
 from glomo_keras.layers.squared_relu_graph import SquaredReLUGraph
 from glomo_keras.layers.uniform_graph import UniformGraph
@@ -16,6 +19,8 @@ from glomo_keras.layers.uniform_graph import UniformGraph
 __all__ = [
     "BiAttention",
     "ContextDecoder",
+    "Elmo",
+    "ElmoLanguageModel",
     "FeatureComposition",
     "GatedGraphFusion",
     "GraphMixture",
@@ -23,6 +28,7 @@ __all__ = [
     "GraphWeightedSum",
     "MaskedKeyQueryConv",
     "MeanMaxPooling",
+    "ScalarMix",
     "SoftAlignment",
     "SquaredReLUGraph",
     "UniformGraph",

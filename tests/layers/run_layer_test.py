@@ -164,6 +164,11 @@ def _check_fit(model, inputs):
 class _Total(keras.layers.Layer):
     """The sum of all numbers of a sequence, times a weight to be trained."""
 
+    supports_masking = True
+
+    def compute_mask(self, tensors, previous_mask):
+        return None
+
     def build(self, shapes):
         self.scale = self.add_weight(shape=(), initializer="ones")
 

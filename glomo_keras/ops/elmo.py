@@ -1,0 +1,83 @@
+"""ELMo's character ids and its LSTM step, as pure functions."""
+
+import numpy as np
+from keras import ops
+
+# Ids of AllenNLP: bytes and the signs below them, plus one; 0 is padding.
+BEGIN_SENTENCE = 257
+END_SENTENCE = 258
+BEGIN_WORD = 259
+END_WORD = 260
+PADDED_CHARACTER = 261
+NUM_CHARACTERS = 262
+
+FORGET_BIAS = 1.0  # added at run time, not part of the published weights
+
+
+def word_ids(characters, max_characters):
+    """Character ids of one word.
+
+    Args:
+        characters: sequence of ids without padding; what does not fit between
+            the marks of the word's ends is cut off.
+        max_characters: integer C.
+
+    Returns:
+        int32 array `(C,)`.
+    """
+    ids = np.full(max_characters, PADDED_CHARACTER, dtype="int32")
+    inner = list(characters)[: max_characters - 2]
+    word = [BEGIN_WORD, *inner, END_WORD]
+    ids[: len(word)] = word
+    return ids
+
+
+def add_boundaries(char_ids, mask):
+    """Puts a mark before each sentence and another right after it.
+
+    Args:
+        char_ids: integer tensor `(B, T, C)`.
+        mask: boolean `(B, T)`, True for the first units of each row.
+
+    Returns:
+        `(ids, mask)`, `(B, T + 2, C)` and `(B, T + 2)`; 0 in the padding.
+    """
+    dtype = "int32"
+    num_characters = char_ids.shape[-1]
+    begin, end = (
+        ops.convert_to_tensor(word_ids([sign], num_characters), dtype=dtype)
+        for sign in (BEGIN_SENTENCE, END_SENTENCE)
+    )  # (C,)
+    inside = ops.cast(mask, dtype)
+    lengths = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
+    inside = ops.pad(inside, [[0, 0], [1, 1]])[..., None]  # (B, T + 2, 1)
+    ids = ops.pad(char_ids, [[0, 0], [1, 1], [0, 0]])  # (B, T + 2, C)
+    places = ops.arange(ops.shape(ids)[1], dtype="int32")[None]
+    first = ops.cast(places == 0, dtype)[..., None]  # (1, T + 2, 1)
+    last = ops.cast(places == lengths + 1, dtype)[..., None]  # (B, T + 2, 1)
+    return ids * inside + begin * first + end * last, places <= lengths + 1
+
+
+def clip(tensor, limit):
+    """Cuts numbers off at +-limit; None is no limit."""
+    return tensor if limit is None else ops.clip(tensor, -limit, limit)
+
+
+def lstm_step(gates, cell, projection, cell_clip, projection_clip):
+    """One step of an LSTM with a projected output and two clips.
+
+    Args:
+        gates: tensor `(B, 4 * H)`: input gate, new value, forget gate and
+            output gate, before their activations.
+        cell: tensor `(B, H)`, the cell before the step.
+        projection: tensor `(H, p)`.
+        cell_clip, projection_clip: floats, or None.
+
+    Returns:
+        `(output, cell)`, `(B, p)` and `(B, H)`.
+    """
+    take, new, keep, show = ops.split(gates, 4, axis=-1)  # (B, H)
+    cell = ops.sigmoid(keep + FORGET_BIAS) * cell
+    cell = clip(cell + ops.sigmoid(take) * ops.tanh(new), cell_clip)
+    output = ops.matmul(ops.sigmoid(show) * ops.tanh(cell), projection)
+    return clip(output, projection_clip), cell
