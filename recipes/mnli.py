@@ -33,9 +33,9 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras.training import atomic_file
-from recipes.tasks import features
 from recipes.tasks import graphs
 from recipes.tasks import run
+from recipes.tasks.features import make_features
 from recipes.tasks.options import TaskOptions
 
 FILES = {"matched": "MNLI-m.tsv", "mismatched": "MNLI-mm.tsv"}
@@ -54,22 +54,32 @@ class Options(TaskOptions):
     """Words after which a text is cut."""
     validation_fraction: float = 0.1
     """Share of the training premises held out to choose the best epoch."""
-    epochs: int = 8
+    split_seed: int = 0
+    """Draws the held-out premises, the same for all seeds of the run."""
+    epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 4e-4
     """Of Adam; halved after an epoch without gain."""
+    patience: int = 2
 
 
 def load(options):
     """Reads, checks and splits the pairs; prepares their features."""
     check(options)
-    made = features.make_features(options)
+    made = make_features(options)
     parts = data.read_mnli(options.data_dir, options.tfds)
     dropped = {f"{k}_dropped": x.num_dropped for k, x in parts.items()}
-    parts = {k: limited(x, options.limit) for k, x in parts.items()}
     parts["train"], parts["validation"] = parts["train"].split(
-        options.validation_fraction, seed=0
+        options.validation_fraction, options.split_seed
     )
+    if options.limit is not None:
+        rng = np.random.default_rng(options.split_seed)
+        parts = {
+            name: pairs.take(
+                sorted(rng.permutation(len(pairs))[: options.limit])
+            )
+            for name, pairs in parts.items()
+        }
     sizes = {f"{k}_pairs": len(x) for k, x in parts.items()}
     print(", ".join(f"{k} {v:,}" for k, v in {**sizes, **dropped}.items()))
     lexicon = data.Lexicon()
@@ -110,10 +120,6 @@ def check(options):
             value = getattr(options, name)
             flag = name.replace("_", "-")
             raise ValueError(f"--{flag} is in [0, 1). Received: {name}={value}")
-
-
-def limited(pairs, limit):
-    return pairs if limit is None else pairs.take(range(len(pairs))[:limit])
 
 
 def tokenize(pairs, lexicon, options, name):
@@ -200,7 +206,7 @@ TASK = run.Task(
 
 
 def main(options):
-    run.run(TASK, options)
+    return run.run(TASK, options)
 
 
 if __name__ == "__main__":
