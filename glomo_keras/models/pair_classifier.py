@@ -6,6 +6,7 @@ from glomo_keras.layers import MeanMaxPooling
 from glomo_keras.layers import SoftAlignment
 from glomo_keras.layers import _validation as check
 from glomo_keras.models._layers_first_model import LayersFirstModel
+from glomo_keras.models._pair_rnn import _PairRNN
 from glomo_keras.models.task_graphs import TaskGraphs
 from glomo_keras.models.text_inputs import deserialize_features
 from glomo_keras.models.text_inputs import embed_text
@@ -101,7 +102,7 @@ class PairClassifier(LayersFirstModel):
         # === Layers ===
         self.features = deserialize_features(features)
         self.graphs = graphs
-        self.encoder = _bidirectional(hidden_dim, dtype, "encoder")
+        self.encoder = _shared_lstm(hidden_dim, dtype, "encoder")
         self.alignment = SoftAlignment(dtype=dtype, name="alignment")
         self.projection = _dense(hidden_dim, "relu", dtype, "projection")
         self.attention = self.attention_dense = None
@@ -110,7 +111,7 @@ class PairClassifier(LayersFirstModel):
             self.attention_dense = _dense(
                 hidden_dim, "relu", dtype, "self_attention_dense"
             )
-        self.composition = _bidirectional(hidden_dim, dtype, "composition")
+        self.composition = _shared_lstm(hidden_dim, dtype, "composition")
         self.pooling = MeanMaxPooling(dtype=dtype, name="pooling")
         self.hidden = _dense(hidden_dim, "tanh", dtype, "hidden")
         self.classifier = _dense(num_classes, None, "float32", "classifier")
@@ -130,13 +131,15 @@ class PairClassifier(LayersFirstModel):
         names = [*self.features, *graphs.input_names]
         inputs = {k: v for t in TEXTS for k, v in text_inputs(names, t).items()}
         masks = [inputs[f"{text}_padding_mask"] for text in TEXTS]
-        encoded = [self._encode(inputs, text) for text in TEXTS]
+        encoded = self._encode(inputs, masks)
         aligned = self.alignment(
             *encoded, premise_mask=masks[0], hypothesis_mask=masks[1]
         )
+        compared = map(self._compare, encoded, aligned, masks)
+        composed = self.composition(*compared, *masks)
         pooled = [
-            self._compose(*pair)
-            for pair in zip(encoded, aligned, masks, strict=True)
+            self.pooling(x, padding_mask=mask)
+            for x, mask in zip(composed, masks, strict=True)
         ]
         pooled = ops.concatenate(pooled, axis=-1)  # (B, 8 units)
         hidden = self.hidden(self.dropouts["pooled"](pooled))
@@ -152,28 +155,31 @@ class PairClassifier(LayersFirstModel):
         self.seed = seed
         self.policy = self.encoder.dtype_policy
 
-    def _encode(self, inputs, text):
-        """The states of the first LSTM, `(B, T, 2 units)`."""
-        mask = inputs[f"{text}_padding_mask"]
-        embedded = embed_text(self.features, inputs, text)
-        graphs = self.graphs.graphs_of(inputs, text)
-        embedded = self.graphs.on_embeddings(embedded, graphs, mask)
-        embedded = self.dropouts["features"](embedded)
-        states = self.encoder(embedded, mask=mask)
-        return self.graphs.on_states(states, graphs, mask)
+    def _encode(self, inputs, masks):
+        """The states of the first LSTM, `(B, T, 2 hidden_dim)` each."""
+        graphs = [self.graphs.graphs_of(inputs, text) for text in TEXTS]
+        embedded = [
+            self.dropouts["features"](
+                self.graphs.on_embeddings(
+                    embed_text(self.features, inputs, text), graph, mask
+                )
+            )
+            for text, graph, mask in zip(TEXTS, graphs, masks, strict=True)
+        ]
+        states = self.encoder(*embedded, *masks)
+        return list(map(self.graphs.on_states, states, graphs, masks))
 
-    def _compose(self, states, aligned, mask):
-        """One text in view of the other, `(B, 4 units)`."""
+    def _compare(self, states, aligned, mask):
+        """One text in view of the other, `(B, T, hidden_dim)`."""
         compared = [states, aligned, states * aligned, states - aligned]
         z = self.projection(ops.concatenate(compared, axis=-1))
-        z = self.dropouts["projection"](z)  # (B, T, units)
+        z = self.dropouts["projection"](z)
         if self.attention is not None:
             attended = self.attention(
                 z, z, features_mask=mask, memory_mask=mask
-            )  # (B, T, 4 units)
+            )  # (B, T, 4 hidden_dim)
             z = z + self.attention_dense(attended)
-        composed = self.composition(z, mask=mask)  # (B, T, 2 units)
-        return self.pooling(composed, padding_mask=mask)
+        return z
 
     def get_config(self):
         names = (
@@ -200,14 +206,12 @@ class PairClassifier(LayersFirstModel):
         return cls(**config)
 
 
-def _bidirectional(units, dtype, name):
-    return keras.layers.Bidirectional(
-        keras.layers.LSTM(
-            units, return_sequences=True, dtype=dtype, name=f"{name}_lstm"
-        ),
-        dtype=dtype,
-        name=name,
+def _shared_lstm(units, dtype, name):
+    lstm = keras.layers.LSTM(
+        units, return_sequences=True, dtype=dtype, name="lstm"
     )
+    both_ways = keras.layers.Bidirectional(lstm, dtype=dtype, name="both_ways")
+    return _PairRNN(both_ways, dtype=dtype, name=name)
 
 
 def _dense(units, activation, dtype, name):

@@ -65,8 +65,8 @@ def lstm(x, layer):
 
 
 def both_ways(x, layer):
-    backward = lstm(x[::-1], layer.backward_layer)[::-1]
-    return np.concatenate([lstm(x, layer.forward_layer), backward], -1)
+    backward = lstm(x[::-1], layer.rnn.backward_layer)[::-1]
+    return np.concatenate([lstm(x, layer.rnn.forward_layer), backward], -1)
 
 
 def dense(x, layer):

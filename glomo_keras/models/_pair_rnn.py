@@ -1,0 +1,66 @@
+import keras
+from keras import ops
+
+
+class _PairRNN(keras.layers.Layer):
+    """One RNN over two texts as one batch of twice the size.
+
+    The weights are shared, so the shorter text is padded to the length of the
+    longer one and both take the same steps: half as many loops to trace and
+    to run as one after the other.
+
+    Args:
+        rnn: recurrent layer that returns sequences.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        first: tensor `(B, T, d)`.
+        second: tensor `(B, S, d)`.
+        first_mask: boolean `(B, T)`, True = real unit.
+        second_mask: boolean `(B, S)`.
+
+    Returns:
+        Two tensors, `(B, T, u)` and `(B, S, u)`.
+    """
+
+    def __init__(self, rnn, **kwargs):
+        super().__init__(**kwargs)
+        self.rnn = rnn
+        self.supports_masking = True
+
+    def build(self, first_shape, second_shape, *mask_shapes):
+        self.rnn.build((None, None, first_shape[-1]))
+
+    def call(
+        self, first, second, first_mask=None, second_mask=None, training=None
+    ):
+        batch, first_length = ops.shape(first)[:2]
+        second_length = ops.shape(second)[1]
+        length = _larger(first_length, second_length)
+        both = ops.concatenate(
+            [_padded(first, length), _padded(second, length)]
+        )  # (2 B, max(T, S), d)
+        masks = [ops.cast(x, "int32") for x in (first_mask, second_mask)]
+        mask = ops.concatenate([_padded(x, length) for x in masks])
+        states = self.rnn(both, mask=ops.cast(mask, "bool"), training=training)
+        return states[:batch, :first_length], states[batch:, :second_length]
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+    def compute_output_shape(self, first_shape, second_shape):
+        width = self.rnn.compute_output_shape(first_shape)[-1]
+        return (*first_shape[:2], width), (*second_shape[:2], width)
+
+
+def _larger(first, second):
+    if isinstance(first, int) and isinstance(second, int):
+        return max(first, second)
+    return ops.maximum(first, second)
+
+
+def _padded(tensor, length):
+    """A tensor `(B, T, ...)` with zeros up to `length` units."""
+    batch, units, *rest = ops.shape(tensor)
+    zeros = ops.zeros((batch, length - units, *rest), dtype=tensor.dtype)
+    return ops.concatenate([tensor, zeros], axis=1)
