@@ -15,11 +15,24 @@ from glomo_keras.data.evaluation_windows import EvaluationWindows
 from glomo_keras.data.evaluation_windows import evaluation_windows
 from glomo_keras.data.examples import Examples
 from glomo_keras.data.few_lengths import FewLengths
+from glomo_keras.data.image_batches import CropBatches
+from glomo_keras.data.image_batches import EvaluationCrops
+from glomo_keras.data.image_batches import EvaluationImages
+from glomo_keras.data.image_batches import LabelledBatches
+from glomo_keras.data.image_files import UnusableImage
+from glomo_keras.data.image_files import read_image
+from glomo_keras.data.image_set import ImageSet
+from glomo_keras.data.image_set import describe_skipped
+from glomo_keras.data.image_set import prepare_images
+from glomo_keras.data.image_set import split_rows
+from glomo_keras.data.image_sources import open_images
+from glomo_keras.data.image_sources import open_labelled
 from glomo_keras.data.imdb import IMDB_LABELS
 from glomo_keras.data.imdb import Reviews
 from glomo_keras.data.imdb import read_imdb
 from glomo_keras.data.imdb import read_imdb_tfds
 from glomo_keras.data.lexicon import Lexicon
+from glomo_keras.data.message_cache import MessageCache
 from glomo_keras.data.mnli import MNLI_LABELS
 from glomo_keras.data.mnli import SentencePairs
 from glomo_keras.data.mnli import read_mnli
@@ -41,29 +54,41 @@ from glomo_keras.data.word_vectors import read_word_vectors
 __all__ = [
     "BucketedBatches",
     "Corpus",
+    "CropBatches",
     "EvaluationBatches",
+    "EvaluationCrops",
+    "EvaluationImages",
     "EvaluationWindows",
     "Examples",
     "FewLengths",
     "IMDB_LABELS",
+    "ImageSet",
+    "LabelledBatches",
     "Lexicon",
     "MNLI_LABELS",
+    "MessageCache",
     "Reviews",
     "SentencePairs",
     "TokenStream",
     "TokenizedCorpus",
+    "UnusableImage",
     "WindowSampler",
     "WordTokenizer",
     "WordVectors",
     "as_dataset",
     "build_vocabulary",
     "clean_paragraphs",
+    "describe_skipped",
     "elmo_char_ids",
     "evaluation_windows",
     "iterate_windows",
     "load_elmo",
     "open_corpus",
+    "open_images",
+    "open_labelled",
     "prepare_corpus",
+    "prepare_images",
+    "read_image",
     "read_imdb",
     "read_imdb_tfds",
     "read_mnli",
@@ -71,5 +96,6 @@ __all__ = [
     "read_mnli_tfds",
     "read_vocabulary",
     "read_word_vectors",
+    "split_rows",
     "write_vocabulary",
 ]

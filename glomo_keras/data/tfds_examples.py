@@ -52,6 +52,11 @@ class TfdsExamples:
         folder = os.path.abspath(str(self._builder.data_path))
         return [folder, self._split, self._num_examples]
 
+    @property
+    def features(self):
+        """All features of the data set by name, also those not wanted."""
+        return dict(self._builder.info.features)
+
     def __len__(self):
         return self._num_examples
 

@@ -35,7 +35,8 @@ def as_dataset(windows, start_step=0, num_steps=None):
     Returns:
         `tf.data.Dataset` of what `windows.batch` gives: a dict of inputs
         (`token_ids` int32 (B, T), `padding_mask` bool (B, T)), or these and
-        targets. B is static where all batches have one size, T is dynamic.
+        targets. B is static where all batches have one size, T is dynamic
+        unless `windows.one_length` is true.
 
     Example:
 
@@ -49,7 +50,7 @@ def as_dataset(windows, start_step=0, num_steps=None):
     pattern = _without_none(windows.batch(0))
     arrays = [np.asarray(x) for x in tf.nest.flatten(pattern)]
     types = [tf.as_dtype(x.dtype) for x in arrays]
-    shapes = [_static_shape(windows.batch_size, x) for x in arrays]
+    shapes = [_static_shape(windows, x) for x in arrays]
 
     def batch(step):
         return tf.nest.flatten(_without_none(windows.batch(int(step))))
@@ -78,9 +79,11 @@ def _without_none(batch):
     return batch[:1] if isinstance(batch, tuple) and batch[1] is None else batch
 
 
-def _static_shape(batch_size, array):
+def _static_shape(windows, array):
     """`(B, T, ...)` with a dynamic T, and B as it is known."""
-    return [batch_size, *[None] * (array.ndim > 1), *array.shape[2:]]
+    if getattr(windows, "one_length", False):
+        return [windows.batch_size, *array.shape[1:]]
+    return [windows.batch_size, *[None] * (array.ndim > 1), *array.shape[2:]]
 
 
 def _steps(windows, start_step, num_steps):

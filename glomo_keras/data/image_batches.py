@@ -1,0 +1,191 @@
+"""Batches of images for training and for evaluation."""
+
+import numpy as np
+
+
+class CropBatches:
+    """Endless batches of crops, each a pure function of `(seed, step)`.
+
+    All images of a batch are cut at one place drawn for it; an epoch shows
+    each image once, in a new order, but for the last `N % batch_size`.
+
+    Args:
+        images: uint8 array `(N, S, S, 3)`.
+        batch_size: int, B.
+        crop: int, pixels a side; S or less.
+        seed: int, not negative.
+
+    Raises:
+        ValueError: if there are fewer images than B, or no such crop.
+
+    Example:
+
+    >>> images = np.zeros((10, 8, 8, 3), "uint8")
+    >>> CropBatches(images, batch_size=4, crop=6).batch(0)["images"].shape
+    (4, 6, 6, 3)
+    """
+
+    one_length = True  # of all batches: for `as_dataset`
+
+    def __init__(self, images, batch_size, crop, seed=0):
+        _check_batch_size(images, batch_size)
+        if not 1 < crop <= images.shape[1]:
+            raise ValueError(
+                f"`crop` must be 2 to {images.shape[1]}, the size of the "
+                f"images. Received: crop={crop}"
+            )
+        self.images = images
+        self.batch_size = batch_size
+        self.crop = crop
+        self.seed = seed
+        self.steps_per_epoch = len(images) // batch_size
+
+    def batch(self, step):
+        """Return the batch of a step: a dict of `images` `(B, C, C, 3)`."""
+        rows = shuffled_rows(len(self.images), self.batch_size, self.seed, step)
+        rng = np.random.default_rng((self.seed, 1, step))
+        top, left = rng.integers(0, self.images.shape[1] - self.crop + 1, 2)
+        images = self.images[
+            rows, top : top + self.crop, left : left + self.crop
+        ]
+        return {"images": images}
+
+
+class EvaluationCrops:
+    """Every image once: its middle, in batches of one size.
+
+    Args:
+        images: uint8 array `(N, S, S, 3)`.
+        batch_size: int; N is cut down to a multiple of it.
+        crop: int, pixels a side.
+
+    Raises:
+        ValueError: if there are fewer images than a batch.
+    """
+
+    one_length = True
+
+    def __init__(self, images, batch_size, crop):
+        _check_batch_size(images, batch_size)
+        start = (images.shape[1] - crop) // 2
+        middle = slice(start, start + crop)
+        self.images = images[:, middle, middle]
+        self.batch_size = batch_size
+        self.crop = crop
+
+    def __len__(self):
+        return len(self.images) // self.batch_size
+
+    def batch(self, step):
+        """Return the batch of a step: a dict of `images` `(B, C, C, 3)`."""
+        if not 0 <= step < len(self):
+            raise IndexError(
+                f"There are {len(self)} batches. Received: step={step}"
+            )
+        start = step * self.batch_size
+        return {"images": self.images[start : start + self.batch_size]}
+
+
+class LabelledBatches:
+    """Endless batches of labelled images, each a pure function of its step.
+
+    An epoch shows each image once, in a new order, but for the last
+    `N % batch_size`; half of them, drawn anew, are mirrored.
+
+    Args:
+        images: uint8 array `(N, S, S, 3)`.
+        labels: int array `(N,)`.
+        batch_size: int, B.
+        seed: int, not negative.
+        messages: `MessageCache` of these images, for models that take
+            messages; or None.
+
+    Raises:
+        ValueError: if there are fewer images than B.
+
+    Example:
+
+    >>> images = np.zeros((10, 8, 8, 3), "uint8")
+    >>> batches = LabelledBatches(images, np.arange(10), batch_size=4)
+    >>> inputs, targets = batches.batch(0)
+    >>> inputs["images"].shape, targets["logits"].shape
+    ((4, 8, 8, 3), (4,))
+    """
+
+    one_length = True
+
+    def __init__(self, images, labels, batch_size, seed=0, messages=None):
+        _check_batch_size(images, batch_size)
+        self.images = images
+        self.labels = labels
+        self.batch_size = batch_size
+        self.seed = seed
+        self.messages = messages
+        self.steps_per_epoch = len(images) // batch_size
+
+    def batch(self, step):
+        """Return `(inputs, targets)` of a step.
+
+        Inputs: a dict of `images` and, with a cache, its messages; targets: a
+        dict of `logits`, int32 labels.
+        """
+        rows = shuffled_rows(len(self.images), self.batch_size, self.seed, step)
+        rng = np.random.default_rng((self.seed, 1, step))
+        flipped = rng.random(len(rows)) < 0.5
+        return _labelled(self, rows, flipped)
+
+
+class EvaluationImages:
+    """Every labelled image once, as it is, in order.
+
+    Args:
+        images, labels, batch_size, messages: as for `LabelledBatches`; the
+            last batch may be smaller.
+    """
+
+    one_length = True
+
+    def __init__(self, images, labels, batch_size, messages=None):
+        self.images = images
+        self.labels = labels
+        self.size = batch_size
+        self.batch_size = None if len(images) % batch_size else batch_size
+        self.messages = messages
+
+    def __len__(self):
+        return -(-len(self.images) // self.size)
+
+    def batch(self, step):
+        """Return `(inputs, targets)`, as `LabelledBatches.batch`."""
+        if not 0 <= step < len(self):
+            raise IndexError(
+                f"There are {len(self)} batches. Received: step={step}"
+            )
+        start = step * self.size
+        rows = np.arange(start, min(start + self.size, len(self.images)))
+        return _labelled(self, rows, np.zeros(len(rows), "bool"))
+
+
+def _labelled(batches, rows, flipped):
+    images = batches.images[rows]
+    sides = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+    inputs = {"images": sides}
+    if batches.messages is not None:
+        inputs |= batches.messages.take(rows, flipped)
+    return inputs, {"logits": batches.labels[rows]}
+
+
+def shuffled_rows(count, batch_size, seed, step):
+    """The rows of a step's batch when each epoch has an order of its own."""
+    epoch, index = divmod(step, count // batch_size)
+    order = np.random.default_rng((seed, 0, epoch)).permutation(count)
+    # Sorted, so that a mapped file is read forwards.
+    return np.sort(order[index * batch_size : (index + 1) * batch_size])
+
+
+def _check_batch_size(images, batch_size):
+    if not 1 <= batch_size <= len(images):
+        raise ValueError(
+            f"`batch_size` must be 1 to {len(images)}, the number of images. "
+            f"Received: batch_size={batch_size}"
+        )
