@@ -84,3 +84,23 @@ def checked_graph_shape(name, shapes, ranks, meaning):
         )
     check_same_length(**{f"{name}'s rows": shape[-2], "its columns": shape[-1]})
     return shape
+
+
+def checked_directions(graphs, kind="graphs"):
+    """The directions that a dict of graphs (or messages) has.
+
+    Args:
+        graphs: dict with `forward_KIND`, `backward_KIND` or both.
+        kind: what they are called.
+
+    Raises:
+        ValueError: if it is no such dict.
+    """
+    names = [f"{direction}_{kind}" for direction in DIRECTIONS]
+    given = sorted(graphs) if isinstance(graphs, dict) else type(graphs)
+    if not isinstance(graphs, dict) or not graphs or set(graphs) - {*names}:
+        raise ValueError(
+            f"`{kind}` must be a dict with {names[0]!r}, {names[1]!r} or "
+            f"both. Received: {given}"
+        )
+    return [d for d in DIRECTIONS if f"{d}_{kind}" in graphs]

@@ -101,7 +101,7 @@ class GraphTransfer(keras.layers.Layer):
         )
 
     def build(self, features_shape, graphs_shape=None):
-        directions = self._directions(graphs_shape)
+        directions = check.checked_directions(graphs_shape)
         for direction in directions:
             self.mixtures[direction].build(
                 graphs_shape[f"{direction}_graphs"], features_shape
@@ -115,16 +115,6 @@ class GraphTransfer(keras.layers.Layer):
         width = features_shape[-1]
         self.fusion.build(features_shape, (*features_shape[:-1], parts * width))
 
-    def _directions(self, graphs):
-        names = [f"{direction}_graphs" for direction in DIRECTIONS]
-        given = sorted(graphs) if isinstance(graphs, dict) else type(graphs)
-        if not isinstance(graphs, dict) or not graphs or set(graphs) - {*names}:
-            raise ValueError(
-                f"`graphs` must be a dict with {names[0]!r}, {names[1]!r} or "
-                f"both, as a GraphPredictor gives. Received: {given}"
-            )
-        return [d for d in DIRECTIONS if f"{d}_graphs" in graphs]
-
     def call(
         self,
         features,
@@ -134,7 +124,7 @@ class GraphTransfer(keras.layers.Layer):
         training=None,
     ):
         mask = features_mask if padding_mask is None else padding_mask
-        directions = self._directions(graphs)
+        directions = check.checked_directions(graphs)
         sums = [
             self.mixtures[direction](
                 graphs[f"{direction}_graphs"],
@@ -163,7 +153,7 @@ class GraphTransfer(keras.layers.Layer):
         return previous_mask
 
     def compute_output_shape(self, features_shape, graphs_shape):
-        for direction in self._directions(graphs_shape):
+        for direction in check.checked_directions(graphs_shape):
             graph = check.checked_graph_shape(
                 f"{direction}_graphs",
                 graphs_shape[f"{direction}_graphs"],

@@ -26,6 +26,7 @@ def run_layer_test(
     output_shape,
     num_weights,
     call_kwargs=None,
+    float32_outputs=False,
 ):
     """Asserts what holds for every layer.
 
@@ -43,6 +44,7 @@ def run_layer_test(
         output_shape: nested shapes expected.
         num_weights: number of weight arrays expected.
         call_kwargs: other call arguments, such as `factored=True`.
+        float32_outputs: whether outputs are float32 whatever the policy.
     """
     call_kwargs = call_kwargs or {}
     keras.utils.set_random_seed(1)
@@ -54,7 +56,11 @@ def run_layer_test(
     _check_build(layer, inputs)
     _check_symbolic(layer, inputs, call_kwargs, output_shape)
     for policy, tolerance in POLICIES.items():
-        _check_policy(layer, policy, inputs, call_kwargs, outputs, tolerance)
+        typed = layer.from_config({**layer.get_config(), "dtype": policy})
+        dtype = "float32" if float32_outputs else typed.compute_dtype
+        _check_policy(
+            layer, typed, dtype, inputs, call_kwargs, outputs, tolerance
+        )
     model = _functional_model(layer, inputs, call_kwargs)
     _check_file(model, inputs, outputs, path)
     _check_frozen(layer, inputs, call_kwargs)
@@ -98,8 +104,9 @@ def _any_length(shape):
     return (None, *(None if n == UNITS else n for n in shape[1:]))
 
 
-def _check_policy(layer, policy, inputs, call_kwargs, outputs, tolerance):
-    typed = layer.from_config({**layer.get_config(), "dtype": policy})
+def _check_policy(
+    layer, typed, expected_dtype, inputs, call_kwargs, outputs, tolerance
+):
     values = typed(**inputs, **call_kwargs)
     for variable in typed.weights:
         assert variable.dtype in ("float32", "uint32", "int64")
@@ -109,7 +116,7 @@ def _check_policy(layer, policy, inputs, call_kwargs, outputs, tolerance):
         keras.tree.flatten(values), keras.tree.flatten(outputs), strict=True
     ):
         dtype = keras.backend.standardize_dtype(value.dtype)
-        assert dtype in (typed.compute_dtype, "bool")
+        assert dtype in (expected_dtype, "bool")
         np.testing.assert_allclose(
             to_numpy(value), to_numpy(expected), atol=tolerance
         )

@@ -1,0 +1,64 @@
+"""Images as sequences: pixels in raster order and the windows around them."""
+
+import numpy as np
+from keras import ops
+
+from glomo_keras.ops.context import STEP
+
+ANCHORS = ("centre", "corner")
+CHANNELS = "rgb"
+VALUES = 256
+
+
+def to_units(images):
+    """`(B, H, W, ...)` -> `(B, T, ...)`: pixel (r, c) is unit r W + c."""
+    shape = ops.shape(images)
+    return ops.reshape(images, (shape[0], shape[1] * shape[2], *shape[3:]))
+
+
+def to_images(units, height, width):
+    """`(B, T, ...)` -> `(B, H, W, ...)`."""
+    shape = ops.shape(units)
+    return ops.reshape(units, (shape[0], height, width, *shape[2:]))
+
+
+def window_offsets(window_size, anchor, direction="forward"):
+    """Where the unseen pixels of a window lie, in the order of prediction.
+
+    Args:
+        window_size: integer, pixels a side; odd for `"centre"`.
+        anchor: `"centre"`, a window around the pixel of which only what
+            comes later counts, or `"corner"`, a window whose first pixel it
+            is.
+        direction: `"forward"`, or `"backward"` for the mirror image.
+
+    Returns:
+        Integer array `(D, 2)` of rows and columns: D is
+        `(window_size ** 2 - 1) / 2` or `window_size ** 2 - 1`.
+    """
+    start = -(window_size // 2) if anchor == "centre" else 0
+    steps = range(start, start + window_size)
+    offsets = [(r, c) for r in steps for c in steps if (r, c) > (0, 0)]
+    return STEP[direction] * np.array(offsets, "int32").reshape(-1, 2)
+
+
+def window_indices(positions, offsets, height, width):
+    """Units of the windows around some pixels.
+
+    Args:
+        positions: integer tensor `(N,)`, units in raster order.
+        offsets: what `window_offsets` gave.
+        height, width: integers or scalar tensors.
+
+    Returns:
+        `(indices, inside)`: integer `(N, D)`, 0 for what lies outside the
+        image, and boolean `(N, D)`.
+    """
+    positions = ops.cast(ops.expand_dims(positions, 1), "int32")
+    rows = positions // width + offsets[:, 0]  # (N, D)
+    columns = positions % width + offsets[:, 1]
+    inside = ops.logical_and(
+        ops.logical_and(rows >= 0, rows < height),
+        ops.logical_and(columns >= 0, columns < width),
+    )
+    return ops.where(inside, rows * width + columns, 0), inside
