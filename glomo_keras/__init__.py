@@ -10,6 +10,9 @@ from glomo_keras import models
 from glomo_keras.models import ContextPretrainer
 from glomo_keras.models import FeaturePredictor
 from glomo_keras.models import GraphPredictor
+from glomo_keras.models import ImageClassifier
+from glomo_keras.models import ImageGraphPredictor
+from glomo_keras.models import PixelPretrainer
 
 __version__ = "0.1.0"
 
@@ -17,6 +20,9 @@ __all__ = [
     "ContextPretrainer",
     "FeaturePredictor",
     "GraphPredictor",
+    "ImageClassifier",
+    "ImageGraphPredictor",
+    "PixelPretrainer",
     "layers",
     "metrics",
     "models",

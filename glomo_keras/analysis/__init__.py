@@ -3,6 +3,13 @@
 from glomo_keras.analysis.edges import top_edges
 from glomo_keras.analysis.graph_grid import plot_graph_grid
 from glomo_keras.analysis.heat_map import plot_graph
+from glomo_keras.analysis.pixel_maps import plot_pixel_maps
 from glomo_keras.analysis.statistics import graph_statistics
 
-__all__ = ["graph_statistics", "plot_graph", "plot_graph_grid", "top_edges"]
+__all__ = [
+    "graph_statistics",
+    "plot_graph",
+    "plot_graph_grid",
+    "plot_pixel_maps",
+    "top_edges",
+]

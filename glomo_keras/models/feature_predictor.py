@@ -25,6 +25,7 @@ class FeaturePredictor(LayersFirstModel):
         share_cell: boolean, one composition for all layers of a direction.
         compositions: dict of a list of `FeatureComposition` per direction:
             those of a coupled `GraphPredictor`, to share.
+        directions: `("forward", "backward")`, or one of them.
         dtype: dtype policy.
         name: string.
         trainable: boolean.
@@ -52,6 +53,7 @@ class FeaturePredictor(LayersFirstModel):
         composition="gru",
         share_cell=True,
         compositions=None,
+        directions=DIRECTIONS,
         dtype=None,
         name=None,
         trainable=True,
@@ -61,7 +63,7 @@ class FeaturePredictor(LayersFirstModel):
             direction: GraphWeightedSum(
                 direction, activation, dtype=dtype, name=f"{direction}_sum"
             )
-            for direction in DIRECTIONS
+            for direction in directions
         }
         self.compositions = {
             direction: _completed(
@@ -71,7 +73,7 @@ class FeaturePredictor(LayersFirstModel):
                 ),
                 share_cell,
             )
-            for direction in DIRECTIONS
+            for direction in directions
         }
 
         # === Functional Model ===
@@ -82,7 +84,7 @@ class FeaturePredictor(LayersFirstModel):
                 (None,), dtype="bool", name="padding_mask"
             ),
         }
-        for direction in DIRECTIONS:
+        for direction in directions:
             inputs[f"{direction}_graphs"] = {
                 "queries": keras.Input((*heads, key_dim)),
                 "keys": keras.Input((*heads, key_dim)),
@@ -99,7 +101,7 @@ class FeaturePredictor(LayersFirstModel):
                 ),
                 axis=1,
             )
-            for direction in DIRECTIONS
+            for direction in directions
         }
         super().__init__(inputs=inputs, outputs=outputs, name=name)
         self.trainable = trainable
@@ -112,6 +114,7 @@ class FeaturePredictor(LayersFirstModel):
         self.activation = activation
         self.composition = composition
         self.share_cell = share_cell
+        self.directions = tuple(directions)
 
     def features_of(
         self, direction, embeddings, graphs, padding_mask, positions=None
@@ -160,12 +163,13 @@ class FeaturePredictor(LayersFirstModel):
             "activation",
             "composition",
             "share_cell",
+            "directions",
             "name",
             "trainable",
         )
         config = {name: getattr(self, name) for name in names}
         dtype = keras.dtype_policies.serialize(
-            self.sums[DIRECTIONS[0]].dtype_policy
+            self.sums[self.directions[0]].dtype_policy
         )
         return {**config, "dtype": dtype}
 

@@ -329,10 +329,7 @@ class GraphPredictor(LayersFirstModel):
             ValueError: no such preset, or a damaged, incomplete or too new
                 one; the message names the file and the fault.
         """
-        model = presets.load(preset)
-        predictor = getattr(model, "graph_predictor", model)
-        predictor.trainable = trainable
-        return predictor
+        return presets.load_predictor(preset, cls, trainable)
 
     def save_to_preset(self, folder):
         """Writes config.json, model.weights.h5, vocabulary.txt, metadata.json.

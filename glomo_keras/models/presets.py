@@ -19,7 +19,12 @@ from glomo_keras import bundled_presets
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 VOCABULARY, METADATA = "vocabulary.txt", "metadata.json"
-CLASSES = ("GraphPredictor", "ContextPretrainer")
+CLASSES = (
+    "GraphPredictor",
+    "ContextPretrainer",
+    "ImageGraphPredictor",
+    "PixelPretrainer",
+)
 
 
 def save(model, folder):
@@ -29,7 +34,7 @@ def save(model, folder):
     its absence.
 
     Args:
-        model: `GraphPredictor` or `ContextPretrainer`.
+        model: one of `CLASSES`.
         folder: path; made if needed.
     """
     folder = pathlib.Path(folder)
@@ -43,14 +48,14 @@ def save(model, folder):
     files = [CONFIG, WEIGHTS]
     predictor = getattr(model, "graph_predictor", model)
     (folder / VOCABULARY).unlink(missing_ok=True)
-    if predictor.vocabulary is not None:
+    if getattr(predictor, "vocabulary", None) is not None:
         text = "\n".join(predictor.vocabulary) + "\n"
         (folder / VOCABULARY).write_text(text, "utf-8", newline="\n")
         files.append(VOCABULARY)
     metadata = {
         "format_version": FORMAT_VERSION,
         "keras_version": keras.version(),
-        "tokenizer": predictor.tokenizer_config,
+        "tokenizer": getattr(predictor, "tokenizer_config", None),
         "sha256": {name: _sha256(folder / name) for name in files},
     }
     _write_json(folder / METADATA, metadata)
@@ -63,7 +68,7 @@ def load(preset):
         preset: folder, or name of a preset that comes with the package.
 
     Returns:
-        `GraphPredictor` or `ContextPretrainer`.
+        A model, one of `CLASSES`.
 
     Raises:
         ValueError: no such preset, or a damaged, incomplete or too new one;
@@ -91,6 +96,34 @@ def load(preset):
     return model
 
 
+def load_predictor(preset, expected, trainable):
+    """The graph predictor of a preset, frozen unless `trainable`.
+
+    Args:
+        preset: folder, or name of a preset that comes with the package.
+        expected: class that it must have.
+        trainable: boolean.
+
+    Raises:
+        ValueError: as `load`, or a predictor of another class.
+    """
+    model = load(preset)
+    predictor = getattr(model, "graph_predictor", model)
+    check_class(preset, predictor, expected)
+    predictor.trainable = trainable
+    return predictor
+
+
+def check_class(preset, model, expected):
+    """Raises ValueError unless the model is of the class expected."""
+    if not isinstance(model, expected):
+        name = type(model).__name__
+        raise ValueError(
+            f"This preset holds {name}: load it with `{name}.from_preset`. "
+            f"Received: preset={str(preset)!r} for {expected.__name__}"
+        )
+
+
 def find(preset):
     """The folder of a preset.
 
@@ -116,9 +149,9 @@ def _build(path):
     name = document.get("class_name")
     if name not in CLASSES or not isinstance(document.get("config"), dict):
         raise ValueError(
-            f"{path} must have the entries 'class_name', GraphPredictor or "
-            f"ContextPretrainer, and 'config'. Received: {sorted(document)}, "
-            f"class_name={name!r}"
+            f"{path} must have the entries 'class_name', one of "
+            f"{', '.join(CLASSES)}, and 'config'. "
+            f"Received: {sorted(document)}, class_name={name!r}"
         )
     known = keras.saving.get_registered_object(f"glomo_keras>{name}")
     try:

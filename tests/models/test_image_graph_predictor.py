@@ -1,0 +1,148 @@
+import keras
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from glomo_keras.models import presets
+from tests import reference
+from tests.backends import to_numpy
+from tests.models.small_models import randomised
+
+TOLERANCE = 1e-6
+SIZES = {
+    "embedding_dim": 8,
+    "num_heads": 2,
+    "key_dim": 3,
+    "num_conv_layers": 2,
+    "num_graph_layers": 2,
+}
+HEIGHT, WIDTH = 3, 4
+UNITS = HEIGHT * WIDTH
+
+
+def images(seed=0, count=1):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, HEIGHT, WIDTH, 3)).astype("uint8")
+
+
+def small_predictor(**kwargs):
+    return randomised(gk.ImageGraphPredictor(**{**SIZES, **kwargs}))
+
+
+def changed(image, unit, channel):
+    """The image with another value at one place."""
+    copy = image.copy()
+    copy[:, unit // WIDTH, unit % WIDTH, channel] += 77
+    return copy
+
+
+def test_graphs_are_triangular_and_rows_sum_to_one_or_zero():
+    graphs = to_numpy(small_predictor(bidirectional=True)({"images": images()}))
+    assert sorted(graphs) == ["backward_graphs", "forward_graphs"]
+    assert np.all(np.triu(graphs["forward_graphs"]) == 0)
+    assert np.all(np.tril(graphs["backward_graphs"]) == 0)
+    for graph in graphs.values():
+        assert graph.shape == (1, 2, 2, UNITS, UNITS)
+        sums = graph.sum(-1)
+        assert np.all((np.abs(sums - 1) < TOLERANCE) | (sums == 0))
+        assert np.any(sums > 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"coordinates": False, "normalization": "batch"}, {"kernel_size": 5}],
+)
+def test_no_pixel_sees_itself_or_a_later_one(options):
+    predictor = small_predictor(bidirectional=True, **options)
+    x = images()
+    before = to_numpy(predictor({"images": x}))
+    for unit in range(UNITS):
+        after = to_numpy(predictor({"images": changed(x, unit, unit % 3)}))
+        for direction, rows in (
+            ("forward", slice(unit + 1)),
+            ("backward", slice(unit, UNITS)),
+        ):
+            name = f"{direction}_graphs"
+            np.testing.assert_array_equal(
+                before[name][..., rows, :], after[name][..., rows, :]
+            )
+            if (direction == "forward") == (unit == 0):
+                assert np.any(before[name] != after[name])
+
+
+def test_both_outputs_are_the_same_graphs():
+    predictor = small_predictor()
+    x = {"images": images(count=2)}
+    factors = predictor.factored()(x)["forward_graphs"]
+    np.testing.assert_allclose(
+        to_numpy(predictor(x))["forward_graphs"],
+        reference.graph(factors, "forward"),
+        atol=1e-5,
+    )
+
+
+def test_blind_spot_is_where_the_docstring_says():
+    predictor = small_predictor(coordinates=False, num_conv_layers=4)
+    x = np.zeros((1, 5, 11, 3), "uint8")
+    factors = predictor.factored()({"images": x})["forward_graphs"]
+    before = to_numpy(factors)["queries"].reshape(1, 2, 2, 5, 11, 3)
+    row, column = 4, 4
+    seen = np.zeros((5, 11), "bool")
+    for r in range(5):
+        for c in range(11):
+            other = x.copy()
+            other[0, r, c] = 200
+            factors = predictor.factored()({"images": other})["forward_graphs"]
+            after = to_numpy(factors)["queries"].reshape(before.shape)
+            moved = before[0, :, :, row, column] != after[0, :, :, row, column]
+            seen[r, c] = np.any(moved)
+    rows, columns = np.mgrid[:5, :11]
+    earlier = (rows < row) | ((rows == row) & (columns < column))
+    blind = columns - column > row - rows
+    assert np.all(seen <= (earlier & ~blind))
+    assert seen[3, 5] and not seen[3, 6] and seen[2, 6] and not seen[2, 7]
+
+
+def test_weights_fit_any_size_and_dtype_of_images():
+    predictor = small_predictor()
+    for size in (1, 2, 5):
+        x = np.zeros((1, size, size + 1, 3), "int32")
+        graph = to_numpy(predictor({"images": x}))["forward_graphs"]
+        assert graph.shape[-1] == size * (size + 1)
+        assert np.all(np.isfinite(graph))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_file_round_trip(policy, tmp_path):
+    predictor = small_predictor(dtype=policy, bidirectional=True, max_shift=3)
+    predictor.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == predictor.get_config()
+    expected = to_numpy(predictor({"images": images()}))
+    for name, graph in to_numpy(loaded({"images": images()})).items():
+        np.testing.assert_array_equal(graph, expected[name])
+
+
+def test_preset_round_trip_gives_a_frozen_predictor(tmp_path):
+    predictor = small_predictor(max_shift=4)
+    predictor.save_to_preset(tmp_path)
+    assert not (tmp_path / presets.VOCABULARY).exists()
+    loaded = gk.ImageGraphPredictor.from_preset(tmp_path)
+    assert not loaded.trainable_weights
+    x = {"images": images()}
+    np.testing.assert_array_equal(
+        to_numpy(loaded(x, training=True))["forward_graphs"],
+        to_numpy(predictor(x))["forward_graphs"],
+    )
+
+
+def test_preset_of_another_model_is_told(tmp_path):
+    small_predictor().save_to_preset(tmp_path / "image")
+    with pytest.raises(ValueError, match="load it with `ImageGraphPredictor"):
+        gk.GraphPredictor.from_preset(tmp_path / "image")
+    text = gk.GraphPredictor(5, embedding_dim=4, num_heads=1)
+    text.save_to_preset(tmp_path / "text")
+    with pytest.raises(ValueError, match="load it with `GraphPredictor"):
+        gk.ImageGraphPredictor.from_preset(tmp_path / "text")
+    with pytest.raises(ValueError, match="load it with `ImageGraphPredictor"):
+        gk.PixelPretrainer.from_preset(tmp_path / "image")

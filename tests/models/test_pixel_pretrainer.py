@@ -1,0 +1,116 @@
+import keras
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from glomo_keras.ops.pixels import window_indices
+from tests.backends import to_numpy
+from tests.models.small_models import arrays
+from tests.models.small_models import randomised
+from tests.models.test_image_graph_predictor import SIZES
+from tests.models.test_image_graph_predictor import UNITS
+from tests.models.test_image_graph_predictor import changed
+from tests.models.test_image_graph_predictor import images
+
+TOLERANCE = 1e-5
+
+
+def small_pretrainer(**kwargs):
+    return randomised(gk.PixelPretrainer(**{**SIZES, "seed": 0, **kwargs}))
+
+
+@pytest.mark.parametrize(
+    ("order", "anchor"),
+    [("rgb", "centre"), ("bgr", "centre"), ("gbr", "corner")],
+)
+def test_no_prediction_sees_its_target_or_a_later_value(order, anchor):
+    pretrainer = small_pretrainer(
+        channel_order=order, anchor=anchor, bidirectional=True
+    )
+    x = images()
+    height, width = x.shape[1:3]
+    before = to_numpy(pretrainer.logits(x))
+    for unit in (0, 3, 5, UNITS - 1):
+        for place, channel in enumerate(order):
+            index = "rgb".index(channel)
+            after = to_numpy(pretrainer.logits(changed(x, unit, index)))
+            for direction, sign in (("forward", 1), ("backward", -1)):
+                offsets = pretrainer.decoders[direction].offsets
+                targets, inside = window_indices(
+                    np.arange(UNITS), offsets, height, width
+                )
+                targets, inside = to_numpy(targets), to_numpy(inside)
+                same = np.all(before[direction] == after[direction], (0, -1))
+                earlier = inside & (sign * (targets - unit) < 0)
+                assert np.all(same[earlier])  # all channels of these pixels
+                channels = ["rgb".index(c) for c in order[: place + 1]]
+                itself = inside & (targets == unit)
+                assert np.all(same[itself][:, channels])
+                later = ["rgb".index(c) for c in order[place + 1 :]]
+                assert not np.any(same[itself][:, later])
+
+
+def test_losses_are_those_of_the_logits():
+    pretrainer = small_pretrainer()
+    x = images(count=2)
+    logits = to_numpy(pretrainer.logits(x))["forward"].astype("float64")
+    losses, inside = pretrainer.target_losses(x)["forward"]
+    targets, _ = window_indices(
+        np.arange(UNITS), pretrainer.decoders["forward"].offsets, 3, 4
+    )
+    values = x.reshape(2, UNITS, 3)[:, to_numpy(targets)].astype(int)
+    logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    expected = -np.take_along_axis(logs, values[..., None], -1)[..., 0]
+    np.testing.assert_allclose(to_numpy(losses), expected, atol=TOLERANCE)
+    mean = expected[:, to_numpy(inside)].mean()
+    found = to_numpy(pretrainer({"images": x}))
+    np.testing.assert_allclose(found["loss"], mean, rtol=TOLERANCE)
+
+
+def test_positions_give_the_rows_of_all():
+    pretrainer = small_pretrainer()
+    positions = np.array([7, 0, 3])
+    some = to_numpy(pretrainer.logits(images(), positions))["forward"]
+    every = to_numpy(pretrainer.logits(images()))["forward"]
+    np.testing.assert_allclose(some, every[:, positions], atol=TOLERANCE)
+
+
+def test_training_learns_a_constant_image():
+    keras.utils.set_random_seed(0)
+    pretrainer = gk.PixelPretrainer(
+        **SIZES, num_positions=6, seed=0, bidirectional=True
+    )
+    pretrainer.compile(keras.optimizers.Adam(0.03))
+    x = {"images": np.full((8, 3, 4, 3), 100, "uint8")}
+    before = [a.copy() for a in arrays(pretrainer)]
+    history = pretrainer.fit(x, batch_size=4, epochs=8, verbose=0).history
+    bits = history["bits_per_dim"]
+    assert bits[0] > 6 and bits[-1] < bits[0] - 2
+    np.testing.assert_allclose(
+        bits[-1], history["loss"][-1] / np.log(2), rtol=1e-4
+    )
+    assert "backward_bits_per_dim" in history
+    moved = [
+        np.any(a != b) for a, b in zip(before, arrays(pretrainer), strict=True)
+    ]
+    names = [w.path for w in pretrainer.weights]
+    still = [n for n, m in zip(names, moved, strict=True) if not m]
+    assert all("shift" in n or "seed" in n for n in still), still
+
+
+def test_preset_round_trip(tmp_path):
+    pretrainer = small_pretrainer(anchor="corner", channel_order="bgr")
+    pretrainer.save_to_preset(tmp_path)
+    loaded = gk.PixelPretrainer.from_preset(tmp_path)
+    assert loaded.get_config() == pretrainer.get_config()
+    np.testing.assert_array_equal(
+        to_numpy(loaded.logits(images()))["forward"],
+        to_numpy(pretrainer.logits(images()))["forward"],
+    )
+    predictor = gk.ImageGraphPredictor.from_preset(tmp_path)
+    assert not predictor.trainable
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match="must divide.*Received: num_heads=3"):
+        gk.PixelPretrainer(**{**SIZES, "num_heads": 3})
