@@ -37,12 +37,12 @@ from glomo_keras.data.batches import Batches
 CONFIGS = {
     "small": {
         "crop": 16,
-        "embedding_dim": 96,
+        "embedding_dim": 72,
         "num_heads": 8,
         "key_dim": 16,
         "num_conv_layers": 2,
-        "num_positions": 48,
-        "batch_size": 16,
+        "num_positions": 64,
+        "batch_size": 8,
         "learning_rate": 2e-3,
         "steps_per_epoch": 100,
         "epochs": 8,
