@@ -1,4 +1,4 @@
-"""Exports a graph predictor for TensorFlow Serving.
+"""Exports a graph predictor for TensorFlow Serving, or as an ONNX file.
 
     python -m recipes.export --predictor glomo_small_en \
 --out saved_models/glomo_small_en
@@ -9,16 +9,22 @@ complete or not at all. Texts, or token ids, give all graphs, a mixture of them
 or their strongest edges: `glomo_keras.serving.export_saved_model` lists the
 signatures. Core TensorFlow alone runs them.
 
+    python -m recipes.export --format onnx --out glomo_small_en.onnx
+
+writes one file that takes token ids and gives all graphs, for ONNX Runtime
+(needs the extra `onnx`).
+
 Then loads what was written, and prints its size and how far its graphs are
 off those of the predictor. It takes seconds.
 
-The requests that warm a server up need `pip install tensorflow-serving-api`;
-`--no-warmup` goes without. A preset without a tokenizer gives the signatures
-on token ids only, and no such requests.
+The requests that warm a server up need the extra `serving`; `--no-warmup` goes
+without. A preset without a tokenizer gives the signatures on token ids only,
+and no such requests.
 """
 
 import dataclasses
 import pathlib
+import typing
 
 import keras
 import numpy as np
@@ -41,16 +47,21 @@ TEXTS = (
 
 @dataclasses.dataclass
 class Options:
-    """Exports a graph predictor for TensorFlow Serving."""
+    """Exports a graph predictor for TensorFlow Serving, or as ONNX."""
 
     out: pathlib.Path
-    """Folder of all versions; its name is the name of the model."""
+    """Folder of all versions, whose name is the name of the model; or the
+    ONNX file."""
     predictor: str = "glomo_small_en"
     """Name of a preset of the package, or a preset folder."""
+    format: typing.Literal["saved_model", "onnx"] = "saved_model"
+    """The options below are for a SavedModel."""
     version: int | None = None
     """Number of the version; by default the one after the newest."""
     max_length: int = 512
     """Longer inputs, in units, are refused."""
+    max_characters: int = 50_000
+    """Longer texts, in characters, are refused."""
     num_edges: int = 8
     """Edges per unit that the signature `edges` gives."""
     warmup: bool = True
@@ -59,6 +70,10 @@ class Options:
 
 def main(options):
     predictor = gk.GraphPredictor.from_preset(options.predictor)
+    if options.format == "onnx":
+        path = serving.export_onnx(predictor, options.out)
+        report(predictor, path, run_onnx)
+        return
     tokenizer = tokenizer_of(predictor)
     folder = serving.export_saved_model(
         predictor,
@@ -68,12 +83,13 @@ def main(options):
         else options.version,
         tokenizer=tokenizer,
         max_length=options.max_length,
+        max_characters=options.max_characters,
         num_edges=options.num_edges,
         warmup_texts=warmup_texts(tokenizer, options.max_length)
         if options.warmup
         else None,
     )
-    report(predictor, folder, min(20, options.max_length))
+    report(predictor, folder, run_saved_model, min(20, options.max_length))
 
 
 def tokenizer_of(predictor):
@@ -104,32 +120,53 @@ def warmup_texts(tokenizer, max_length):
     ]
 
 
-def report(predictor, folder, units):
-    """Prints the size of the export and the error of its graphs."""
-    import tensorflow as tf
+def report(predictor, path, run, units=20):
+    """Prints the size of the export and the error of its graphs.
 
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    size = sum(path.stat().st_size for path in files)
+    Args:
+        predictor: the model that was exported.
+        path: the export, a folder or a file.
+        run: function of the path and a dict of inputs, which gives the
+            export's graphs as a dict of arrays.
+        units: int, T of the ids that are tried.
+    """
+    files = [path, *path.rglob("*")]
+    size = sum(file.stat().st_size for file in files if file.is_file())
     parameters = sum(
         weight.value.numpy().nbytes for weight in predictor.weights
     )
-    signatures = tf.saved_model.load(str(folder)).signatures
     ids = np.random.default_rng(0).integers(
         0, predictor.vocabulary_size, (2, units), "int32"
     )
     inputs = {"token_ids": ids, "padding_mask": np.ones(ids.shape, bool)}
     wanted = predictor(inputs)
-    given = {name: tf.constant(value) for name, value in inputs.items()}
     error = max(
         float(np.abs(graph - keras.ops.convert_to_numpy(wanted[name])).max())
-        for name, graph in signatures["from_ids"](**given).items()
+        for name, graph in run(path, inputs).items()
     )
     print(
-        f"{folder}: {size / 1e6:.2f} MB, of which the parameters are "
+        f"{path}: {size / 1e6:.2f} MB, of which the parameters are "
         f"{parameters / 1e6:.2f} MB\n"
-        f"signatures: {', '.join(sorted(signatures))}\n"
         f"graphs differ from the predictor's by {error:.1e} at most"
     )
+
+
+def run_saved_model(folder, inputs):
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(str(folder)).signatures
+    print(f"signatures: {', '.join(sorted(signatures))}")
+    tensors = {name: tf.constant(value) for name, value in inputs.items()}
+    graphs = signatures["from_ids"](**tensors)
+    return {name: graph.numpy() for name, graph in graphs.items()}
+
+
+def run_onnx(path, inputs):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs), strict=True))
 
 
 if __name__ == "__main__":

@@ -89,3 +89,15 @@ def test_warmup_requests_of_the_texts_within_the_limit(preset, tmp_path):
     assert len(records) == 6 * (len(texts) + 1)
     assert all(any(t.encode() in x for x in records) for t in texts)
     assert not any(b"Armstrong" in x for x in records)
+
+
+def test_onnx_file_gives_the_graphs(preset, tmp_path, capsys):
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    file = tmp_path / "new" / "small.onnx"
+    export.main(options(preset, file, format="onnx"))
+    printed = capsys.readouterr().out
+    assert f"{file}: " in printed
+    error = re.search(r"differ from the predictor's by (\S+) at most", printed)
+    assert float(error[1]) < 1e-4
+    assert [entry.name for entry in file.parent.iterdir()] == ["small.onnx"]
