@@ -82,6 +82,11 @@ def peak_megabytes():
     return _kilobytes("/proc/self/status", "VmHWM") * 1024 / 1e6
 
 
+def resident_megabytes(pid):
+    """Resident memory of a process now, in MB."""
+    return _kilobytes(f"/proc/{pid}/status", "VmRSS") * 1024 / 1e6
+
+
 def available_megabytes():
     """Memory that is free for a new process, in MB."""
     return _kilobytes("/proc/meminfo", "MemAvailable") * 1024 / 1e6
