@@ -116,7 +116,8 @@ def as_array(name, values, dtype):
 def as_json(array):
     """An array as lists, floats with the digits that float32 needs."""
     if array.dtype == object:
-        return np.vectorize(bytes.decode, [object])(array).tolist()
+        decode = np.vectorize(lambda x: x.decode("utf-8", "replace"), [object])
+        return decode(array).tolist()
     if array.dtype == np.float32:
         return array.astype(str).astype("float64").tolist()
     return array.tolist()

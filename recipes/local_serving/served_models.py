@@ -68,25 +68,32 @@ class ServedModels:
 
         Args:
             name, version, signature: see `specs`.
-            inputs: dict of arrays or tensors.
+            inputs: dict of arrays.
 
         Raises:
             Refusal: what the model refuses, with its message.
         """
-        function = self._find(name, version, signature)
-        wanted = set(function.structured_input_signature[1])
-        if set(inputs) != wanted:
+        specs = self.specs(name, version, signature)
+        if set(inputs) != set(specs):
             raise Refusal(
                 "INVALID_ARGUMENT",
-                f"inputs must be {sorted(wanted)}, found {sorted(inputs)}",
+                f"inputs must be {sorted(specs)}, found {sorted(inputs)}",
             )
+        for key, spec in specs.items():
+            if not spec.shape.is_compatible_with(inputs[key].shape):
+                raise Refusal(
+                    "INVALID_ARGUMENT",
+                    f"{key} must have the shape {spec.shape}, "
+                    f"found {inputs[key].shape}",
+                )
+        function = self._find(name, version, signature)
         try:
             tensors = {name: self._tf.constant(x) for name, x in inputs.items()}
             outputs = function(**tensors)
         except self._tf.errors.OpError as error:
             code = "INVALID_ARGUMENT" if error.error_code == 3 else "INTERNAL"
             raise Refusal(code, error.message) from error
-        except (TypeError, ValueError) as error:  # another type or rank
+        except (TypeError, ValueError) as error:  # of another type
             raise Refusal("INVALID_ARGUMENT", str(error)) from error
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 
