@@ -1,0 +1,28 @@
+"""Tiny word vectors and a tiny predictor for the recipes of tasks."""
+
+import glomo_keras as gk
+
+WORDS = "the a dog cat bird runs sleeps eats is not happy late here .".split()
+
+
+def write_vectors(path):
+    """Word vectors of width 3 in GloVe's format."""
+    lines = [f"{w} {i / 10} {1 - i / 10} {i % 3}" for i, w in enumerate(WORDS)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_predictor(folder):
+    """The preset of an untrained predictor that knows the words."""
+    predictor = gk.GraphPredictor(
+        vocabulary_size=len(WORDS) + 2,
+        embedding_dim=4,
+        num_heads=2,
+        key_dim=2,
+        num_conv_layers=1,
+        num_graph_layers=2,
+    )
+    predictor.vocabulary = ["<pad>", "<unk>", *WORDS]
+    predictor.tokenizer_config = {"lowercase": True, "numbers": "N"}
+    predictor.save_to_preset(folder)
+    return folder
