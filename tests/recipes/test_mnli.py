@@ -180,7 +180,7 @@ def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(
     def start(out):
         command = [sys.executable, "-m", "recipes.mnli", "--hidden-dim", "3"]
         command += ["--data-dir", folder, "--vectors", folder / "vectors.txt"]
-        command += ["--predictor", folder / "preset", "--graph", "glomo"]
+        command += ["--predictor", folder / "preset", "--graph", "none"]
         command += ["--validation-fraction", "0.25", "--batch-size", "4"]
         command += ["--epochs", "12", "--patience", "12", "--max-length", "8"]
         return subprocess.Popen(
