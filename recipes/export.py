@@ -5,14 +5,15 @@
 
 Writes the next free version, `saved_models/glomo_small_en/1/`, in the layout
 that TensorFlow Serving watches; a version is never overwritten, and appears
-complete or not at all. Texts, or token ids, give all graphs, a mixture of them
-or their strongest edges: `glomo_keras.serving.export_saved_model` lists the
-signatures. Core TensorFlow alone runs them.
+complete or not at all. Texts, or token ids, or images give all graphs, a
+mixture of them or their strongest edges:
+`glomo_keras.serving.export_saved_model` lists the signatures. Core TensorFlow
+alone runs them.
 
     python -m recipes.export --format onnx --out glomo_small_en.onnx
 
-writes one file that takes token ids and gives all graphs, for ONNX Runtime
-(needs the extra `onnx`).
+writes one file that takes token ids (or images) and gives all graphs, for ONNX
+Runtime (needs the extra `onnx`).
 
 Then loads what was written, and prints its size and how far its graphs are
 off those of the predictor. It takes seconds.
@@ -23,6 +24,7 @@ and no such requests.
 """
 
 import dataclasses
+import math
 import pathlib
 import typing
 
@@ -30,9 +32,9 @@ import keras
 import numpy as np
 import tyro
 
-import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import serving
+from glomo_keras.models import presets
 
 TEXTS = (
     "Hello!",
@@ -43,6 +45,8 @@ TEXTS = (
     "the ladder and said that it's one small step for man.",
 )
 """What the server is warmed up with, as far as the limit allows."""
+
+MAX_TOKENS, MAX_PIXELS = 512, 32 * 32
 
 
 @dataclasses.dataclass
@@ -58,8 +62,9 @@ class Options:
     """The options below are for a SavedModel."""
     version: int | None = None
     """Number of the version; by default the one after the newest."""
-    max_length: int = 512
-    """Longer inputs, in units, are refused."""
+    max_length: int | None = None
+    """Longer inputs, in units, are refused; by default beyond 512 tokens or
+    1024 pixels."""
     max_characters: int = 50_000
     """Longer texts, in characters, are refused."""
     num_edges: int = 8
@@ -69,27 +74,54 @@ class Options:
 
 
 def main(options):
-    predictor = gk.GraphPredictor.from_preset(options.predictor)
+    predictor = load_predictor(options.predictor)
     if options.format == "onnx":
         path = serving.export_onnx(predictor, options.out)
-        report(predictor, path, run_onnx)
+        inputs = example_inputs(predictor)
+        report(predictor, path, run_onnx(path, inputs), inputs)
         return
-    tokenizer = tokenizer_of(predictor)
-    folder = serving.export_saved_model(
+    limit = options.max_length
+    if limit is None:
+        limit = MAX_PIXELS if takes_images(predictor) else MAX_TOKENS
+    folder = export_saved_model(predictor, options, limit)
+    inputs = example_inputs(predictor, limit)
+    report(predictor, folder, run_saved_model(folder, inputs), inputs)
+
+
+def load_predictor(preset):
+    """The frozen graph predictor of a preset, of text or of images."""
+    model = presets.load(preset)
+    predictor = getattr(model, "graph_predictor", model)
+    predictor.trainable = False
+    return predictor
+
+
+def takes_images(predictor):
+    return "images" in predictor.input
+
+
+def export_saved_model(predictor, options, limit):
+    """The folder of the version that is written."""
+    more = {}
+    if takes_images(predictor):
+        if options.warmup:
+            more["warmup_images"] = example_images(limit)
+    else:
+        tokenizer = tokenizer_of(predictor)
+        more["tokenizer"] = tokenizer
+        if options.warmup:
+            more["warmup_texts"] = warmup_texts(tokenizer, limit)
+    return serving.export_saved_model(
         predictor,
         options.out,
         version=next_version(options.out)
         if options.version is None
         else options.version,
-        tokenizer=tokenizer,
-        max_length=options.max_length,
+        max_length=limit,
         max_characters=options.max_characters,
         num_edges=options.num_edges,
-        warmup_texts=warmup_texts(tokenizer, options.max_length)
-        if options.warmup
-        else None,
+        **more,
     )
-    report(predictor, folder, run_saved_model, min(20, options.max_length))
 
 
 def tokenizer_of(predictor):
@@ -120,29 +152,44 @@ def warmup_texts(tokenizer, max_length):
     ]
 
 
-def report(predictor, path, run, units=20):
+def example_inputs(predictor, limit=MAX_TOKENS):
+    """Inputs of a predictor: two texts as drawn ids, or two images."""
+    if takes_images(predictor):
+        return {"images": example_images(limit)}
+    shape = (2, min(20, limit))
+    ids = np.random.default_rng(0).integers(
+        0, predictor.vocabulary_size, shape, "int32"
+    )
+    return {"token_ids": ids, "padding_mask": np.ones(shape, bool)}
+
+
+def example_images(limit=MAX_PIXELS):
+    """Two small images, of a gradient and of noise, `(2, H, W, 3)`."""
+    side = min(8, math.isqrt(max(limit, 0)))
+    shape = (side, side, 3)
+    gradient = np.linspace(0, 255, side * side * 3).astype("uint8")
+    noise = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    return np.stack([gradient.reshape(shape), noise])
+
+
+def report(predictor, path, graphs, inputs):
     """Prints the size of the export and the error of its graphs.
 
     Args:
         predictor: the model that was exported.
         path: the export, a folder or a file.
-        run: function of the path and a dict of inputs, which gives the
-            export's graphs as a dict of arrays.
-        units: int, T of the ids that are tried.
+        graphs: dict of arrays, what the export gives for the inputs.
+        inputs: dict of arrays.
     """
     files = [path, *path.rglob("*")]
     size = sum(file.stat().st_size for file in files if file.is_file())
     parameters = sum(
         weight.value.numpy().nbytes for weight in predictor.weights
     )
-    ids = np.random.default_rng(0).integers(
-        0, predictor.vocabulary_size, (2, units), "int32"
-    )
-    inputs = {"token_ids": ids, "padding_mask": np.ones(ids.shape, bool)}
     wanted = predictor(inputs)
     error = max(
         float(np.abs(graph - keras.ops.convert_to_numpy(wanted[name])).max())
-        for name, graph in run(path, inputs).items()
+        for name, graph in graphs.items()
     )
     print(
         f"{path}: {size / 1e6:.2f} MB, of which the parameters are "
@@ -157,7 +204,8 @@ def run_saved_model(folder, inputs):
     signatures = tf.saved_model.load(str(folder)).signatures
     print(f"signatures: {', '.join(sorted(signatures))}")
     tensors = {name: tf.constant(value) for name, value in inputs.items()}
-    graphs = signatures["from_ids"](**tensors)
+    name = "from_ids" if "from_ids" in signatures else "serving_default"
+    graphs = signatures[name](**tensors)
     return {name: graph.numpy() for name, graph in graphs.items()}
 
 

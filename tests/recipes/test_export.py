@@ -63,6 +63,12 @@ def test_preset_without_a_tokenizer_serves_ids(preset, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_wrong_limit_is_refused(preset, tmp_path, limit):
+    with pytest.raises(ValueError, match=f"Received: max_length={limit}"):
+        export.main(options(preset, tmp_path / "out", max_length=limit))
+
+
 def test_unknown_preset_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Received: preset='nowhere'"):
         export.main(options("nowhere", tmp_path / "out"))
@@ -101,3 +107,21 @@ def test_onnx_file_gives_the_graphs(preset, tmp_path, capsys):
     error = re.search(r"differ from the predictor's by (\S+) at most", printed)
     assert float(error[1]) < 1e-4
     assert [entry.name for entry in file.parent.iterdir()] == ["small.onnx"]
+
+
+def test_image_predictor_takes_images(tmp_path, capsys):
+    predictor = gk.ImageGraphPredictor(
+        embedding_dim=6, num_heads=2, key_dim=2, num_conv_layers=1
+    )
+    predictor.save_to_preset(tmp_path / "preset")
+    out = tmp_path / "out"
+    export.main(options(tmp_path / "preset", out, warmup=True))
+    printed = capsys.readouterr().out
+    assert "signatures: edges, mixture, serving_default\n" in printed
+    error = re.search(r"differ from the predictor's by (\S+) at most", printed)
+    assert float(error[1]) < 1e-6
+    extra = out / "1" / "assets.extra"
+    assert [x.name for x in extra.iterdir()] == ["tf_serving_warmup_requests"]
+    run = tf.saved_model.load(str(out / "1")).signatures["edges"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 1024"):
+        run(images=tf.zeros((1, 32, 33, 3), "uint8"))

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glomo_keras.layers import MaskedKeyQueryConv
-from glomo_keras.layers import SquaredReLUGraph
+from glomo_keras.models import ImageGraphPredictor
 from glomo_keras.serving import export_saved_model
 
 TOLERANCE = 1e-6
@@ -20,19 +19,19 @@ SIGNATURES = {
 }
 
 
-def image_predictor():
-    """Graphs of one direction between the pixels, L = 2, K = 2."""
+def image_predictor(bidirectional=False):
+    """L = 2, K = 2; its weights are drawn."""
     keras.utils.set_random_seed(0)
-    images = keras.Input((None, None, 3), dtype="uint8", name="images")
-    convolutions = MaskedKeyQueryConv(6, num_layers=2, rank=2, first_mask="A")
-    # Not `/ 255`: TensorFlow's graphs multiply by the rounded reciprocal.
-    values = keras.ops.cast(images, "float32") * (1 / 256)
-    keys_and_queries = convolutions(values)
-    keys, queries = map(keras.layers.Reshape((-1, 6)), keys_and_queries)
-    graphs = SquaredReLUGraph(
-        num_heads=2, key_dim=3, num_graph_layers=2, name="graph"
-    )(keys, queries)
-    return keras.Model({"images": images}, {"forward_graphs": graphs})
+    return ImageGraphPredictor(
+        embedding_dim=12,
+        num_heads=2,
+        key_dim=3,
+        num_conv_layers=2,
+        num_graph_layers=2,
+        bidirectional=bidirectional,
+        max_shift=4,
+        dropout=0.5,
+    )
 
 
 def pictures(batch, height, width):
