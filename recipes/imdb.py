@@ -49,6 +49,7 @@ class Options(TaskOptions):
 
 def load(options):
     """Reads, tokenises and holds out."""
+    features = make_features(options)
     train, test = (read(options, split) for split in ("train", "test"))
     train, validation = train.split(
         options.validation_fraction, options.split_seed
@@ -65,7 +66,6 @@ def load(options):
         name: lexicon.add(part.texts, options.max_length, name)[0]
         for name, part in parts.items()
     }
-    features = make_features(options)
     facts = features.prepare(lexicon.words)
     tables = {**features.tables, **graphs.tables(options, lexicon)}
     examples = {

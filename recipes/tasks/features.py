@@ -63,12 +63,77 @@ class WordVectorFeatures:
         return {"word_ids": vectors.embedding(name="word_embedding")}
 
 
+class ElmoFeatures:
+    """The frozen layers of a published ELMo, mixed with weights to train.
+
+    Args:
+        options_path, weights_path: its two files.
+    """
+
+    def __init__(self, options_path, weights_path):
+        for name, path in (
+            ("elmo_options", options_path),
+            ("elmo_weights", weights_path),
+        ):
+            if path is None or not path.is_file():
+                raise ValueError(
+                    "--features elmo reads published files: --elmo-options "
+                    "JSON and --elmo-weights HDF5. "
+                    f"Received: {name}={path}"
+                )
+        self.paths = options_path, weights_path
+        self.tables = {}
+        # Bad files are refused before the long work.
+        self._model = data.load_elmo(*self.paths).language_model
+
+    def prepare(self, words):
+        """Spells the words, see `WordVectorFeatures.prepare`."""
+        characters = self._model.max_characters
+        ids = data.elmo_char_ids([words], max_characters=characters)[0]
+        ids[0] = 0
+        self.tables = {"char_ids": ids}
+        return {
+            "elmo_width": 2 * self._model.projection_dim,
+            "elmo_parameters": self._model.count_params(),
+        }
+
+    def layers(self):
+        """New layers of the features, by input name."""
+        return {"char_ids": data.load_elmo(*self.paths, name="elmo")}
+
+
+class SeveralFeatures:
+    """The features of several such objects side by side."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    @property
+    def tables(self):
+        return _merged(part.tables for part in self.parts)
+
+    def prepare(self, words):
+        return _merged(part.prepare(words) for part in self.parts)
+
+    def layers(self):
+        return _merged(part.layers() for part in self.parts)
+
+
+def _merged(dicts):
+    return {name: value for made in dicts for name, value in made.items()}
+
+
 def make_features(options):
-    """The object of `options.features`.
+    """The object of `options.features`; refuses files that are none.
 
     Args:
         options: `FeatureOptions`.
     """
-    return {"glove": lambda: WordVectorFeatures(options.vectors)}[
-        options.features
-    ]()
+    makers = {
+        "glove": lambda: WordVectorFeatures(options.vectors),
+        "elmo": lambda: ElmoFeatures(
+            options.elmo_options, options.elmo_weights
+        ),
+    }
+    parts = [makers[name]() for name in options.features.split("+")]
+    return parts[0] if len(parts) == 1 else SeveralFeatures(*parts)

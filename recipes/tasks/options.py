@@ -45,10 +45,15 @@ class GraphOptions:
 
 @dataclasses.dataclass(kw_only=True)
 class FeatureOptions:
-    features: Literal["glove"] = "glove"
-    """glove: word vectors in GloVe's text format, frozen."""
+    features: Literal["glove", "elmo", "glove+elmo"] = "glove"
+    """glove: word vectors in GloVe's text format, frozen; elmo: the layers of
+    a published ELMo, frozen, their mix trained; or both side by side."""
     vectors: pathlib.Path | None = None
     """The file of word vectors."""
+    elmo_options: pathlib.Path | None = None
+    """The options.json of an ELMo."""
+    elmo_weights: pathlib.Path | None = None
+    """Its HDF5 file of weights."""
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from glomo_keras import data
+from recipes.tasks.features import make_features
+from recipes.tasks.options import FeatureOptions
+from tests import elmo_reference
+from tests.backends import to_numpy
+
+TOLERANCE = 1e-5
+WORDS = ["", "The", "cat", "unheard"]
+
+
+@pytest.fixture
+def files(tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("the 1 2 3\nCat 4 5 6\n")
+    sizes = elmo_reference.options(max_characters_per_token=50)
+    made = elmo_reference.arrays(sizes)
+    options, weights = elmo_reference.write(tmp_path, sizes, made)
+    return {
+        "vectors": vectors,
+        "elmo_options": options,
+        "elmo_weights": weights,
+    }
+
+
+def test_word_vectors_have_a_row_for_each_word_found(files):
+    features = make_features(FeatureOptions(**files))
+    facts = features.prepare(WORDS)
+    assert facts == {"words": 3, "words_with_vector": 2, "vector_width": 3}
+    rows = features.tables["word_ids"]
+    layer = features.layers()["word_ids"]
+    np.testing.assert_array_equal(
+        to_numpy(layer(rows)), [[0, 0, 0], [1, 2, 3], [4, 5, 6], [0, 0, 0]]
+    )
+    assert not layer.trainable_weights
+
+
+def test_elmo_reads_the_words_in_their_text(files):
+    features = make_features(FeatureOptions(features="elmo", **files))
+    facts = features.prepare(WORDS)
+    assert facts["elmo_width"] == 12
+    assert not features.tables["char_ids"][0].any()
+    batch = features.tables["char_ids"][np.array([[1, 2], [3, 0]])]
+    outputs = to_numpy(features.layers()["char_ids"](batch))
+    expected = data.load_elmo(files["elmo_options"], files["elmo_weights"])(
+        data.elmo_char_ids([["The", "cat"], ["unheard"]])
+    )
+    np.testing.assert_allclose(outputs, to_numpy(expected), atol=TOLERANCE)
+
+
+def test_both_side_by_side(files):
+    features = make_features(FeatureOptions(features="glove+elmo", **files))
+    facts = features.prepare(WORDS)
+    assert {"vector_width", "elmo_width"} <= set(facts)
+    assert list(features.tables) == ["word_ids", "char_ids"]
+    assert list(features.layers()) == ["word_ids", "char_ids"]
+
+
+@pytest.mark.parametrize("name", ["vectors", "elmo_options", "elmo_weights"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_files_that_are_not_there_are_refused(files, name, missing, tmp_path):
+    files[name] = None if missing else tmp_path / "none"
+    options = FeatureOptions(features="glove+elmo", **files)
+    with pytest.raises(ValueError, match=f"Received: {name}="):
+        make_features(options)
+
+
+def test_bad_elmo_is_refused_before_the_texts_are_read(files):
+    files["elmo_weights"].write_bytes(b"no weights")
+    with pytest.raises(ValueError, match="is no HDF5 file"):
+        make_features(FeatureOptions(features="elmo", **files))
