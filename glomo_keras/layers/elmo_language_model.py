@@ -316,7 +316,7 @@ class ElmoLanguageModel(keras.layers.Layer):
     def reset_state(self):
         """Forget what a stateful model has read."""
         if self.stateful and self.built:
-            self.states.assign(ops.zeros_like(self.states))
+            self.states.assign(ops.zeros(self.states.shape))
 
     def compute_mask(self, char_ids, previous_mask):
         return None

@@ -1,6 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
+import glomo_keras as gk
 from glomo_keras import data
 from recipes.tasks.features import make_features
 from recipes.tasks.options import FeatureOptions
@@ -71,3 +73,22 @@ def test_bad_elmo_is_refused_before_the_texts_are_read(files):
     files["elmo_weights"].write_bytes(b"no weights")
     with pytest.raises(ValueError, match="is no HDF5 file"):
         make_features(FeatureOptions(features="elmo", **files))
+
+
+def test_model_of_elmo_trains_its_mix_alone_and_is_saved(files, tmp_path):
+    features = make_features(FeatureOptions(features="glove+elmo", **files))
+    features.prepare(WORDS)
+    model = gk.models.TextClassifier(features.layers(), hidden_dim=4)
+    trained = [w.path for w in model.trainable_weights if "elmo" in w.path]
+    assert trained == ["elmo/mix/logits", "elmo/mix/gamma"]
+    words = np.array([[1, 2, 3], [3, 0, 0]])
+    inputs = {name: x[words] for name, x in features.tables.items()}
+    inputs["padding_mask"] = words > 0
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        to_numpy(loaded(inputs)["logits"]),
+        to_numpy(model(inputs)["logits"]),
+        atol=TOLERANCE,
+    )
+    assert len(loaded.trainable_weights) == len(model.trainable_weights)
