@@ -1,6 +1,9 @@
 """The layers of GLoMo; each runs on TensorFlow, JAX and PyTorch."""
 
+from glomo_keras.layers.attention_pooling import AttentionPooling
 from glomo_keras.layers.bi_attention import BiAttention
+from glomo_keras.layers.bidirectional_gru import BidirectionalGRU
+from glomo_keras.layers.character_cnn import CharacterCNN
 from glomo_keras.layers.context_decoder import ContextDecoder
 from glomo_keras.layers.elmo import Elmo
 from glomo_keras.layers.elmo_language_model import ElmoLanguageModel
@@ -18,11 +21,15 @@ from glomo_keras.layers.pixel_embedding import PixelEmbedding
 from glomo_keras.layers.pixel_window_decoder import PixelWindowDecoder
 from glomo_keras.layers.scalar_mix import ScalarMix
 from glomo_keras.layers.soft_alignment import SoftAlignment
+from glomo_keras.layers.span_pointer import SpanPointer
 from glomo_keras.layers.squared_relu_graph import SquaredReLUGraph
 from glomo_keras.layers.uniform_graph import UniformGraph
 
 __all__ = [
+    "AttentionPooling",
     "BiAttention",
+    "BidirectionalGRU",
+    "CharacterCNN",
     "ContextDecoder",
     "Elmo",
     "ElmoLanguageModel",
@@ -40,6 +47,7 @@ __all__ = [
     "PixelWindowDecoder",
     "ScalarMix",
     "SoftAlignment",
+    "SpanPointer",
     "SquaredReLUGraph",
     "UniformGraph",
 ]
