@@ -45,17 +45,22 @@ class Options:
 class OfficialState:
     """The arrays of a state_dict, each to be taken once, with clear errors."""
 
-    def __init__(self, arrays, source):
+    def __init__(
+        self,
+        arrays,
+        source,
+        kind="pretraining model (with the learned threshold, sparse_mode 4)",
+    ):
         self.arrays = dict(arrays)
         self.source = source
+        self.kind = kind
         self.left = {n for n in self.arrays if not IGNORED.fullmatch(n)}
 
     def take(self, name, shape=None):
         if name not in self.arrays:
             raise ValueError(
                 f"{self.source} lacks the parameter {name!r}: it is not a "
-                "state_dict of the released pretraining model (with the "
-                "learned threshold, sparse_mode 4). "
+                f"state_dict of the released {self.kind}. "
                 f"Received: {sorted(self.arrays)[:8]} ..."
             )
         array = self.arrays[name]

@@ -42,6 +42,7 @@ class TaskGraphs:
             `GraphTransfer`.
         graph_layers: sequence of the numbers of the predictor's graph layers
             that are used, from 1; None for all.
+        uniform_edges: of `UniformGraph`, for `uniform`.
         dtype: dtype policy of what is trained.
 
     Raises:
@@ -70,6 +71,7 @@ class TaskGraphs:
         conditioned=False,
         include_products=True,
         graph_layers=None,
+        uniform_edges="one_sided",
         units=None,
         dropout=0.0,
         seed=None,
@@ -82,6 +84,7 @@ class TaskGraphs:
         self.conditioned = conditioned
         self.include_products = include_products
         self.graph_layers = graph_layers and tuple(graph_layers)
+        self.uniform_edges = uniform_edges
         self.units = units
         self.dropout = dropout
         self.seed = seed
@@ -123,7 +126,9 @@ class TaskGraphs:
 
     def _make_source(self):
         if self.mode == "uniform":
-            return UniformGraph(dtype=self.dtype, name="uniform_graph")
+            return UniformGraph(
+                self.uniform_edges, dtype=self.dtype, name="uniform_graph"
+            )
         if self.predictor is None:
             return None
         if self.mode == "random":
@@ -137,6 +142,10 @@ class TaskGraphs:
         """Names of the inputs of a text that the graphs are made from."""
         names = ("token_ids",) if self.predictor is not None else ()
         return (*names, "padding_mask")
+
+    def own_inputs(self, prefix=""):
+        """Keras inputs of a text beside those named in `input_names`."""
+        return {}
 
     def graphs_of(self, inputs, prefix=""):
         """The graphs of a text.
@@ -187,6 +196,7 @@ class TaskGraphs:
             "conditioned",
             "include_products",
             "graph_layers",
+            "uniform_edges",
             "units",
             "dropout",
             "seed",
