@@ -31,6 +31,8 @@ from glomo_keras.data.imdb import IMDB_LABELS
 from glomo_keras.data.imdb import Reviews
 from glomo_keras.data.imdb import read_imdb
 from glomo_keras.data.imdb import read_imdb_tfds
+from glomo_keras.data.letters import frequent_letters
+from glomo_keras.data.letters import letter_ids
 from glomo_keras.data.lexicon import Lexicon
 from glomo_keras.data.message_cache import MessageCache
 from glomo_keras.data.mnli import MNLI_LABELS
@@ -38,6 +40,16 @@ from glomo_keras.data.mnli import SentencePairs
 from glomo_keras.data.mnli import read_mnli
 from glomo_keras.data.mnli import read_mnli_file
 from glomo_keras.data.mnli import read_mnli_tfds
+from glomo_keras.data.spans import cover_span
+from glomo_keras.data.spans import decode_spans
+from glomo_keras.data.spans import span_text
+from glomo_keras.data.squad import SquadQuestions
+from glomo_keras.data.squad import read_squad
+from glomo_keras.data.squad import read_squad_file
+from glomo_keras.data.squad import read_squad_tfds
+from glomo_keras.data.squad_metric import read_predictions
+from glomo_keras.data.squad_metric import squad_scores
+from glomo_keras.data.squad_metric import write_predictions
 from glomo_keras.data.token_stream import TokenStream
 from glomo_keras.data.tokenized_corpus import TokenizedCorpus
 from glomo_keras.data.tokenized_corpus import prepare_corpus
@@ -69,6 +81,7 @@ __all__ = [
     "MessageCache",
     "Reviews",
     "SentencePairs",
+    "SquadQuestions",
     "TokenStream",
     "TokenizedCorpus",
     "UnusableImage",
@@ -78,10 +91,14 @@ __all__ = [
     "as_dataset",
     "build_vocabulary",
     "clean_paragraphs",
+    "cover_span",
+    "decode_spans",
     "describe_skipped",
     "elmo_char_ids",
     "evaluation_windows",
+    "frequent_letters",
     "iterate_windows",
+    "letter_ids",
     "load_elmo",
     "open_corpus",
     "open_images",
@@ -94,8 +111,15 @@ __all__ = [
     "read_mnli",
     "read_mnli_file",
     "read_mnli_tfds",
+    "read_predictions",
+    "read_squad",
+    "read_squad_file",
+    "read_squad_tfds",
     "read_vocabulary",
     "read_word_vectors",
+    "span_text",
     "split_rows",
+    "squad_scores",
+    "write_predictions",
     "write_vocabulary",
 ]
