@@ -5,6 +5,8 @@ import dataclasses
 import json
 import pathlib
 
+import numpy as np
+
 from glomo_keras.data.tfds_examples import TfdsExamples
 
 _FILE_NAMES = {"train": "train-v1.1.json", "dev": "dev-v1.1.json"}
@@ -47,6 +49,35 @@ class SquadQuestions:
             ids=[self.ids[i] for i in indices],
             questions=[self.questions[i] for i in indices],
             answers=[self.answers[i] for i in indices],
+        )
+
+    def split(self, number, seed):
+        """Two parts that share no context.
+
+        Args:
+            number: int, questions of the second part; as many more as its
+                last context has.
+            seed: int.
+
+        Returns:
+            Two `SquadQuestions`.
+
+        Raises:
+            ValueError: if a part would be empty.
+        """
+        order = np.random.default_rng(seed).permutation(len(self.contexts))
+        counts = np.bincount(self.context_of, minlength=len(order))[order]
+        last = int(np.searchsorted(np.cumsum(counts), number))
+        if number < 1 or last + 1 >= len(order):
+            raise ValueError(
+                f"{self.source}: {len(self)} questions on {len(order)} "
+                f"contexts cannot be split so. Received: number={number}"
+            )
+        held_out = set(order[: last + 1].tolist())
+        second = np.array([c in held_out for c in self.context_of])  # (N,)
+        return tuple(
+            self.take(np.flatnonzero(part).tolist())
+            for part in (~second, second)
         )
 
     def misplaced(self):

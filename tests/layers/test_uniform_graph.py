@@ -97,3 +97,21 @@ def test_file_round_trip_with_transfer(tmp_path):
 def test_wrong_rank_is_named():
     with pytest.raises(ValueError, match=r"padding_mask.*\(B, T\).*Received"):
         UniformGraph()(np.ones((2, 3, 4), bool))
+
+
+def test_all_edges_give_the_mean_of_the_real_units():
+    graphs = UniformGraph(edges="all")(MASK)
+    assert list(graphs) == ["forward_graphs"]
+    graph = to_numpy(graphs["forward_graphs"])
+    assert graph.shape == (4, 1, 1, 5, 5)
+    for found, mask in zip(graph[:, 0, 0], MASK, strict=True):
+        expected = np.outer(mask, mask) / max(mask.sum(), 1)
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+    layer = UniformGraph.from_config(UniformGraph("all").get_config())
+    shapes = layer.compute_output_shape((4, 5))
+    assert shapes == {"forward_graphs": (4, 1, 1, 5, 5)}
+
+
+def test_unknown_edges_are_refused():
+    with pytest.raises(ValueError, match="`edges` must be one of.*Received: "):
+        UniformGraph(edges="some")
