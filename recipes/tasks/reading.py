@@ -1,0 +1,179 @@
+"""Questions of SQuAD as a model reads and answers them."""
+
+import functools
+
+import keras
+import numpy as np
+import tqdm
+
+from glomo_keras import data
+from glomo_keras.data.squad import stands_at
+from glomo_keras.data.squad_metric import exact_match
+
+
+class Reading:
+    """Tokenised questions, with offsets into the untouched contexts.
+
+    Args:
+        questions: `data.SquadQuestions`.
+        lexicon: `data.Lexicon` that numbers their words.
+        name: of the part, for the progress bars.
+
+    Attributes:
+        context_rows, question_rows: lists of int arrays, numbers of words, of
+            each context and of each question.
+        offsets: list of int arrays `(T, 2)`, of each context.
+    """
+
+    def __init__(self, questions, lexicon, name):
+        self.questions = questions
+        self.context_rows, self.offsets = lexicon.add(
+            questions.contexts, description=f"{name}: contexts"
+        )
+        self.question_rows, _ = lexicon.add(
+            questions.questions, description=f"{name}: questions"
+        )
+
+    def spans_of(self, index):
+        """The tokens of a question's answers that stand where they should."""
+        number = self.questions.context_of[index]
+        context = self.questions.contexts[number]
+        spans = [
+            data.cover_span(self.offsets[number], start, start + len(text))
+            for text, start in self.questions.answers[index]
+            if stands_at(context, text, start)
+        ]
+        return [span for span in spans if span is not None]
+
+    @functools.cached_property
+    def spans(self):
+        """The span to be learned of each question, or None."""
+        found = (self.spans_of(index) for index in range(len(self.questions)))
+        return [spans[0] if spans else None for spans in found]
+
+    def learnable(self, max_context=None):
+        """Which questions have a span, all of it within the length.
+
+        Args:
+            max_context: int, words of a context that are read; None for all.
+
+        Returns:
+            List of indices.
+        """
+        limit = np.inf if max_context is None else max_context
+        return [
+            index
+            for index, span in enumerate(self.spans)
+            if span is not None and span[1] < limit
+        ]
+
+    def examples(
+        self,
+        tables,
+        indices=None,
+        max_context=None,
+        max_question=None,
+        few_lengths=False,
+    ):
+        """Some questions as what batches are made from.
+
+        Args:
+            tables: of `data.Examples`.
+            indices: sequence of ints, questions that have a span to learn;
+                None for all questions, without targets.
+            max_context, max_question: ints, words that are read, or None.
+            few_lengths: of `data.Examples`.
+
+        Returns:
+            `data.Examples` of `context` and `question`.
+        """
+        targets = None
+        if indices is None:
+            indices = range(len(self.questions))
+        else:
+            spans = np.array([self.spans[i] for i in indices], "int32")
+            targets = dict(
+                zip(("start_logits", "end_logits"), spans.T, strict=True)
+            )
+        contexts = [
+            self.context_rows[self.questions.context_of[i]] for i in indices
+        ]
+        questions = [self.question_rows[i] for i in indices]
+        texts = {
+            "context": [row[:max_context] for row in contexts],
+            "question": [row[:max_question] for row in questions],
+        }
+        return data.Examples(texts, tables, targets, few_lengths)
+
+    def text(self, index, span):
+        """The characters of a span, cut out of the untouched context."""
+        number = self.questions.context_of[index]
+        return data.span_text(
+            self.questions.contexts[number], self.offsets[number], span
+        )
+
+    def answers(self, model, examples, batch_size, max_tokens, progress=False):
+        """What a model answers.
+
+        Args:
+            model: a `SpanReader`.
+            examples: `data.Examples` of all questions of this reading.
+            batch_size: int.
+            max_tokens: int, of the longest answer.
+            progress: boolean, whether to show a bar.
+
+        Returns:
+            Dict of question id to answer.
+        """
+        batches = data.EvaluationBatches(examples, batch_size)
+        spans = []
+        for inputs, _ in tqdm.tqdm(batches, "answering", disable=not progress):
+            outputs = model.predict_on_batch(inputs)
+            logits = outputs["start_logits"], outputs["end_logits"]
+            spans.append(data.decode_spans(*logits, max_tokens))
+        spans = batches.restore(np.concatenate(spans))
+        return {
+            name: self.text(index, span)
+            for index, (name, span) in enumerate(
+                zip(self.questions.ids, spans.tolist(), strict=True)
+            )
+        }
+
+    def oracle(self):
+        """The best answers that spans of tokens can give.
+
+        Returns:
+            Dict of question id to answer: of the spans that cover a reference
+            answer, one that is an exact match if there is one.
+        """
+        best = {}
+        for index, name in enumerate(self.questions.ids):
+            texts = [self.text(index, span) for span in self.spans_of(index)]
+            wanted = [text for text, _ in self.questions.answers[index]]
+            exact = [
+                text
+                for text in texts
+                if any(exact_match(text, answer) for answer in wanted)
+            ]
+            best[name] = (exact or texts or [""])[0]
+        return best
+
+
+class ValidationAnswers(keras.callbacks.Callback):
+    """Puts `val_exact_match` and `val_f1` into the logs of each epoch.
+
+    Args:
+        reading: `Reading`.
+        examples: `data.Examples` of all its questions.
+        batch_size, max_tokens: of `Reading.answers`.
+    """
+
+    def __init__(self, reading, examples, batch_size, max_tokens):
+        super().__init__()
+        self.reading = reading
+        self.arguments = (examples, batch_size, max_tokens)
+
+    def on_epoch_end(self, epoch, logs=None):
+        answers = self.reading.answers(self.model, *self.arguments)
+        scores = data.squad_scores(self.reading.questions, answers)
+        logs |= {f"val_{name}": scores[name] for name in ("exact_match", "f1")}
