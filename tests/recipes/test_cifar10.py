@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 
 def options(folder, out, **kwargs):
     kwargs = {
-        "graph": ("none", "glomo", "uniform", "random"),
+        "graph": ("none", "glomo"),
         "epochs": 3,
         "batch_size": 10,
         "learning_rate": 0.5,
@@ -100,6 +100,13 @@ def test_streamed_and_kept_messages_train_alike(folder, tmp_path, small_resnet):
     assert (tmp_path / "cache" / "cache").exists()
     kept = list((tmp_path / "stream" / "cache").glob("messages-*"))
     assert not kept
+
+
+def test_uniform_and_random_graphs_train(folder, tmp_path, small_resnet):
+    run = options(folder, tmp_path, graph=("uniform", "random"))
+    rows = cifar10.main(run)
+    assert [row["graph"] for row in rows] == list(run.graph)
+    assert all(row["deviation"] is None for row in rows)
 
 
 def test_split_is_of_the_papers_shares(tmp_path):

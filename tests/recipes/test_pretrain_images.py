@@ -86,7 +86,7 @@ def test_too_few_images_are_told_before_any_work(images, tmp_path):
     with pytest.raises(ValueError, match="a batch of images.*Received: 15"):
         pretrain_images.pretrain(run)
     with pytest.raises(FileNotFoundError, match="does not exist"):
-        pretrain_images.pretrain(options(images / "nowhere", tmp_path))
+        pretrain_images.pretrain(options(images / "nowhere", tmp_path / "b"))
 
 
 def test_limit_takes_fewer_images(images, tmp_path):
