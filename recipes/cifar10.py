@@ -22,7 +22,7 @@ step. The numbers are the same; docs/vision.md says what either costs.
 The paper's accuracy (%), mean and standard deviation of 5 runs: ResNet-18
 90.93 +- 0.33, with GLoMo 91.55 +- 0.23, uniform 91.07 +- 0.24; ResNet-34
 91.42 +- 0.17, with GLoMo 91.70 +- 0.09. That is `--config paper`, which wants
-a GPU. `small`, the default, is 2,000 images and 6 epochs, for two CPU cores.
+a GPU. `small`, the default, is 1,000 images and 5 epochs, for two CPU cores.
 
 OUT has a run folder for each graph and round (`OUT/glomo/round_1`) with
 config.json, history.csv, metrics.json, checkpoint/, and the table,
@@ -49,9 +49,9 @@ from glomo_keras.data.cache_files import digest
 VALIDATION_SHARE = 0.16
 CONFIGS = {
     "small": {
-        "limit": 2000,
-        "epochs": 6,
-        "batch_size": 50,
+        "limit": 1000,
+        "epochs": 5,
+        "batch_size": 32,
         "learning_rate": 0.05,
     },
     "paper": {
