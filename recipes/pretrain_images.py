@@ -37,7 +37,7 @@ from glomo_keras.data.batches import Batches
 CONFIGS = {
     "small": {
         "crop": 16,
-        "embedding_dim": 72,
+        "embedding_dim": 48,
         "num_heads": 8,
         "key_dim": 16,
         "num_conv_layers": 2,
@@ -45,7 +45,7 @@ CONFIGS = {
         "batch_size": 8,
         "learning_rate": 2e-3,
         "steps_per_epoch": 100,
-        "epochs": 8,
+        "epochs": 9,
         "bidirectional": False,
     },
     "base": {
@@ -119,7 +119,7 @@ class Options:
     batch_size: int | None = None
     steps_per_epoch: int | None = None
     epochs: int | None = None
-    validation_steps: int = 8
+    validation_steps: int = 4
     """Batches of held-out crops per evaluation; 0 takes all."""
     seed: int = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"

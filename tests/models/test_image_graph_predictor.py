@@ -146,3 +146,13 @@ def test_preset_of_another_model_is_told(tmp_path):
         gk.ImageGraphPredictor.from_preset(tmp_path / "text")
     with pytest.raises(ValueError, match="load it with `ImageGraphPredictor"):
         gk.PixelPretrainer.from_preset(tmp_path / "image")
+
+
+def test_preset_of_the_package_gives_graphs():
+    predictor = gk.ImageGraphPredictor.from_preset("glomo_pixels_small")
+    assert (predictor.num_graph_layers, predictor.num_heads) == (3, 8)
+    graph = to_numpy(predictor({"images": images()}))["forward_graphs"]
+    assert graph.shape == (1, 3, 8, UNITS, UNITS)
+    sums = graph.sum(-1)
+    assert np.all((np.abs(sums - 1) < 1e-5) | (sums == 0))
+    assert np.mean(sums > 0.5) > 0.5
