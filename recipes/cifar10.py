@@ -52,7 +52,7 @@ CONFIGS = {
         "limit": 1000,
         "epochs": 5,
         "batch_size": 32,
-        "learning_rate": 0.05,
+        "learning_rate": 0.01,
     },
     "paper": {
         "limit": 0,
