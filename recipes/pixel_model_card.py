@@ -347,7 +347,7 @@ def training_section(facts, metrics):
             "best epoch, kept",
             f"{metrics['best_epoch'] + 1} of {metrics['epochs']}",
         ],
-        ["time", f"{wall:.0f} minutes, {cpu:.0f} CPU minutes"],
+        ["time", f"{wall:.1f} minutes, {cpu:.1f} CPU minutes"],
         [
             "bits per dimension of windows, held-out crops",
             f"{metrics['val_bits_per_dim']:.3f}",

@@ -75,6 +75,37 @@ def test_finished_run_is_not_trained_again(run, capsys):
     assert "Finished before" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_stopped_run_ends_in_the_weights_of_the_other(
+    images, tmp_path, monkeypatch
+):
+    class Kill(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    whole, stopped = (
+        options(images, tmp_path / name, epochs=3, dropout=0.2)
+        for name in ("whole", "stopped")
+    )
+    pretrain_images.pretrain(whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.callbacks, "TerminateOnNaN", Kill)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain_images.pretrain(stopped)
+    pretrain_images.pretrain(stopped)
+    models = [
+        gk.PixelPretrainer.from_preset(run.out / "pretrainer")
+        for run in (whole, stopped)
+    ]
+    for a, b in zip(*(model.weights for model in models), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+    histories = [
+        (run.out / "history.csv").read_text() for run in (whole, stopped)
+    ]
+    assert histories[0] == histories[1]
+
+
 def test_other_options_in_the_same_folder_are_refused(run):
     other = dataclasses.replace(run, embedding_dim=10)
     with pytest.raises(ValueError, match="embedding_dim: 8 there, 10 now"):
