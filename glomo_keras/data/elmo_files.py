@@ -39,7 +39,7 @@ def load_elmo(
         weights_path: str or path of the HDF5 file.
         normalize, finetune: see `layers.Elmo`.
         stateful, batch_size: see `layers.ElmoLanguageModel`.
-        kwargs: other arguments of `layers.Elmo`, such as `name`.
+        kwargs: of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Returns:
         `layers.Elmo`, built, with the weights. Saved in a model, it needs the
@@ -68,6 +68,7 @@ def load_elmo(
             stateful=stateful,
             batch_size=batch_size,
             name="language_model",
+            dtype=kwargs.get("dtype"),
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{options_path}: {error}") from error

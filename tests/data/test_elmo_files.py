@@ -91,6 +91,17 @@ def test_original_sizes_have_the_published_number_of_parameters():
     assert sum(sizes) == 93_600_848
 
 
+def test_arguments_of_a_layer_reach_it(tmp_path):
+    options = reference.options()
+    paths = reference.write(tmp_path, options, reference.arrays(options))
+    elmo = data.load_elmo(*paths, name="features", dtype="bfloat16")
+    assert elmo.name == "features"
+    assert elmo.dtype_policy.name == "bfloat16"
+    ids = data.elmo_char_ids(TEXTS, max_characters=12)
+    for layer in (elmo, elmo.language_model):
+        assert "bfloat16" in str(layer(ids).dtype)
+
+
 def broken(tmp_path, options=None, arrays=None, without=()):
     options = options or reference.options()
     arrays = {**reference.arrays(reference.options()), **(arrays or {})}
