@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import glomo_keras as gk
+from glomo_keras import serving
 
 ROOT = pathlib.Path(__file__).parents[1]
 ALLOWED = {"keras", "numpy", "glomo_keras", *sys.stdlib_module_names}
@@ -105,6 +106,15 @@ def test_library_never_imports_a_recipe():
                 "SpanReader",
                 "TaskGraphs",
                 "TextClassifier",
+            },
+        ),
+        (
+            serving,
+            {
+                "GraphClient",
+                "ServingError",
+                "export_onnx",
+                "export_saved_model",
             },
         ),
     ],

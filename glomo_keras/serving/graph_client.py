@@ -36,7 +36,7 @@ class GraphClient:
         model: name of the model on the server; by default that of the URL, or
             `"glomo_small_en"`.
         version: int, its version; by default the newest on the server.
-        timeout: float, seconds that a batch may take.
+        timeout: float, seconds that a batch may take; over REST each try.
         retries: int, 0 to 4, how often a batch is tried again.
         batch_size: int, most rows in a request. All graphs of a text of T
             tokens take `8 L K T^2` bytes, and a message has 2 GB at most.
@@ -192,13 +192,10 @@ class GraphClient:
 
 def _check_range(name, value, smallest, largest):
     if value < smallest or (largest is not None and value > largest):
-        limits = (
-            f"{smallest} or more"
-            if largest is None
-            else (f"from {smallest} to {largest}")
-        )
+        limit = "more" if largest is None else f"up to {largest}"
         raise ValueError(
-            f"`{name}` must be {limits}. Received: {name}={value!r}"
+            f"`{name}` must be {smallest} or {limit}. "
+            f"Received: {name}={value!r}"
         )
 
 
