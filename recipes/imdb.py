@@ -40,10 +40,12 @@ class Options(TaskOptions):
     """Draws the held-out reviews, the same for all seeds of the run."""
     hidden_dim: int = 64
     """Units of the RNN in each direction and of the linear layers."""
-    dropout: float = 0.4
+    dropout: float = 0.2
     epochs: int = 2
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
+    learning_rate_decay: float = 0.3
+    """Factor of the learning rate from one validation to the next."""
     products: bool = False
 
 
@@ -145,7 +147,17 @@ def evaluate(options, model, loaded, folder):
     }
 
 
-TASK = run.Task(load, build, compile_model, evaluate)
+def callbacks(options, loaded):
+    return [
+        keras.callbacks.LearningRateScheduler(
+            lambda epoch: (
+                options.learning_rate * options.learning_rate_decay**epoch
+            )
+        )
+    ]
+
+
+TASK = run.Task(load, build, compile_model, evaluate, callbacks=callbacks)
 
 
 def main(options):

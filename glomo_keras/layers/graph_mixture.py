@@ -33,6 +33,9 @@ class GraphMixture(keras.layers.Layer):
         direction: `"forward"` or `"backward"`, of a graph in factored form.
         activation: that of the `SquaredReLUGraph` that made the factors.
         seed: integer seed of the dropout.
+        max_length: integer or None, the most units that inputs have. Training
+            on short inputs of varying length is faster where it is known;
+            longer ones only cost more.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
@@ -74,10 +77,13 @@ class GraphMixture(keras.layers.Layer):
         direction="forward",
         activation="squared_relu",
         seed=None,
+        max_length=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         check.check_positive(num_mixtures=num_mixtures)
+        if max_length is not None:
+            check.check_positive(max_length=max_length)
         check.check_rate(dropout=dropout)
         check.check_direction(direction)
         check.check_activation(activation)
@@ -88,6 +94,7 @@ class GraphMixture(keras.layers.Layer):
         self.direction = direction
         self.activation = activation
         self.seed = seed
+        self.max_length = max_length
         self.supports_masking = True
         self.dropout_layer = keras.layers.Dropout(
             dropout,
@@ -151,7 +158,11 @@ class GraphMixture(keras.layers.Layer):
         mix = (weights, self.include_products)
         outputs = []
         if features is not None:
-            outputs.append(apply_mixture(graphs, features, *mix, **options))
+            outputs.append(
+                apply_mixture(
+                    graphs, features, *mix, self.max_length, **options
+                )
+            )
         if features is None or return_graph:
             outputs.append(mix_graphs(graphs, *mix, **options))
         outputs = [self._finish(x) for x in outputs]
@@ -222,4 +233,5 @@ class GraphMixture(keras.layers.Layer):
             "direction": self.direction,
             "activation": self.activation,
             "seed": self.seed,
+            "max_length": self.max_length,
         }

@@ -25,6 +25,7 @@ class GraphTransfer(keras.layers.Layer):
         dropout: float, dropout of the mixture weights' and the gate's inputs.
         activation: that of the graph predictor, for graphs in factored form.
         seed: integer seed of the dropout.
+        max_length: integer or None, see `GraphMixture`.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
@@ -65,6 +66,7 @@ class GraphTransfer(keras.layers.Layer):
         dropout=0.0,
         activation="squared_relu",
         seed=None,
+        max_length=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -75,6 +77,7 @@ class GraphTransfer(keras.layers.Layer):
         self.dropout = dropout
         self.activation = activation
         self.seed = seed
+        self.max_length = max_length
         self.supports_masking = True
         self.mixtures = {
             direction: GraphMixture(
@@ -85,6 +88,7 @@ class GraphTransfer(keras.layers.Layer):
                 direction=direction,
                 activation=activation,
                 seed=None if seed is None else seed + index,
+                max_length=max_length,
                 dtype=self.dtype_policy,
                 trainable=self.trainable,
                 name=f"{direction}_mixture",
@@ -175,4 +179,5 @@ class GraphTransfer(keras.layers.Layer):
             "dropout": self.dropout,
             "activation": self.activation,
             "seed": self.seed,
+            "max_length": self.max_length,
         }

@@ -6,7 +6,7 @@ class _FrozenGraphs(keras.layers.Layer):
     """The graphs of a predictor that nothing trains, in factored form.
 
     The predictor runs in inference mode whatever the model around it does,
-    and no gradient leaves it.
+    no gradient leaves it, and its factors are float32 whatever its policy.
 
     Args:
         predictor: `GraphPredictor`.
@@ -34,7 +34,10 @@ class _FrozenGraphs(keras.layers.Layer):
         if self.layers is not None:
             index = [number - 1 for number in self.layers]
             graph = {k: ops.take(x, index, 1) for k, x in graph.items()}
-        graph = {k: ops.stop_gradient(x) for k, x in graph.items()}
+        graph = {
+            k: ops.stop_gradient(ops.cast(x, "float32"))
+            for k, x in graph.items()
+        }
         return {**graph, "padding_mask": factors["padding_mask"]}
 
     def compute_mask(self, inputs, previous_mask):

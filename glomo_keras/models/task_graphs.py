@@ -38,8 +38,8 @@ class TaskGraphs:
         mode: string, see above.
         predictor: `GraphPredictor`; required by `glomo`, `glomo-rnn`,
             `random`. It is frozen.
-        num_mixtures, conditioned, include_products, units, dropout, seed: of
-            `GraphTransfer`.
+        num_mixtures, conditioned, include_products, units, dropout, seed,
+            max_length: of `GraphTransfer`.
         graph_layers: sequence of the numbers of the predictor's graph layers
             that are used, from 1; None for all.
         uniform_edges: of `UniformGraph`, for `uniform`.
@@ -75,6 +75,7 @@ class TaskGraphs:
         units=None,
         dropout=0.0,
         seed=None,
+        max_length=None,
         dtype=None,
     ):
         check.check_option("mode", mode, MODES)
@@ -88,6 +89,7 @@ class TaskGraphs:
         self.units = units
         self.dropout = dropout
         self.seed = seed
+        self.max_length = max_length
         self.dtype = dtype
         self._check_predictor()
         self.source = self._make_source()
@@ -103,6 +105,7 @@ class TaskGraphs:
                     self.predictor, "activation", "squared_relu"
                 ),
                 seed=seed,
+                max_length=max_length,
                 dtype=dtype,
                 name="graph_transfer",
             )
@@ -200,6 +203,7 @@ class TaskGraphs:
             "units",
             "dropout",
             "seed",
+            "max_length",
         )
         return {
             **{name: getattr(self, name) for name in names},

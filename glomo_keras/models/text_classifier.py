@@ -17,12 +17,12 @@ class TextClassifier(LayersFirstModel):
 
         E = features, with graphs
         S = BiGRU(E), with graphs instead
-        H = relu(W_1 S)
+        H = relu(W_1 [S; E])
         A = H + relu(W_2 BiAttention(H, H))
         logits = W_4 tanh(W_3 [mean(A); max(A)])
 
-    Dropout precedes the RNN (whole channels of a text), the pooled text and
-    the last layer. The graphs stand where `TaskGraphs` puts them.
+    Dropout follows the embeddings and precedes the two layers behind the
+    pooling. The graphs stand where `TaskGraphs` puts them.
 
     Args:
         features: dict of input name to the layer that embeds this input:
@@ -91,21 +91,21 @@ class TextClassifier(LayersFirstModel):
                 units, activation=activation, dtype=dtype, name=name
             )
 
-        def drop(name, offset, noise_shape=None):
+        def drop(name, offset):
             return keras.layers.Dropout(
                 dropout,
-                noise_shape=noise_shape,
                 seed=None if seed is None else seed + offset,
                 dtype=dtype,
                 name=name,
             )
 
-        self.embedding_dropout = drop("embedding_dropout", 0, (None, 1, None))
+        self.embedding_dropout = drop("embedding_dropout", 0)
         self.rnn = keras.layers.Bidirectional(
             keras.layers.GRU(hidden_dim, return_sequences=True, dtype=dtype),
             dtype=dtype,
             name="rnn",
         )
+        self.shortcut = keras.layers.Concatenate(dtype=dtype, name="shortcut")
         self.states_dense = dense("states_dense", "relu")
         self.self_attention = BiAttention(dtype=dtype, name="self_attention")
         self.attention_dense = dense("attention_dense", "relu")
@@ -123,9 +123,9 @@ class TextClassifier(LayersFirstModel):
         mask = inputs["padding_mask"]
         given = graphs.graphs_of(inputs)
         hidden = graphs.on_embeddings(embed_text(features, inputs), given, mask)
-        hidden = self.rnn(self.embedding_dropout(hidden), mask=mask)
-        hidden = graphs.on_states(hidden, given, mask)
-        hidden = self.states_dense(hidden)  # (B, T, hidden_dim)
+        embedded = self.embedding_dropout(hidden)
+        hidden = graphs.on_states(self.rnn(embedded, mask=mask), given, mask)
+        hidden = self.states_dense(self.shortcut([hidden, embedded]))
         attended = self.self_attention(
             hidden, hidden, features_mask=mask, memory_mask=mask
         )

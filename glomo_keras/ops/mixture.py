@@ -81,11 +81,17 @@ def mix_graphs(graph, weights, include_products, **options):
 def _sum_heads(weights, values):
     """`(n, K)` or `(B, T, n, K)` with `(B, K, T, X)` -> `(B, n, T, X)`."""
     if len(weights.shape) == 2:
-        return ops.einsum("nk,bktx->bntx", weights, values)
+        # An einsum would move K to the end, a pass over all of the graphs.
+        batch, heads, units, width = ops.shape(values)
+        values = ops.reshape(values, (batch, heads, units * width))
+        mixed = ops.matmul(ops.expand_dims(weights, 0), values)
+        return ops.reshape(mixed, (batch, weights.shape[0], units, width))
     return ops.einsum("btnk,bktx->bntx", weights, values)
 
 
-def apply_mixture(graph, features, weights, include_products, **options):
+def apply_mixture(
+    graph, features, weights, include_products, max_length=None, **options
+):
     """`M @ H` without M: what a task draws from its neighbours.
 
     Short inputs go through M, whose products cost `(L-1) K T^3`; long ones
@@ -97,6 +103,9 @@ def apply_mixture(graph, features, weights, include_products, **options):
         features: H, tensor `(B, T, d)`.
         weights: `(n, N)`, or `(B, T, n, N)`, one set per receiver.
         include_products: whether the products of layers take part.
+        max_length: int or None, what T is at most where it is dynamic. If
+            short inputs are all there is, nothing is chosen at run time and
+            nothing computed twice.
         **options: `padding_mask`, `direction`, `activation`, for factors.
 
     Returns:
@@ -114,6 +123,8 @@ def apply_mixture(graph, features, weights, include_products, **options):
         )
         for function in (_apply_through_graph, _apply_by_layer)
     )
+    if max_length is not None and max_length <= limit:
+        return through_graph(*arguments)
     if isinstance(length, int):
         return (through_graph if length <= limit else by_layer)(*arguments)
     # Recomputed, since TensorFlow cannot match what the two branches would

@@ -111,7 +111,7 @@ def test_the_place_of_the_graphs_decides_what_is_wider():
         model = make_model(mode, units=3)
         widths[mode] = (
             model.embedding_dropout.input.shape[-1],
-            model.states_dense.input.shape[-1],
+            model.shortcut.input[0].shape[-1],
         )
     assert widths == {"none": (5, 8), "glomo": (8, 8), "glomo-rnn": (5, 11)}
 
