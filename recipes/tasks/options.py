@@ -41,6 +41,8 @@ class GraphOptions:
     """Width of what the graphs add; that of the features by default."""
     graph_dropout: float = 0.0
     """Dropout of the mixture weights' and the gate's inputs."""
+    predictor_precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    """Of the predictor's convolutions; its graphs are made in float32."""
 
 
 @dataclasses.dataclass(kw_only=True)
