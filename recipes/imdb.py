@@ -25,6 +25,7 @@ from recipes.tasks import graphs
 from recipes.tasks import run
 from recipes.tasks.features import make_features
 from recipes.tasks.options import TaskOptions
+from recipes.tasks.options import refuse
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -55,11 +56,7 @@ class Options(TaskOptions):
 
 def load(options):
     """Reads, tokenises and holds out."""
-    if options.max_length < 1:
-        raise ValueError(
-            "--max-length is at least 1. "
-            f"Received: max_length={options.max_length}"
-        )
+    check(options)
     features = make_features(options)
     train, test = (read(options, split) for split in ("train", "test"))
     train, validation = train.split(
@@ -100,6 +97,17 @@ def load(options):
         facts,
         extra=(test, examples["test"]),
     )
+
+
+def check(options):
+    """Refuses options out of their range."""
+    for name in ("max_length", "hidden_dim"):
+        if getattr(options, name) < 1:
+            refuse(name, "at least 1", options)
+    if not 0 <= options.dropout < 1:
+        refuse("dropout", "in [0, 1)", options)
+    if options.learning_rate_decay <= 0:
+        refuse("learning_rate_decay", "above 0", options)
 
 
 def read(options, split):

@@ -93,17 +93,17 @@ def check(options):
     """
     for name in ("seeds", "epochs", "batch_size", "patience", "num_mixtures"):
         if getattr(options, name) < 1:
-            _refuse(name, "at least 1", options)
+            refuse(name, "at least 1", options)
     for name in ("limit", "steps_per_epoch", "graph_units"):
         value = getattr(options, name)
         if value is not None and value < 1:
-            _refuse(name, "at least 1", options)
+            refuse(name, "at least 1", options)
     if not 0 <= options.graph_dropout < 1:
-        _refuse("graph_dropout", "in [0, 1)", options)
+        refuse("graph_dropout", "in [0, 1)", options)
     if options.learning_rate <= 0:
-        _refuse("learning_rate", "above 0", options)
+        refuse("learning_rate", "above 0", options)
     if options.first_seed < 0:
-        _refuse("first_seed", "at least 0", options)
+        refuse("first_seed", "at least 0", options)
     if options.data_dir is None and options.tfds is None:
         raise ValueError(
             "Say where the data are: --data-dir FOLDER of the official files, "
@@ -111,7 +111,8 @@ def check(options):
         )
 
 
-def _refuse(name, wanted, options):
+def refuse(name, wanted, options):
+    """Raises ValueError: the option of that name is not what is wanted."""
     flag = name.replace("_", "-")
     raise ValueError(
         f"--{flag} is {wanted}. Received: {name}={getattr(options, name)}"
