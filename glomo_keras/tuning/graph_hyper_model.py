@@ -1,0 +1,116 @@
+import keras_tuner
+import numpy as np
+
+from glomo_keras.tuning.spaces import context_space
+from glomo_keras.tuning.spaces import mixture_space
+
+SPACES = ("mixture", "context", "all")
+
+
+class GraphHyperModel(keras_tuner.HyperModel):
+    """Models of a task that differ in how they use graphs.
+
+    A trial whose loss stops being finite counts as failed.
+
+    Args:
+        make_model: function of the values of a trial, a dict, that returns a
+            compiled model. `mixture_space` and `context_space` say what the
+            values are.
+        train: function of `(values, model, **kwargs)` that returns the
+            history of `fit`; `model.fit(**kwargs)` if None. KerasTuner's
+            callbacks are among the arguments.
+        space: `"mixture"`, `"context"`, or `"all"`: both.
+        num_graph_layers: int, those of the predictor; of the space "mixture".
+        context_lengths: sequence of ints; of the space "context".
+        learning_rate: float, the middle of those tried; likewise.
+
+    Raises:
+        ValueError: an argument out of its range, or one that is missing.
+
+    Example:
+
+    >>> import keras, keras_tuner, glomo_keras as gk
+    >>> predictor = gk.GraphPredictor(vocabulary_size=9, embedding_dim=8,
+    ...     num_heads=2, key_dim=4, num_graph_layers=2)
+    >>> def make_model(values):
+    ...     graphs = gk.models.TaskGraphs(
+    ...         values["graph"], predictor, values["num_mixtures"],
+    ...         values["conditioned"], values["products"],
+    ...         values["graph_layers"], values["graph_units"])
+    ...     model = gk.models.TextClassifier(
+    ...         {"word_ids": keras.layers.Embedding(9, 4)}, graphs)
+    ...     model.compile("adam", "mse")
+    ...     return model
+    >>> hypermodel = GraphHyperModel(make_model, num_graph_layers=2)
+    >>> hp = keras_tuner.HyperParameters()
+    >>> hypermodel.build(hp).name
+    'text_classifier'
+    >>> hp.values["graph_layers"]
+    '1-2'
+    """
+
+    def __init__(
+        self,
+        make_model,
+        train=None,
+        space="mixture",
+        num_graph_layers=None,
+        context_lengths=(),
+        learning_rate=None,
+    ):
+        super().__init__(name="graphs")
+        if space not in SPACES:
+            raise ValueError(
+                f"`space` is one of {SPACES}. Received: space={space!r}"
+            )
+        if space != "context" and (num_graph_layers or 0) < 1:
+            raise ValueError(
+                "A search over mixtures needs the predictor's number of graph "
+                f"layers. Received: num_graph_layers={num_graph_layers}"
+            )
+        if space != "mixture" and not (context_lengths and learning_rate):
+            raise ValueError(
+                "A search over contexts needs context lengths and a learning "
+                f"rate. Received: context_lengths={context_lengths}, "
+                f"learning_rate={learning_rate}"
+            )
+        self.make_model = make_model
+        self.train = train
+        self.space = space
+        self.num_graph_layers = num_graph_layers
+        self.context_lengths = tuple(context_lengths)
+        self.learning_rate = learning_rate
+
+    def values(self, hp):
+        """The values of a trial, declared where they are not yet.
+
+        Args:
+            hp: `keras_tuner.HyperParameters`.
+
+        Returns:
+            Dict.
+        """
+        values = {}
+        if self.space != "context":
+            values |= mixture_space(hp, self.num_graph_layers)
+        if self.space != "mixture":
+            values |= context_space(
+                hp, self.context_lengths, self.learning_rate
+            )
+        return values
+
+    def build(self, hp):
+        return self.make_model(self.values(hp))
+
+    def fit(self, hp, model, *args, **kwargs):
+        if self.train is None:
+            history = model.fit(*args, **kwargs)
+        else:
+            history = self.train(self.values(hp), model, *args, **kwargs)
+        losses = history.history.get("loss", [])
+        if not np.isfinite(losses).all():
+            raise keras_tuner.errors.FailedTrialError(
+                f"The loss is not finite after {len(losses)} epoch(s). "
+                f"Received: values={self.values(hp)}"
+            )
+        return history
