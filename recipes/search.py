@@ -173,7 +173,7 @@ def report(options, trials, tuner, folder, complete):
             "started again with its workers, the search goes on."
         )
     folder.write_metrics(metrics)
-    return metrics
+    return folder.read_metrics()
 
 
 def draw(options, rows, tuner, folder):

@@ -123,7 +123,7 @@ class _Recorded:
     def on_trial_end(self, trial):
         outcome = {
             "worker": self.tuner_id,
-            "seconds": round(time.monotonic() - self._began, 1),
+            "seconds": round(time.monotonic() - self._began),
             "error": trial.message,
         }
         path = pathlib.Path(self.get_trial_dir(trial.trial_id)) / OUTCOME
