@@ -20,7 +20,8 @@ class _PairRNN(keras.layers.Layer):
         second_mask: boolean `(B, S)`.
 
     Returns:
-        Two tensors, `(B, T, u)` and `(B, S, u)`.
+        Two tensors, `(B, T, u)` and `(B, S, u)`; states of padding mean
+        nothing.
     """
 
     def __init__(self, rnn, **kwargs):
@@ -42,7 +43,10 @@ class _PairRNN(keras.layers.Layer):
         )  # (2 B, max(T, S), d)
         masks = [ops.cast(x, "int32") for x in (first_mask, second_mask)]
         mask = ops.concatenate([_padded(x, length) for x in masks])
-        states = self.rnn(both, mask=ops.cast(mask, "bool"), training=training)
+        # cuDNN refuses a sequence without a unit: an empty text gets one,
+        # whose state no one looks at.
+        mask = ops.logical_or(ops.cast(mask, "bool"), ops.arange(length) < 1)
+        states = self.rnn(both, mask=mask, training=training)
         return states[:batch, :first_length], states[batch:, :second_length]
 
     def compute_mask(self, inputs, previous_mask):
