@@ -52,6 +52,11 @@ from recipes.searching.options import task_options
 from recipes.searching.options import trials_key
 from recipes.searching.trials import Trials
 
+SILENCE = (
+    "No worker was heard of for {:g} minutes (--chief-minutes). Started again "
+    "with its workers, the search goes on."
+)
+
 
 def main(options):
     """Runs the recipe; returns the metrics, None for a worker."""
@@ -141,11 +146,10 @@ def search(tuner, trials):
 
 def report(options, trials, tuner, folder, complete):
     """Prints and writes what the search found."""
+    silence = "" if complete else SILENCE.format(options.chief_minutes)
     rows = tuning.trial_rows(tuner)
     if not rows:
-        raise SystemExit(
-            f"No worker began a trial in {options.chief_minutes:g} minutes."
-        )
+        raise SystemExit(silence)
     tuning.write_rows(rows, folder.path / "trials.csv")
     print(tuning.format_rows(rows))
     count = {
@@ -159,7 +163,9 @@ def report(options, trials, tuner, folder, complete):
     )
     if not count["completed"]:
         errors = {row["error"] for row in rows if row["error"]}
-        raise SystemExit("No trial completed.\n" + "\n".join(sorted(errors)))
+        raise SystemExit(
+            "\n".join(["No trial completed.", *sorted(errors), silence])
+        )
     metrics = {
         "trials": len(rows),
         **count,
@@ -167,11 +173,8 @@ def report(options, trials, tuner, folder, complete):
         "objective": tuner.oracle.objective.name,
         **save_best(trials, tuner, folder),
     }
-    if not complete:
-        raise SystemExit(
-            f"No worker was heard of for {options.chief_minutes:g} minutes; "
-            "started again with its workers, the search goes on."
-        )
+    if silence:
+        raise SystemExit(silence)
     folder.write_metrics(metrics)
     return folder.read_metrics()
 

@@ -5,8 +5,10 @@ import json
 import pathlib
 from typing import Literal
 
+from glomo_keras import data
 from recipes.searching import predictors
 from recipes.tasks import options as task_options_lib
+from recipes.tasks.features import make_features
 
 HARMLESS = (
     "out",
@@ -81,18 +83,32 @@ def task_options(recipe, options, **values):
 
 
 def check(options, recipe):
-    """Refuses what cannot be searched, before any work."""
-    task_options_lib.check(
-        task_options(recipe, options, predictor=options.predictor)
-    )
+    """Refuses what cannot be searched, before any work.
+
+    Raises:
+        ValueError: an option out of its range, or one that is missing.
+        FileNotFoundError: no such folder of data.
+    """
+    task = task_options(recipe, options, predictor=options.predictor)
+    task_options_lib.check(task)
+    make_features(task)
+    if options.data_dir is not None and not options.data_dir.is_dir():
+        raise FileNotFoundError(
+            "--data-dir is no folder. Received: "
+            f"data_dir={str(options.data_dir)!r}"
+        )
     if options.max_trials < 1 or options.seed < 0 or options.chief_minutes <= 0:
         raise ValueError(
             "--max-trials is at least 1, --seed 0, --chief-minutes above 0. "
             f"Received: max_trials={options.max_trials}, seed={options.seed}, "
             f"chief_minutes={options.chief_minutes}"
         )
+    given = [options.predictor]
     if options.space != "mixture":
         predictors.check(options)
+        given = options.predictors.values()
+    for preset in given:
+        data.WordTokenizer.from_preset(preset)
 
 
 def settings(options):
