@@ -25,6 +25,9 @@ ORIGINAL = reference.options(
         [7, 1024],
     ],
     embedding={"dim": 16},
+    max_characters_per_token=50,
+    cell_clip=3,
+    proj_clip=3,
 )
 
 
@@ -89,6 +92,22 @@ def test_projection_of_as_many_filters_is_used_where_the_file_has_one(
 def test_original_sizes_have_the_published_number_of_parameters():
     sizes = [np.prod(s) for s in reference.shapes(ORIGINAL).values()]
     assert sum(sizes) == 93_600_848
+
+
+@pytest.mark.slow
+def test_original_sizes_equal_numpy(tmp_path):
+    """The published file's size, 374 MB, with numbers drawn at random."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        key: rng.normal(scale=np.prod(shape[:-1]) ** -0.5, size=shape)
+        for key, shape in reference.shapes(ORIGINAL).items()
+    }
+    arrays = {key: array.astype("float32") for key, array in arrays.items()}
+    elmo = data.load_elmo(*reference.write(tmp_path, ORIGINAL, arrays))
+    expected = reference.batch_layers(TEXTS, ORIGINAL, arrays)
+    assert np.all(expected.std(axis=(0, 2, 3)) > 0.05)
+    outputs = run(elmo, TEXTS, 50)
+    np.testing.assert_allclose(outputs, expected, atol=TOLERANCE)
 
 
 def test_arguments_of_a_layer_reach_it(tmp_path):
