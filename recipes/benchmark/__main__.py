@@ -15,7 +15,8 @@ Sections: `ceiling`, the machine's fastest matrix product; `pretrain`, steps
 of training beside the same model in stock Keras layers (`plain_pretrainer`);
 `extraction`, graphs of texts; `scores`, queries and keys to graphs, beside
 softmax; `transfer`, streaming and materialised; `pipeline`, the input alone;
-and, if asked for, `alternatives`, other ways to compute the same.
+and, if asked for, `alternatives`, other ways to compute the same, and `tasks`,
+a step of `recipes.imdb` with graphs beside one without.
 """
 
 import dataclasses
@@ -36,6 +37,7 @@ from recipes.benchmark import pretraining
 from recipes.benchmark import scores
 from recipes.benchmark import summary
 from recipes.benchmark import tables
+from recipes.benchmark import tasks
 from recipes.benchmark import transfer
 from recipes.benchmark.machine import describe_machine
 from recipes.benchmark.machine import print_machine
@@ -48,8 +50,11 @@ SECTIONS = {
     "transfer": transfer,
     "pipeline": pipeline,
     "alternatives": alternatives,
+    "tasks": tasks,
 }
-DEFAULT = tuple(name for name in SECTIONS if name != "alternatives")
+DEFAULT = tuple(
+    name for name in SECTIONS if name not in ("alternatives", "tasks")
+)
 QUICK = {
     "configs": ("small",),
     "vocabulary_sizes": (20_000,),
@@ -73,6 +78,7 @@ class Options:
             "transfer",
             "pipeline",
             "alternatives",
+            "tasks",
         ],
         ...,
     ] = DEFAULT
@@ -108,6 +114,8 @@ class Options:
     """T of the scores."""
     transfer_lengths: tuple[int, ...] = (128, 512, 1024, 2048, 4096)
     """T of the transfer."""
+    task_widths: tuple[int, ...] = (64, 150)
+    """hidden_dim of the task's model."""
     corpus: tuple[str, ...] = ()
     """Text for the pipeline, as `recipes.pretrain_text` takes it; random
     words if not given."""
