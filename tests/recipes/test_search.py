@@ -335,23 +335,36 @@ def command(files, out, *more):
         "batch-size": 16,
         "predictor-cache": files / "predictors",
     }
-    flags = [str(x) for k, v in made.items() for x in (f"--{k}", v)]
+    flags = [x for name, value in made.items() for x in (f"--{name}", value)]
     return [sys.executable, "-m", "recipes.search", *flags, *more]
 
 
-def start(arguments, log, **environment):
-    return subprocess.Popen(
-        arguments,
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            **environment,
-        },
-        stdout=open(log, "w"),
-        stderr=subprocess.STDOUT,
-    )
+@pytest.fixture
+def start():
+    """Starts processes; none outlives the test."""
+    processes = []
+
+    def run(arguments, log, **environment):
+        with open(log, "w") as output:
+            process = subprocess.Popen(
+                list(map(str, arguments)),
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "TF_CPP_MIN_LOG_LEVEL": "3",
+                    **environment,
+                },
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def wait_for(pattern, folder, process, seconds=600):
@@ -363,7 +376,7 @@ def wait_for(pattern, folder, process, seconds=600):
 
 
 @pytest.mark.slow
-def test_killed_context_search_goes_on(files, tmp_path):
+def test_killed_context_search_goes_on(files, tmp_path, start):
     """Real models and pretraining; SIGKILL in the second trial."""
     arguments = command(
         files,
@@ -372,13 +385,13 @@ def test_killed_context_search_goes_on(files, tmp_path):
         *("--context-lengths", "1", "2", "--corpus", files / "corpus.txt"),
         *("--pretrain-steps-per-epoch", "2", "--pretrain-epochs", "1"),
     )
-    process = start(map(str, arguments), tmp_path / "log")
+    process = start(arguments, tmp_path / "log")
     wait_for("out/trials-*/trial_1/trial.json", tmp_path, process)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     done = next((tmp_path / "out").glob("trials-*/trial_0/outcome.json"))
     before = done.stat().st_mtime_ns
-    process = start(map(str, arguments), tmp_path / "log")
+    process = start(arguments, tmp_path / "log")
     assert process.wait(900) == 0, (tmp_path / "log").read_text()[-3000:]
     assert done.stat().st_mtime_ns == before
     rows = read_trials(tmp_path / "out")
@@ -405,9 +418,9 @@ def distributed(port, name):
 
 
 @pytest.mark.slow
-def test_chief_and_worker(files, tmp_path):
+def test_chief_and_worker(files, tmp_path, start):
     out, port = tmp_path / "out", free_port()
-    arguments = list(map(str, command(files, out, "--max-trials", "2")))
+    arguments = command(files, out, "--max-trials", "2")
     processes = {
         name: start(arguments, tmp_path / name, **distributed(port, name))
         for name in ("chief", "tuner0")
@@ -422,16 +435,11 @@ def test_chief_and_worker(files, tmp_path):
 
 
 @pytest.mark.slow
-def test_chief_gives_up_when_its_worker_dies(files, tmp_path):
+def test_chief_gives_up_when_its_worker_dies(files, tmp_path, start):
     out, port = tmp_path / "out", free_port()
-    arguments = list(
-        map(
-            str,
-            command(files, out, "--max-trials", "2", "--chief-minutes", "2"),
-        )
-    )
+    arguments = command(files, out, "--max-trials", "2", "--chief-minutes", "2")
     worker = start(arguments, tmp_path / "worker", **distributed(port, "w"))
-    head = start(arguments, tmp_path / "head", **distributed(port, "chief"))
+    head = start(impatient, tmp_path / "head", **distributed(port, "chief"))
     wait_for("out/trials-*/trial_0/trial.json", tmp_path, head)
     worker.kill()
     worker.wait()
