@@ -20,6 +20,10 @@ figures/, checkpoint/; `OUT/preset` is what `ImageGraphPredictor.from_preset`
 loads, `OUT/pretrainer` the whole model. Killed at any moment and started
 again with the same command, it goes on as the same run; an epoch
 (`--steps-per-epoch` steps) is what is redone.
+
+`small` takes 153 CPU seconds (AMD EPYC) and reaches 5.69 bits per dimension of
+windows of held-out crops of Tiny ImageNet at 32x32, 5.43 of whole images
+(`recipes.pixel_model_card`).
 """
 
 import dataclasses
