@@ -233,7 +233,7 @@ import glomo_keras as gk
 
 predictor = gk.ImageGraphPredictor.from_preset("{facts["name"]}")
 images = np.zeros((1, {size}, {size}, 3), "uint8")
-graphs = predictor({{"images": images}})["forward_graphs"]  \
+graphs = predictor({{"images": images}})["forward_graphs"]
 # (1, {run.num_graph_layers}, {run.num_heads}, {size**2}, {size**2})
 ```
 
