@@ -437,7 +437,8 @@ def test_chief_and_worker(files, tmp_path, start):
 @pytest.mark.slow
 def test_chief_gives_up_when_its_worker_dies(files, tmp_path, start):
     out, port = tmp_path / "out", free_port()
-    arguments = command(files, out, "--max-trials", "2", "--chief-minutes", "2")
+    arguments = command(files, out, "--max-trials", "2")
+    impatient = [*arguments, "--chief-minutes", "2"]
     worker = start(arguments, tmp_path / "worker", **distributed(port, "w"))
     head = start(impatient, tmp_path / "head", **distributed(port, "chief"))
     wait_for("out/trials-*/trial_0/trial.json", tmp_path, head)
