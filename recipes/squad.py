@@ -56,7 +56,8 @@ class Options(TaskOptions):
     dropout: float = 0.2
     optimizer: Literal["adam", "adadelta"] = "adam"
     epochs: int = 20
-    steps_per_epoch: int | None = 250
+    steps_per_epoch: int = 250
+    """Steps between two validations."""
     patience: int = 20
     batch_size: int = 32
     learning_rate: float = 2e-3
@@ -71,6 +72,28 @@ class Dev:
     validation: Reading
     dev: Reading
     examples: data.Examples
+
+
+def check(options):
+    """Refuses what no reader can be, before any work."""
+    for name in (
+        "max_context",
+        "max_question",
+        "max_answer",
+        "validation_questions",
+        "min_letter_count",
+        "hidden_dim",
+    ):
+        value = getattr(options, name)
+        if value < 1:
+            flag = name.replace("_", "-")
+            raise ValueError(
+                f"--{flag} is at least 1. Received: {name}={value}"
+            )
+    if not 0 <= options.dropout < 1:
+        raise ValueError(
+            f"--dropout is in [0, 1). Received: dropout={options.dropout}"
+        )
 
 
 def load(options):
@@ -97,7 +120,9 @@ def load(options):
     validation = readings["validation"]
     return run.TaskData(
         readings["train"].examples(tables, trained, *lengths, **few),
-        validation.examples(tables, validation.learnable(), **few),
+        validation.examples(
+            tables, validation.learnable(lengths[0]), *lengths, **few
+        ),
         features,
         lexicon,
         {**facts, **oracle(readings["dev"])},
@@ -239,6 +264,7 @@ TASK = run.Task(
 
 
 def main(options):
+    check(options)
     return run.run(TASK, options)
 
 

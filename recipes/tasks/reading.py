@@ -125,13 +125,13 @@ class Reading:
         Returns:
             Dict of question id to answer.
         """
-        batches = data.EvaluationBatches(examples, batch_size)
-        spans = []
-        for inputs, _ in tqdm.tqdm(batches, "answering", disable=not progress):
+        spans = np.zeros((len(examples), 2), "int64")
+        batches = list(batches_by_length(examples.lengths, batch_size))
+        for indices in tqdm.tqdm(batches, "answering", disable=not progress):
+            inputs, _ = examples.take(indices)
             outputs = model.predict_on_batch(inputs)
             logits = outputs["start_logits"], outputs["end_logits"]
-            spans.append(data.decode_spans(*logits, max_tokens))
-        spans = batches.restore(np.concatenate(spans))
+            spans[indices] = data.decode_spans(*logits, max_tokens)
         return {
             name: self.text(index, span)
             for index, (name, span) in enumerate(
@@ -157,6 +157,32 @@ class Reading:
             ]
             best[name] = (exact or texts or [""])[0]
         return best
+
+
+def batches_by_length(lengths, batch_size):
+    """Batches of examples of similar length, small where these are long.
+
+    Self-attention takes memory with the square of the length.
+
+    Args:
+        lengths: int array `(N,)`.
+        batch_size: int, for examples of up to 512 units.
+
+    Yields:
+        Int arrays, the examples of a batch.
+    """
+    order = np.argsort(lengths, kind="stable")
+    most = batch_size * 512**2
+    start = 0
+    while start < len(order):
+        size = batch_size
+        while size > 1:
+            longest = lengths[order[start : start + size][-1]]
+            if size * longest**2 <= most:
+                break
+            size //= 2
+        yield order[start : start + size]
+        start += size
 
 
 class ValidationAnswers(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 
@@ -153,3 +154,17 @@ def test_transfer_is_that_of_the_released_code(transfer, text):
     np.testing.assert_allclose(
         fused[..., 12:], transfer[f"mid/gate_out/{text}"], atol=TOLERANCE
     )
+
+
+def test_adadelta_makes_the_steps_of_the_released_training():
+    """`recipes.squad --optimizer adadelta --learning-rate 0.5`."""
+    with np.load(GOLDENS / "adadelta_trace.npz") as arrays:
+        trace = dict(arrays)
+    variable = keras.Variable(trace["weights"][0])
+    optimizer = keras.optimizers.Adadelta(0.5, rho=0.95, epsilon=1e-6)
+    optimizer.build([variable])
+    for gradient, expected in zip(
+        trace["grads"], trace["weights"][1:], strict=True
+    ):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)])
+        np.testing.assert_allclose(to_numpy(variable), expected, atol=TOLERANCE)
