@@ -13,14 +13,14 @@ the best epoch is chosen by a part of the training set, held out by premise.
 OUT/seed-N holds config.json, history.csv, metrics.json (`matched_accuracy`,
 `mismatched_accuracy`), figures/ and the predictions as GLUE takes them,
 `MNLI-m.tsv` and `MNLI-mm.tsv`, whose index counts the labelled pairs of the
-dev file from 0. Killed and started again with the same command, it goes on as
-the same run.
+dev file (with --limit, those drawn from it) from 0. Killed and started again
+with the same command, it goes on as the same run.
 
 Reference: ESIM trained on all of MultiNLI with `--hidden-dim 300` and GloVe
 840B has 77.0 matched and 76.8 mismatched (github.com/coetaur0/ESIM); the
-paper has 77.14 and 77.40 for its baseline. The defaults are a width for a CPU;
-docs/tasks.md has what they gave on a twentieth of the training set, with
-times and hardware.
+paper has 77.14 and 77.40 for its baseline. Batch size, learning rate and
+dropout are ESIM's, the width is one for a CPU. docs/tasks.md has what 3 % of
+the training set gave, with its commands, times and hardware.
 """
 
 import csv
@@ -108,18 +108,19 @@ def load(options):
 
 def check(options):
     """Refuses what ESIM cannot be, before any work."""
-    for name in ("hidden_dim", "max_length"):
-        if getattr(options, name) < 1:
-            value = getattr(options, name)
-            flag = name.replace("_", "-")
+    fraction = options.validation_fraction
+    wanted = {
+        "hidden_dim": ("at least 1", options.hidden_dim >= 1),
+        "max_length": ("at least 1", options.max_length >= 1),
+        "dropout": ("in [0, 1)", 0 <= options.dropout < 1),
+        "validation_fraction": ("between 0 and 1", 0 < fraction < 1),
+    }
+    for name, (limits, fine) in wanted.items():
+        if not fine:
             raise ValueError(
-                f"--{flag} is at least 1. Received: {name}={value}"
+                f"--{name.replace('_', '-')} is {limits}. "
+                f"Received: {name}={getattr(options, name)}"
             )
-    for name in ("dropout", "validation_fraction"):
-        if not 0 <= getattr(options, name) < 1:
-            value = getattr(options, name)
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag} is in [0, 1). Received: {name}={value}")
 
 
 def tokenize(pairs, lexicon, options, name):

@@ -128,8 +128,8 @@ def test_finished_run_is_not_trained_again(run):
         ({"hidden_dim": 0}, "--hidden-dim is at least 1"),
         ({"max_length": 0}, "--max-length is at least 1"),
         ({"dropout": 1.0}, r"--dropout is in \[0, 1\)"),
-        ({"validation_fraction": 1.0}, r"--validation-fraction is in"),
-        ({"validation_fraction": 0.0}, "`fraction` must be between"),
+        ({"validation_fraction": 1.0}, "--validation-fraction is between"),
+        ({"validation_fraction": 0.0}, "--validation-fraction is between"),
         ({"data_dir": None}, "--data-dir FOLDER"),
     ],
 )
