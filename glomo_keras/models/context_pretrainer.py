@@ -216,7 +216,7 @@ class ContextPretrainer(keras.Model):
     def context_loss(
         self, token_ids, positions=None, padding_mask=None, training=False
     ):
-        """The losses at given positions, differentiable.
+        """The losses at given positions.
 
         Args:
             token_ids: integer tensor `(B, T)`.
@@ -228,7 +228,8 @@ class ContextPretrainer(keras.Model):
 
         Returns:
             Dict of the scalars `forward_loss`, `backward_loss` and `loss`,
-            their mean, in nats per predicted unit.
+            their mean, in nats per predicted unit. Only `loss` has a
+            gradient.
         """
         token_ids = ops.cast(ops.convert_to_tensor(token_ids), "int32")
         length = ops.shape(token_ids)[1]
@@ -299,30 +300,28 @@ class ContextPretrainer(keras.Model):
         graphs = self.graph_predictor.layers_of(
             embedded, padding_mask, training=training, positions=positions
         )
-        losses, previous = {}, ops.zeros(())
-        for direction in DIRECTIONS:
-            previous = losses[f"{direction}_loss"] = self._direction_loss(
+        decoded = {
+            direction: self._decode(
                 direction,
                 token_ids,
                 embedded,
                 graphs[direction],
                 padding_mask,
                 positions[direction],
-                functools.partial(entropy, after=previous),
             )
-        loss = 0.5 * (losses["forward_loss"] + losses["backward_loss"])
-        return {"loss": loss, **losses, **self._statistics(graphs)}
+            for direction in DIRECTIONS
+        }
+        return {**self._shared_softmax(decoded, entropy), **self._statistics(graphs)}
 
-    def _direction_loss(
-        self,
-        direction,
-        token_ids,
-        embedded,
-        graphs,
-        padding_mask,
-        positions,
-        entropy,
+    def _decode(
+        self, direction, token_ids, embedded, graphs, padding_mask, positions
     ):
+        """Of each unit that is predicted: states, target and weight.
+
+        Returns:
+            Tensors `(R, d)`, `(R,)` and `(R,)`; the weights sum to 1, or to
+            0 where there is nothing to predict.
+        """
         *_, features = self.feature_predictor.features_of(
             direction, embedded, graphs, padding_mask, positions
         )
@@ -336,17 +335,37 @@ class ContextPretrainer(keras.Model):
             self.context_length,
             direction,
         )
+        return (
+            ops.reshape(states, (-1, states.shape[-1])),
+            ops.reshape(targets, (-1,)),
+            ops.divide_no_nan(ops.reshape(weights, (-1,)), ops.sum(weights)),
+        )
+
+    def _shared_softmax(self, decoded, entropy):
+        """The losses of both directions, by one softmax.
+
+        Its weights are around 1, for float16, whose smallest number is not
+        far below the share of a row in the mean.
+        """
+        forward, backward = (decoded[direction] for direction in DIRECTIONS)
+        states, targets, weights = (
+            ops.concatenate(pair)
+            for pair in zip(forward, backward, strict=True)
+        )
         embeddings = ops.convert_to_tensor(
             self.graph_predictor.token_embedding.embeddings
         )
-        weights = ops.reshape(weights, (-1,))
-        total = entropy(
-            ops.reshape(states, (-1, states.shape[-1])),
-            ops.cast(embeddings, states.dtype),
-            ops.reshape(targets, (-1,)),
-            weights,
+        count = ops.shape(weights)[0]
+        count = ops.cast(count, "float32")
+        total, parts = entropy(
+            states, ops.cast(embeddings, states.dtype), targets, count * weights
         )
-        return ops.divide_no_nan(total, ops.sum(weights))
+        middle = ops.shape(forward[1])[0]
+        return {
+            "loss": 0.5 * total / count,
+            "forward_loss": ops.sum(parts[:middle]) / count,
+            "backward_loss": ops.sum(parts[middle:]) / count,
+        }
 
     def _statistics(self, graphs):
         """Edge density and empty rows of the batch's first units."""

@@ -4,25 +4,19 @@ import keras
 from keras import ops
 
 CHUNK_ROWS = 512
-CHUNK_LOGITS = 2**24
+CHUNK_LOGITS = 2**25
 
 
 def tied_cross_entropy(
-    states,
-    embeddings,
-    targets,
-    weights,
-    num_candidates=None,
-    seed=None,
-    after=None,
+    states, embeddings, targets, weights, num_candidates=None, seed=None
 ):
     """Sum over rows of `-weight * log softmax(state @ embeddings.T)[target]`.
 
     The rows are worked off in chunks of `CHUNK_ROWS`, or fewer where that is
-    more than `CHUNK_LOGITS` logits; the gradient of each
-    chunk is taken on the way, so that no `(R, V)` array is kept for the
-    backward pass and no logit is computed twice. Logits, softmax and sums
-    are float32; the matrix products run in the dtype of `states`.
+    more than `CHUNK_LOGITS` logits; the gradient of each chunk is taken on
+    the way, so that no `(R, V)` array is kept for the backward pass and no
+    logit is computed twice. Logits, softmax and sums are float32; the matrix
+    products run in the dtype of `states`.
 
     With `num_candidates` the sum of the softmax is estimated from that many
     words, see `draw_candidates`, and the target's own share.
@@ -34,25 +28,24 @@ def tied_cross_entropy(
         weights: float32 tensor `(R,)`.
         num_candidates: integer or None (all V words).
         seed: `keras.random.SeedGenerator`, of the candidates.
-        after: loss that is computed before this one begins, so that their
-            chunks are not held at the same time.
 
     Returns:
-        Float32 scalar.
+        `(loss, parts)`: the sum, a float32 scalar, and what each row adds to
+        it, `(R,)`. Only the sum has a gradient.
     """
-    states = _wait(states, after)
+    if num_candidates is None or num_candidates >= embeddings.shape[0]:
+        counts = ops.zeros_like(weights)
+        return _recorded_loss((states, embeddings), targets, counts, weights)
+    drawn, sizes = draw_candidates(embeddings.shape[0], num_candidates, seed)
+    sure = num_candidates // 2
+    candidates = ops.concatenate(
+        [embeddings[:sure], ops.take(embeddings, drawn, axis=0)], axis=0
+    )
     own = ops.take(embeddings, targets, axis=0)  # (R, d)
-    own_counts, sizes = ops.zeros_like(weights), None
-    if num_candidates is not None and num_candidates < embeddings.shape[0]:
-        sure = num_candidates // 2
-        drawn, sizes = draw_candidates(
-            embeddings.shape[0], num_candidates, seed
-        )
-        own_counts = ops.cast(targets >= sure, "float32")
-        embeddings = ops.concatenate(
-            [embeddings[:sure], ops.take(embeddings, drawn, axis=0)], axis=0
-        )
-    return _recorded_loss(states, embeddings, own, sizes, own_counts, weights)
+    counts = ops.cast(targets >= sure, "float32")
+    return _recorded_loss(
+        (states, candidates, own), targets, counts, weights, sizes
+    )
 
 
 def draw_candidates(vocabulary_size, num_candidates, seed):
@@ -81,159 +74,222 @@ def draw_candidates(vocabulary_size, num_candidates, seed):
     return drawn, ops.concatenate([ops.ones((sure,), "float32"), sizes], 0)
 
 
-def tied_cross_entropy_value(states, embeddings, targets, weights, after=None):
-    """The value of `tied_cross_entropy` alone, for a third of the work."""
-    states = _wait(states, after)
-    own = ops.take(embeddings, targets, axis=0)
-    chunks = _chunks(
-        embeddings.shape[0], states, own, ops.zeros_like(weights), weights
-    )
+def tied_cross_entropy_value(states, embeddings, targets, weights):
+    """What `tied_cross_entropy` returns, for a third of the work."""
+    chunks = _chunks(embeddings.shape[0], states, targets, weights)
 
-    def add_chunk(index, loss):
-        chunk = _take_chunk(chunks, index, loss)
-        return (loss + _chunk_loss(chunk, embeddings, None)[0],)
+    def add_chunk(index, parts):
+        states, targets, weights = _take_chunk(chunks, index, parts)
+        losses, *_ = _softmax(
+            states, embeddings, ops.take(embeddings, targets, axis=0)
+        )
+        return (_put(parts, index, weights * losses),)
 
-    return _for_each_chunk(chunks, add_chunk, (ops.zeros((), "float32"),))[0]
+    zeros = ops.zeros(ops.shape(chunks[-1]), "float32")
+    (parts,) = _for_each_chunk(chunks, add_chunk, (zeros,))
+    parts = _join_chunks(parts, states)
+    return ops.sum(parts), parts
 
 
-def _recorded_loss(states, candidates, own, sizes, own_counts, weights):
-    """The loss, which computes its gradients with its value."""
+def _recorded_loss(tensors, *numbers):
+    """The loss, which computes its gradients with its value.
+
+    Args:
+        tensors: tuple that the gradients are of: states, words and, where
+            the target's word is not one of these, the targets' own.
+        *numbers: as `_loss_and_gradients` takes them.
+    """
 
     @ops.custom_gradient
-    def total_loss(states, candidates, own):
-        loss, *gradients = _loss_and_gradients(
-            states, candidates, own, sizes, own_counts, weights
-        )
+    def record(*tensors):
+        parts, *gradients = _loss_and_gradients(*tensors, numbers=numbers)
 
         def grad(*args, upstream=None):
-            scale = args[0] if upstream is None else upstream
+            scale = (args[0] if upstream is None else upstream)[0]
             return tuple(
-                ops.cast(scale * gradient, states.dtype)
+                ops.cast(scale * gradient, tensors[0].dtype)
                 for gradient in gradients
             )
 
-        return loss, grad
+        # One output, since PyTorch's functions with a gradient of their own
+        # have one in Keras.
+        return ops.concatenate([ops.sum(parts, keepdims=True), parts]), grad
 
-    return total_loss(states, candidates, own)
+    record = record(*tensors)
+    return record[0], ops.stop_gradient(record[1:])
 
 
-def _loss_and_gradients(states, candidates, own, sizes, own_counts, weights):
-    """The loss, and its float32 gradients by the first three arguments."""
-    chunks = _chunks(candidates.shape[0], states, own, own_counts, weights)
-    sized = _times_sizes(candidates, sizes)
+def _loss_and_gradients(states, words, own=None, *, numbers):
+    """What each row adds to the loss, and the gradients of their sum.
 
-    def add_chunk(index, loss, d_states, d_candidates, own_shares):
-        chunk = _take_chunk(chunks, index, loss)
-        chunk_loss, exp, scale, own_share = _chunk_loss(
-            chunk, candidates, sizes
+    Args:
+        states: tensor `(R, d)`.
+        words: tensor `(W, d)`, all words or candidates.
+        own: tensor `(R, d)`, the targets' words; None if all words are there.
+        numbers: the targets, `own_counts` of `_softmax`, the weights, each
+            `(R,)`, and with candidates `sizes` of `_softmax`.
+
+    Returns:
+        List: float32 `(R,)`, and gradients like the tensors.
+    """
+    targets, own_counts, weights, *sizes = numbers
+    sizes = sizes[0] if sizes else None
+    chunks = _chunks(
+        words.shape[0],
+        *(states, targets, own_counts, weights),
+        *(() if own is None else (own,)),
+    )
+    sized = _times_sizes(words, sizes)
+
+    def add_chunk(index, parts, d_states, d_words, pulls):
+        states, targets, own_counts, weights, *own = _take_chunk(
+            chunks, index, d_words
         )
-        exp = ops.cast(exp, states.dtype)  # (chunk, candidates)
-        d_chunk = scale * ops.cast(ops.matmul(exp, sized), "float32")
-        rows = ops.cast(scale * ops.cast(chunk[0], "float32"), states.dtype)
-        d_words = ops.cast(ops.matmul(ops.transpose(exp), rows), "float32")
-        d_states = ops.slice_update(
-            d_states, (index, 0, 0), ops.expand_dims(d_chunk, 0)
+        losses, exp, total, own_exp = _softmax(
+            states,
+            words,
+            own[0] if own else ops.take(words, targets, axis=0),
+            own_counts,
+            sizes,
         )
-        own_shares = ops.slice_update(
-            own_shares, (index, 0), ops.expand_dims(own_share, 0)
+        if not own:
+            exp = _put_own(exp, targets, own_exp - total)
+        exp = ops.cast(exp, states.dtype)  # (chunk, W)
+        scale = weights / total
+        rows = _times_sizes(ops.cast(states, "float32"), scale)
+        d_chunk = ops.cast(ops.matmul(exp, sized), "float32")
+        d_chunk_words = ops.matmul(
+            ops.transpose(exp), ops.cast(rows, states.dtype)
         )
-        return loss + chunk_loss, d_states, d_candidates + d_words, own_shares
+        return (
+            _put(parts, index, weights * losses),
+            _put(d_states, index, _times_sizes(d_chunk, scale)),
+            d_words + ops.cast(d_chunk_words, "float32"),
+            _put(pulls, index, own_counts * own_exp * scale - weights),
+        )
 
-    loss, d_states, d_candidates, own_shares = _for_each_chunk(
+    parts, d_states, d_words, pulls = _for_each_chunk(
         chunks,
         add_chunk,
-        (
-            ops.zeros((), "float32"),
-            ops.zeros(ops.shape(chunks[0]), "float32"),
-            ops.zeros(ops.shape(candidates), "float32"),
-            ops.zeros(ops.shape(chunks[3]), "float32"),
+        tuple(
+            _zeros(ops.shape(x), weights)
+            for x in (chunks[3], chunks[0], words, chunks[3])
         ),
     )
-    rows = ops.shape(states)[0]
-    pull = ops.reshape(own_shares, (-1, 1))[:rows] - ops.expand_dims(weights, 1)
-    d_states = ops.reshape(d_states, (-1, states.shape[-1]))[:rows]
-    return (
-        loss,
-        d_states + pull * ops.cast(own, "float32"),
-        _times_sizes(d_candidates, sizes),
-        pull * ops.cast(states, "float32"),
-    )
+    d_states = _join_chunks(d_states, states)
+    found = [
+        _join_chunks(parts, states),
+        d_states,
+        _times_sizes(d_words, sizes),
+    ]
+    if own is not None:
+        pulls = _join_chunks(pulls, states)
+        found[1] = d_states + _times_sizes(ops.cast(own, "float32"), pulls)
+        found.append(_times_sizes(ops.cast(states, "float32"), pulls))
+    return found
 
 
 def _times_sizes(rows, sizes):
-    """Each candidate's row as often as the words that it stands for."""
+    """Each row times its number; None stands for 1."""
     if sizes is None:
         return rows
     return rows * ops.cast(ops.expand_dims(sizes, 1), rows.dtype)
 
 
-def _chunk_loss(chunk, candidates, sizes):
-    """The loss of a chunk and what its gradients are made of.
+def _softmax(states, words, own, own_counts=0.0, sizes=None):
+    """The losses of rows and what their gradients are made of.
+
+    Args:
+        states: tensor `(R, d)`.
+        words: tensor `(W, d)`.
+        own: tensor `(R, d)`, the targets' words.
+        own_counts: 1 where the target is not one of the words, else 0.
+        sizes: float32 `(W,)`, how many words each stands for, or None.
 
     Returns:
-        The loss; `exp(logit - highest logit)` of the candidates,
-        `(chunk, candidates)`; what makes them weighted shares of the sum,
-        `(chunk, 1)`; and that share of the target itself, `(chunk,)`.
+        Float32 tensors: the losses `(R,)`; `exp(logit - highest)`, `(R, W)`;
+        their sums `(R,)`, which count the target; and the target's `(R,)`.
     """
-    states, own, own_counts, weights = chunk
-    logits = ops.matmul(states, ops.transpose(candidates))
-    logits = ops.cast(logits, "float32")  # (chunk, candidates)
+    logits = ops.matmul(states, ops.transpose(words))
+    logits = ops.cast(logits, "float32")  # (R, W)
     own_logits = ops.sum(
         ops.cast(states, "float32") * ops.cast(own, "float32"), axis=-1
     )
-    highest = ops.maximum(ops.max(logits, axis=-1), own_logits)  # (chunk,)
+    highest = ops.maximum(ops.max(logits, axis=-1), own_logits)  # (R,)
     exp = ops.exp(logits - ops.expand_dims(highest, 1))
-    own_exp = own_counts * ops.exp(own_logits - highest)
+    own_exp = ops.exp(own_logits - highest)
     if sizes is None:
         total = ops.sum(exp, axis=-1)
     else:
-        total = ops.matmul(exp, ops.expand_dims(sizes, 1))[:, 0] + own_exp
-    loss = ops.sum(weights * (ops.log(total) + highest - own_logits))
-    scale = weights / total
-    return loss, exp, ops.expand_dims(scale, 1), own_exp * scale
+        total = ops.matmul(exp, ops.expand_dims(sizes, 1))[:, 0]
+    total = total + own_counts * own_exp
+    return ops.log(total) + highest - own_logits, exp, total, own_exp
 
 
-def _chunks(num_words, states, own, *numbers):
-    """Rows in chunks: `(n, chunk, d)` twice, `(n, chunk)` for the numbers.
+def _put_own(exp, targets, values):
+    """`(R, W)` with a value in the column of each row's target.
 
-    Rows that fill up the last chunk have weight 0.
+    Softmax minus one-hot, the gradient of a logit, without an array of the
+    latter.
     """
-    num_rows = ops.shape(states)[0]
+    rows = ops.arange(ops.shape(exp)[0], dtype="int32")
+    places = ops.stack([rows, ops.cast(targets, "int32")], axis=1)
+    return ops.scatter_update(exp, places, values)
+
+
+def _zeros(shape, number):
+    """Zeros that wait for a tensor of numbers.
+
+    TensorFlow keeps zeros of a known shape as constants of its graph, in
+    memory from the first step to the last.
+    """
+    return ops.broadcast_to(_nothing(number), shape)
+
+
+def _nothing(tensor):
+    """Zero, to be had once a tensor is computed."""
+    first = ops.reshape(tensor, (-1,))[0]
+    return ops.cast(ops.minimum(ops.abs(first), 0.0), "float32")
+
+
+def _chunks(num_words, *tensors):
+    """Each tensor's rows in chunks, `(n, chunk, ...)`.
+
+    The last chunk is filled up with zeros; a row of weight 0 adds nothing.
+    """
+    num_rows = ops.shape(tensors[0])[0]
     size = max(1, min(CHUNK_ROWS, CHUNK_LOGITS // num_words))
     if isinstance(num_rows, int):
         size = max(1, min(size, num_rows))
     missing = -num_rows % size
-    width = states.shape[-1]
-    return (
-        *(
-            ops.reshape(
-                ops.pad(part, ((0, missing), (0, 0))), (-1, size, width)
-            )
-            for part in (states, own)
-        ),
-        *(
-            ops.reshape(ops.pad(part, ((0, missing),)), (-1, size))
-            for part in numbers
-        ),
-    )
+    return [
+        ops.reshape(
+            ops.pad(x, ((0, missing), *((0, 0),) * (len(x.shape) - 1))),
+            (-1, size, *x.shape[1:]),
+        )
+        for x in tensors
+    ]
 
 
-def _take_chunk(chunks, index, loss):
-    """One chunk, made to wait for the loss of the chunks before it.
+def _join_chunks(chunks, like):
+    """`(n, chunk, ...)` -> `(R, ...)`, as many rows as `like` has."""
+    rows = ops.reshape(chunks, (-1, *chunks.shape[2:]))
+    return rows[: ops.shape(like)[0]]
 
-    The wait, an addition of `min(loss, 0) = 0`, keeps TensorFlow from
-    computing the logits of several loop iterations at the same time.
+
+def _put(chunks, index, values):
+    start = (index, *(0,) * (len(chunks.shape) - 1))
+    return ops.slice_update(chunks, start, ops.expand_dims(values, 0))
+
+
+def _take_chunk(chunks, index, after):
+    """One chunk, made to wait for a tensor of the chunks before it.
+
+    The wait, an addition of 0, keeps TensorFlow from computing the logits of
+    several loop iterations at the same time.
     """
-    states, *others = (ops.take(part, index, axis=0) for part in chunks)
-    return (_wait(states, loss), *others)
-
-
-def _wait(states, loss):
-    """The states, to be had once a loss is computed."""
-    if loss is None:
-        return states
-    nothing = ops.minimum(ops.stop_gradient(loss), 0.0)
-    return states + ops.cast(nothing, states.dtype)
+    states, *others = (ops.take(chunk, index, axis=0) for chunk in chunks)
+    return states + ops.cast(_nothing(after), states.dtype), *others
 
 
 def _for_each_chunk(chunks, function, initial):

@@ -224,7 +224,7 @@ def cross_entropy():
     seed = keras.random.SeedGenerator(0)
 
     def chunks(states, embeddings):
-        return tied_cross_entropy(states, embeddings, targets, weights)
+        return tied_cross_entropy(states, embeddings, targets, weights)[0]
 
     def full_logits(states, embeddings):
         logits = ops.matmul(states, ops.transpose(embeddings))
@@ -236,7 +236,7 @@ def cross_entropy():
     def candidates(states, embeddings):
         return tied_cross_entropy(
             states, embeddings, targets, weights, 4000, seed
-        )
+        )[0]
 
     return [chunks, full_logits, candidates], [
         tensor(ROWS, WIDTH),

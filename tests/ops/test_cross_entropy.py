@@ -18,6 +18,10 @@ def short_chunks(monkeypatch):
     monkeypatch.setattr(cross_entropy, "CHUNK_ROWS", CHUNK)
 
 
+def loss_of(*args):
+    return cross_entropy.tied_cross_entropy(*args)[0]
+
+
 def inputs(rows, seed=0):
     rng = np.random.default_rng(seed)
     states = rng.normal(size=(rows, WIDTH)).astype("float32")
@@ -39,7 +43,7 @@ def plain(states, embeddings, targets, weights):
 def test_value_and_gradients_equal_the_formula(short_chunks, rows):
     states, embeddings, targets, weights = inputs(rows)
     results = []
-    for function in (plain, cross_entropy.tied_cross_entropy):
+    for function in (plain, loss_of):
 
         def twice(states, embeddings, function=function):
             loss = function(
@@ -55,18 +59,23 @@ def test_value_and_gradients_equal_the_formula(short_chunks, rows):
     logits = states.astype("float64") @ embeddings.T
     by_hand = 2 * np.sum(weights * reference.cross_entropy(logits, targets))
     np.testing.assert_allclose(value, by_hand, rtol=TOLERANCE)
-    alone = cross_entropy.tied_cross_entropy_value(
-        states, embeddings, targets, weights
-    )
-    np.testing.assert_allclose(2 * float(alone), by_hand, rtol=TOLERANCE)
+    for function in (
+        cross_entropy.tied_cross_entropy,
+        cross_entropy.tied_cross_entropy_value,
+    ):
+        alone, parts = map(
+            ops.convert_to_numpy,
+            function(states, embeddings, targets, weights),
+        )
+        np.testing.assert_allclose(2 * alone, by_hand, rtol=TOLERANCE)
+        expected = weights * reference.cross_entropy(logits, targets)
+        np.testing.assert_allclose(parts, expected, atol=TOLERANCE)
 
 
 def test_large_logits_do_not_overflow():
     states, embeddings, targets, weights = inputs(3)
     value, gradients = value_and_gradients(
-        lambda s, e: cross_entropy.tied_cross_entropy(
-            s, e, ops.convert_to_tensor(targets), weights
-        ),
+        lambda s, e: loss_of(s, e, ops.convert_to_tensor(targets), weights),
         [1e4 * states, embeddings],
     )
     assert np.isfinite(value)
@@ -87,7 +96,7 @@ def test_no_array_of_all_logits_is_made():
     def gradients(states, embeddings):
         with tf.GradientTape() as tape:
             tape.watch([states, embeddings])
-            loss = cross_entropy.tied_cross_entropy(
+            loss = loss_of(
                 states, embeddings, tf.constant(targets), tf.constant(weights)
             )
         return tape.gradient(loss, [states, embeddings])
@@ -128,9 +137,7 @@ def test_number_of_rows_unknown_to_a_graph_changes_nothing(short_chunks):
     states, embeddings, targets, weights = inputs(6)
 
     def total(states, targets, weights):
-        return cross_entropy.tied_cross_entropy(
-            states, tf.constant(embeddings), targets, weights
-        )
+        return loss_of(states, tf.constant(embeddings), targets, weights)
 
     specs = [
         tf.TensorSpec((None, WIDTH)),
@@ -167,7 +174,7 @@ def test_candidates_value_and_gradients_equal_the_formula(short_chunks, rows):
         [states, embeddings],
     )
     value, gradients = value_and_gradients(
-        lambda s, e: cross_entropy.tied_cross_entropy(
+        lambda s, e: loss_of(
             s,
             e,
             targets,
@@ -204,9 +211,7 @@ def test_candidates_stand_for_all_words_on_average():
 def test_as_many_candidates_as_words_are_the_softmax():
     states, embeddings, targets, weights = inputs(5)
     losses = [
-        cross_entropy.tied_cross_entropy(
-            states, embeddings, targets, weights, candidates
-        )
+        loss_of(states, embeddings, targets, weights, candidates)
         for candidates in (None, VOCABULARY, 10 * VOCABULARY)
     ]
     assert len({float(loss) for loss in losses}) == 1
