@@ -2,6 +2,8 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import _validation as check
+from glomo_keras.ops.fast_convolution import convolve_by_fours
+from glomo_keras.ops.fast_convolution import is_faster_by_fours
 from glomo_keras.ops.masked_convolution import causal_padding
 from glomo_keras.ops.masked_convolution import raster_kernel_mask
 
@@ -259,9 +261,7 @@ class _MaskedConv(keras.layers.Layer):
 
     def call(self, inputs):
         if self.rank == 1:
-            padding = causal_padding(self.kernel_size, self.direction)
-            inputs = ops.pad(inputs, ((0, 0), padding, (0, 0)))
-            outputs = ops.conv(inputs, self.kernel, padding="valid")
+            outputs = self._convolve(inputs)
         else:
             mask = raster_kernel_mask(
                 self.kernel_size, self.mask_type, self.direction
@@ -270,3 +270,12 @@ class _MaskedConv(keras.layers.Layer):
             kernel = kernel * ops.cast(mask, kernel.dtype)
             outputs = ops.conv(inputs, kernel, padding="same")
         return outputs + self.bias
+
+    def _convolve(self, inputs):
+        # A tensor: a function with a gradient of its own takes no variables.
+        kernel = ops.cast(self.kernel, inputs.dtype)
+        padding = causal_padding(self.kernel_size, self.direction)
+        if is_faster_by_fours(inputs, kernel):
+            return convolve_by_fours(inputs, kernel, padding)
+        inputs = ops.pad(inputs, ((0, 0), padding, (0, 0)))
+        return ops.conv(inputs, kernel, padding="valid")

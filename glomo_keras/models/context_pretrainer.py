@@ -311,7 +311,10 @@ class ContextPretrainer(keras.Model):
             )
             for direction in DIRECTIONS
         }
-        return {**self._shared_softmax(decoded, entropy), **self._statistics(graphs)}
+        return {
+            **self._shared_softmax(decoded, entropy),
+            **self._statistics(graphs),
+        }
 
     def _decode(
         self, direction, token_ids, embedded, graphs, padding_mask, positions
