@@ -66,9 +66,12 @@ def edge_weights(queries, keys, thresholds, admissible, activation):
         return _softmax_weights(scores, admissible)
     thresholds = ops.cast(thresholds, "float32")
     scores = scores - ops.expand_dims(thresholds, -1)
-    if activation == "squared_relu":
-        scores = ops.relu(scores)
-    return ops.square(ops.where(admissible, scores, 0.0))
+    if activation == "square":
+        return ops.square(ops.where(admissible, scores, 0.0))
+    # Of what is not negative a lowest limit of 0 leaves 0: cheaper than a
+    # choice, and an infinite score in the padding stays without effect.
+    limits = ops.where(admissible, np.float32(np.inf), 0.0)
+    return ops.square(ops.minimum(ops.relu(scores), limits))
 
 
 def matmul_to_float32(x, y):
@@ -96,7 +99,7 @@ def row_sums(weights):
 
 def normalize_rows(weights):
     """Rows that sum to 1; a row without an edge stays 0 (no NaN)."""
-    return ops.divide_no_nan(weights, row_sums(weights))
+    return weights * ops.divide_no_nan(1.0, row_sums(weights))
 
 
 def edge_statistics(weights, admissible):
