@@ -14,9 +14,10 @@ table per section, last the quantities that have a target, and writes them to
 Sections: `ceiling`, the machine's fastest matrix product; `pretrain`, steps
 of training beside the same model in stock Keras layers (`plain_pretrainer`);
 `extraction`, graphs of texts; `scores`, queries and keys to graphs, beside
-softmax; `transfer`, streaming and materialised; `pipeline`, the input alone;
-and, if asked for, `alternatives`, other ways to compute the same, and `tasks`,
-a step of `recipes.imdb` with graphs beside one without.
+softmax; `transfer`, streaming, materialised and by products of graphs;
+`pipeline`, the input alone; and, if asked for, `alternatives`, other ways to
+compute the same, and `tasks`, a step of `recipes.imdb` with graphs beside one
+without.
 """
 
 import dataclasses

@@ -6,61 +6,64 @@ L = 3, T = 200) with B = 8, one call after the other in turn. The first way
 named is the package's.
 """
 
+from recipes.benchmark import graph_alternatives
+from recipes.benchmark import sizes
 from recipes.benchmark.measuring import time_alternately
 from recipes.benchmark.tables import quantity
 from recipes.benchmark.tables import ratio
 
-BATCH, LENGTH, WIDTH, KEY_DIM, HEADS, LAYERS = 8, 200, 512, 256, 8, 3
-VOCABULARY, ROWS, TAPS = 20_000, 960, 3
 TITLE = (
     "Alternatives: CPU ms of the package's way, named first, and of others, "
     "and the ratio (above 1: the package's is faster)"
 )
 
 
-def tensor(*shape, seed=0):
-    import keras
-    import tensorflow as tf
-
-    values = 0.05 * tf.random.stateless_normal(shape, (0, seed))
-    return tf.cast(values, keras.config.dtype_policy().compute_dtype)
-
-
-def units():
-    return tensor(BATCH, LENGTH, WIDTH)
-
-
 def convolution():
-    """A causal convolution; as one product of windows; as one a tap."""
+    """By fours of outputs; as it is; as one product of windows; one a tap.
+
+    The package takes the first in float32 only.
+    """
     from keras import ops
 
-    def windows(x):
-        x = ops.pad(x, ((0, 0), (TAPS - 1, 0), (0, 0)))
-        return [x[:, tap : tap + LENGTH] for tap in range(TAPS)]
+    from glomo_keras.ops.fast_convolution import convolve_by_fours
 
-    def conv(x, kernel):
-        x = ops.pad(x, ((0, 0), (TAPS - 1, 0), (0, 0)))
-        return ops.conv(x, kernel, padding="valid")
+    def windows(x):
+        x = ops.pad(x, ((0, 0), (sizes.TAPS - 1, 0), (0, 0)))
+        return [x[:, tap : tap + sizes.LENGTH] for tap in range(sizes.TAPS)]
+
+    def by_fours(x, kernel):
+        return convolve_by_fours(x, kernel, (sizes.TAPS - 1, 0))
 
     def one_product(x, kernel):
         x = ops.concatenate(windows(x), axis=-1)
-        return ops.matmul(x, ops.reshape(kernel, (TAPS * WIDTH, -1)))
+        kernel = ops.reshape(kernel, (sizes.TAPS * sizes.WIDTH, -1))
+        return ops.matmul(x, kernel)
 
     def product_a_tap(x, kernel):
         parts = zip(windows(x), ops.unstack(kernel, axis=0), strict=True)
         return sum(ops.matmul(part, tap) for part, tap in parts)
 
-    return [conv, one_product, product_a_tap], [
-        units(),
-        tensor(TAPS, WIDTH, WIDTH, seed=1),
+    arguments = [
+        sizes.units(),
+        sizes.tensor(sizes.TAPS, sizes.WIDTH, sizes.WIDTH, seed=1),
     ]
+    ways = [by_fours, conv, one_product, product_a_tap]
+    if arguments[0].dtype != "float32":
+        ways[:2] = [conv, by_fours]
+    return ways, arguments
+
+
+def conv(x, kernel):
+    """A causal convolution."""
+    from keras import ops
+
+    x = ops.pad(x, ((0, 0), (sizes.TAPS - 1, 0), (0, 0)))
+    return ops.conv(x, kernel, padding="valid")
 
 
 def first_convolutions():
     """Those of key and query apart; as one with twice the filters."""
     from keras import ops
-
-    conv = convolution()[0][0]
 
     def apart(x, key, query):
         return ops.concatenate([conv(x, key), conv(x, query)], axis=-1)
@@ -68,8 +71,11 @@ def first_convolutions():
     def together(x, key, query):
         return conv(x, ops.concatenate([key, query], axis=-1))
 
-    kernels = [tensor(TAPS, WIDTH, WIDTH, seed=seed) for seed in (1, 2)]
-    return [apart, together], [units(), *kernels]
+    kernels = [
+        sizes.tensor(sizes.TAPS, sizes.WIDTH, sizes.WIDTH, seed=seed)
+        for seed in (1, 2)
+    ]
+    return [apart, together], [sizes.units(), *kernels]
 
 
 def directions():
@@ -80,106 +86,15 @@ def directions():
         return ops.stack([ops.matmul(x, w) for w in (forward, backward)])
 
     def batched(x, forward, backward):
-        x = ops.reshape(ops.stack([x, x]), (2, -1, WIDTH))
+        x = ops.reshape(ops.stack([x, x]), (2, -1, sizes.WIDTH))
         y = ops.matmul(x, ops.stack([forward, backward]))
-        return ops.reshape(y, (2, BATCH, LENGTH, -1))
+        return ops.reshape(y, (2, sizes.BATCH, sizes.LENGTH, -1))
 
-    size = 3 * WIDTH
+    size = 3 * sizes.WIDTH
     return [apart, batched], [
-        units(),
-        tensor(WIDTH, size, seed=1),
-        tensor(WIDTH, size, seed=2),
-    ]
-
-
-def layers():
-    """Layers of a graph's queries by unstack; by slices."""
-    from keras import ops
-
-    def unstack(queries):
-        return sum(ops.square(x) for x in ops.unstack(queries, axis=1))
-
-    def slices(queries):
-        return sum(ops.square(queries[:, i]) for i in range(LAYERS))
-
-    shape = (BATCH, LAYERS, HEADS, LENGTH, KEY_DIM)
-    return [unstack, slices], [tensor(*shape)]
-
-
-def thresholds():
-    """From the features, a column a head; from the queries."""
-    from keras import ops
-
-    def columns(x, kernel, threshold):
-        heads = ops.reshape(kernel, (WIDTH, LAYERS, HEADS, KEY_DIM))
-        weights = ops.einsum("dlkc,lc->dlk", heads, threshold)
-        values = ops.matmul(x, ops.reshape(weights, (WIDTH, -1)))
-        return ops.sum(ops.matmul(x, kernel)) + values
-
-    def queries(x, kernel, threshold):
-        made = ops.matmul(x, kernel)
-        heads = (BATCH, LENGTH, LAYERS, HEADS, KEY_DIM)
-        values = ops.einsum(
-            "btlkc,lc->btlk", ops.reshape(made, heads), threshold
-        )
-        return ops.sum(made) + ops.reshape(values, (BATCH, LENGTH, -1))
-
-    return [columns, queries], [
-        units(),
-        tensor(WIDTH, LAYERS * HEADS * KEY_DIM, seed=1),
-        tensor(LAYERS, KEY_DIM, seed=2),
-    ]
-
-
-def weighted_sum():
-    """Divided after the sum; before it; in two causal halves; in float32."""
-    import functools
-
-    from keras import ops
-
-    from glomo_keras.ops import graphs
-    from glomo_keras.ops import weighted_sum as op
-
-    def factors(queries, keys):
-        zeros = ops.zeros_like(queries[..., 0])
-        return {"queries": queries, "keys": keys, "thresholds": zeros}
-
-    def after(queries, keys, features):
-        return op.weighted_sum(factors(queries, keys), features)
-
-    def before(queries, keys, features):
-        graph = graphs.materialize(
-            factors(queries, keys),
-            direction="forward",
-            activation="squared_relu",
-        )
-        values = ops.cast(op.split_heads(features, HEADS), graph.dtype)
-        return op.join_heads(ops.matmul(graph, values))
-
-    def causal_halves(queries, keys, features):
-        values = op.split_heads(features, HEADS)
-        rows = functools.partial(
-            op.sum_over_edges,
-            padding_mask=None,
-            direction="forward",
-            activation="squared_relu",
-        )
-        graph, half = factors(queries, keys), LENGTH // 2
-        first = {name: x[:, :, :half] for name, x in graph.items()}
-        sums = [
-            rows(None, None, first, values[:, :, :half]),
-            rows(ops.arange(half, LENGTH), None, graph, values),
-        ]
-        return op.join_heads(ops.concatenate(sums, axis=2))
-
-    def float32_products(*arguments):
-        return after(*(ops.cast(x, "float32") for x in arguments))
-
-    heads = (BATCH, HEADS, LENGTH, KEY_DIM)
-    return [after, before, causal_halves, float32_products], [
-        tensor(*heads),
-        tensor(*heads, seed=1),
-        units(),
+        sizes.units(),
+        sizes.tensor(sizes.WIDTH, size, seed=1),
+        sizes.tensor(sizes.WIDTH, size, seed=2),
     ]
 
 
@@ -201,14 +116,17 @@ def gru_gates():
         return ops.split(values, 3, axis=-1)
 
     def slices(values):
-        return [values[..., i * WIDTH : (i + 1) * WIDTH] for i in range(3)]
+        return [
+            values[..., i * sizes.WIDTH : (i + 1) * sizes.WIDTH]
+            for i in range(3)
+        ]
 
     ways = {"split": cell(split), "slices": cell(slices)}
     return ways, [
-        tensor(BATCH, LENGTH, 2 * WIDTH),
-        units(),
-        tensor(2 * WIDTH, 3 * WIDTH, seed=1),
-        tensor(WIDTH, 3 * WIDTH, seed=2),
+        sizes.tensor(sizes.BATCH, sizes.LENGTH, 2 * sizes.WIDTH),
+        sizes.units(),
+        sizes.tensor(2 * sizes.WIDTH, 3 * sizes.WIDTH, seed=1),
+        sizes.tensor(sizes.WIDTH, 3 * sizes.WIDTH, seed=2),
     ]
 
 
@@ -219,8 +137,8 @@ def cross_entropy():
 
     from glomo_keras.ops.cross_entropy import tied_cross_entropy
 
-    targets = ops.arange(ROWS) * 7
-    weights = ops.ones((ROWS,))
+    targets = ops.arange(sizes.ROWS) * 7
+    weights = ops.ones((sizes.ROWS,))
     seed = keras.random.SeedGenerator(0)
 
     def chunks(states, embeddings):
@@ -239,44 +157,8 @@ def cross_entropy():
         )[0]
 
     return [chunks, full_logits, candidates], [
-        tensor(ROWS, WIDTH),
-        tensor(VOCABULARY, WIDTH, seed=1),
-    ]
-
-
-def decoded_rows():
-    """The last layer's sum at 20 positions; at all."""
-    from keras import ops
-
-    from glomo_keras.ops.weighted_sum import weighted_sum
-
-    positions = ops.arange(20) * 9
-
-    def graph(x, kernel, keys, rows):
-        queries = ops.reshape(
-            ops.matmul(x, kernel), (BATCH, -1, HEADS, KEY_DIM)
-        )
-        queries = ops.transpose(queries, (0, 2, 1, 3))
-        made = {
-            "queries": queries,
-            "keys": keys,
-            "thresholds": ops.zeros_like(queries[..., 0]),
-        }
-        return made if rows is None else {**made, "positions": rows}
-
-    def decoded(x, kernel, keys, features):
-        rows = ops.take(x, positions, axis=1)
-        return weighted_sum(graph(rows, kernel, keys, positions), features)
-
-    def everywhere(x, kernel, keys, features):
-        total = weighted_sum(graph(x, kernel, keys, None), features)
-        return ops.take(total, positions, axis=1)
-
-    return [decoded, everywhere], [
-        units(),
-        tensor(WIDTH, HEADS * KEY_DIM, seed=1),
-        tensor(BATCH, HEADS, LENGTH, KEY_DIM, seed=2),
-        tensor(BATCH, LENGTH, WIDTH, seed=3),
+        sizes.tensor(sizes.ROWS, sizes.WIDTH),
+        sizes.tensor(sizes.VOCABULARY, sizes.WIDTH, seed=1),
     ]
 
 
@@ -287,9 +169,8 @@ def inference_normalization():
 
     from glomo_keras.layers import MaskedKeyQueryConv
 
-    layer = MaskedKeyQueryConv(WIDTH)
-    layer.build((None, None, WIDTH))
-    conv = convolution()[0][0]
+    layer = MaskedKeyQueryConv(sizes.WIDTH)
+    layer.build((None, None, sizes.WIDTH))
 
     def after(x):
         return ops.stack(layer(x, training=False))
@@ -312,7 +193,7 @@ def inference_normalization():
             stacks.append(y)
         return ops.stack(stacks)
 
-    return [after, in_kernel], [units()]
+    return [after, in_kernel], [sizes.units()]
 
 
 PARTS = {
@@ -321,11 +202,13 @@ PARTS = {
         convolution,
         first_convolutions,
         directions,
-        layers,
-        thresholds,
-        weighted_sum,
-        decoded_rows,
+        graph_alternatives.layers,
+        graph_alternatives.thresholds,
+        graph_alternatives.weighted_sum,
+        graph_alternatives.decoded_rows,
         gru_gates,
+        graph_alternatives.edges,
+        graph_alternatives.mixed_heads,
         cross_entropy,
         inference_normalization,
     )

@@ -87,7 +87,7 @@ def test_scores_are_measured_in_turn(monkeypatch):
     assert min(result.values()) > 0
 
 
-@pytest.mark.parametrize("form", ["factored", "materialised"])
+@pytest.mark.parametrize("form", ["factored", "materialised", "products"])
 def test_transfer_is_measured(form):
     result = measured(f"transfer:{form}:16:float32")
     assert result["seconds"] > 0

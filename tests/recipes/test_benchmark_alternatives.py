@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from recipes.benchmark import alternatives
+from recipes.benchmark import sizes
 from recipes.benchmark.__main__ import Options
 
 SMALL = {
@@ -19,7 +20,7 @@ OTHER_OBJECTIVE = {"candidates"}
 @pytest.fixture(autouse=True)
 def small_sizes(monkeypatch):
     for name, value in SMALL.items():
-        monkeypatch.setattr(alternatives, name, value)
+        monkeypatch.setattr(sizes, name, value)
 
 
 @pytest.mark.parametrize("part", alternatives.PARTS)
