@@ -15,6 +15,8 @@ from glomo_keras.ops.edges import normalize_rows
 from glomo_keras.ops.edges import row_sums
 
 FACTORS = ("queries", "keys", "thresholds")
+GROUPED_LENGTH = 512
+ROW_GROUPS = 4
 
 
 def is_factored(graph):
@@ -155,20 +157,52 @@ def graph_rows(graph, rows, columns, *, padding_mask, direction, activation):
 def materialize(graph, *, padding_mask=None, direction, activation):
     """The graph as a float32 tensor `(B, [L,] K, T, T)`; rows sum to 1 or 0.
 
-    A materialised graph is only cast: its rows are what they are.
+    A materialised graph is only cast: its rows are what they are. Of a long
+    one, whose length is static, some groups of rows are computed with only
+    the columns that the direction admits: three eighths less to compute.
     """
     if not is_factored(graph):
         return ops.cast(graph, "float32")
-    units = ops.arange(num_units(graph))
+    length = num_units(graph)
     mask = combined_mask(graph, padding_mask)
-    admissible = admissible_edges(units, units, direction, mask)
-    if len(graph["keys"].shape) == 5 and mask is not None:
-        admissible = ops.expand_dims(admissible, 1)  # (B, 1, 1, T, T)
+    options = {
+        "padding_mask": mask,
+        "direction": direction,
+        "activation": activation,
+    }
+    if not isinstance(length, int) or length < GROUPED_LENGTH:
+        units = ops.arange(length)
+        return _normalized(graph, units, units, **options)
+    size = -(-length // ROW_GROUPS)
+    groups = []
+    for start in range(0, length, size):
+        stop = min(start + size, length)
+        first, last = (0, stop) if direction == "forward" else (start, length)
+        group = _normalized(
+            _take_block(graph, slice(start, stop), slice(first, last)),
+            ops.arange(start, stop),
+            ops.arange(first, last),
+            **options,
+        )
+        padding = [(0, 0)] * (len(group.shape) - 1)
+        groups.append(ops.pad(group, [*padding, (first, length - last)]))
+    return ops.concatenate(groups, axis=-2)
+
+
+def _take_block(graph, rows, columns):
+    return {
+        "queries": graph["queries"][..., rows, :],
+        "keys": graph["keys"][..., columns, :],
+        "thresholds": graph["thresholds"][..., rows],
+    }
+
+
+def _normalized(graph, rows, columns, *, padding_mask, direction, activation):
+    """The graph from factors of these rows and columns only."""
+    admissible = admissible_edges(rows, columns, direction, padding_mask)
+    if len(graph["keys"].shape) == 5 and padding_mask is not None:
+        admissible = ops.expand_dims(admissible, 1)  # (B, 1, 1, R, S)
     weights = edge_weights(
-        graph["queries"],
-        graph["keys"],
-        graph["thresholds"],
-        admissible,
-        activation,
+        *(graph[name] for name in FACTORS), admissible, activation
     )
     return normalize_rows(weights)
