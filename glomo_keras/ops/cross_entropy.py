@@ -142,30 +142,15 @@ def _loss_and_gradients(states, words, own=None, *, numbers):
     sized = _times_sizes(words, sizes)
 
     def add_chunk(index, parts, d_states, d_words, pulls):
-        states, targets, own_counts, weights, *own = _take_chunk(
-            chunks, index, d_words
-        )
-        losses, exp, total, own_exp = _softmax(
-            states,
-            words,
-            own[0] if own else ops.take(words, targets, axis=0),
-            own_counts,
-            sizes,
-        )
-        if not own:
-            exp = _put_own(exp, targets, own_exp - total)
-        exp = ops.cast(exp, states.dtype)  # (chunk, W)
-        scale = weights / total
-        rows = _times_sizes(ops.cast(states, "float32"), scale)
-        d_chunk = ops.cast(ops.matmul(exp, sized), "float32")
-        d_chunk_words = ops.matmul(
-            ops.transpose(exp), ops.cast(rows, states.dtype)
+        chunk = _take_chunk(chunks, index, d_words)
+        part, d_chunk, d_chunk_words, pull = _chunk_gradients(
+            *chunk, words=words, sized=sized, sizes=sizes
         )
         return (
-            _put(parts, index, weights * losses),
-            _put(d_states, index, _times_sizes(d_chunk, scale)),
-            d_words + ops.cast(d_chunk_words, "float32"),
-            _put(pulls, index, own_counts * own_exp * scale - weights),
+            _put(parts, index, part),
+            _put(d_states, index, d_chunk),
+            d_words + d_chunk_words,
+            _put(pulls, index, pull),
         )
 
     parts, d_states, d_words, pulls = _for_each_chunk(
@@ -176,17 +161,51 @@ def _loss_and_gradients(states, words, own=None, *, numbers):
             for x in (chunks[3], chunks[0], words, chunks[3])
         ),
     )
-    d_states = _join_chunks(d_states, states)
-    found = [
-        _join_chunks(parts, states),
-        d_states,
+    parts, d_states, pulls = (
+        _join_chunks(x, states) for x in (parts, d_states, pulls)
+    )
+    if own is None:
+        return [parts, d_states, d_words]
+    return [
+        parts,
+        d_states + _times_sizes(ops.cast(own, "float32"), pulls),
         _times_sizes(d_words, sizes),
+        _times_sizes(ops.cast(states, "float32"), pulls),
     ]
-    if own is not None:
-        pulls = _join_chunks(pulls, states)
-        found[1] = d_states + _times_sizes(ops.cast(own, "float32"), pulls)
-        found.append(_times_sizes(ops.cast(states, "float32"), pulls))
-    return found
+
+
+def _chunk_gradients(
+    states, targets, own_counts, weights, own=None, *, words, sized, sizes
+):
+    """What a chunk adds to the loss and to its gradients, in float32.
+
+    Returns:
+        What each row adds, `(chunk,)`; the gradients of the states and of
+        the words; and by what to multiply the target's own word for what it
+        still adds to that of the state, and the state for that of the word.
+    """
+    one_of_words = own is None
+    own = ops.take(words, targets, axis=0) if one_of_words else own
+    losses, exp, total, own_exp = _softmax(
+        states, words, own, own_counts, sizes
+    )
+    if keras.backend.standardize_dtype(states.dtype) == "float16":
+        # Its largest number is less than a sum over many words.
+        exp, own_exp = exp / ops.expand_dims(total, 1), own_exp / total
+        total = ops.ones_like(total)
+    if one_of_words:
+        exp = _put_own(exp, targets, own_exp - total)
+    exp = ops.cast(exp, states.dtype)  # (chunk, W)
+    scale = weights / total
+    rows = _times_sizes(ops.cast(states, "float32"), scale)
+    d_words = ops.matmul(ops.transpose(exp), ops.cast(rows, states.dtype))
+    d_states = ops.cast(ops.matmul(exp, sized), "float32")
+    return (
+        weights * losses,
+        _times_sizes(d_states, scale),
+        ops.cast(d_words, "float32"),
+        own_counts * own_exp * scale - weights,
+    )
 
 
 def _times_sizes(rows, sizes):

@@ -82,6 +82,25 @@ def test_large_logits_do_not_overflow():
     assert all(np.all(np.isfinite(g)) for g in gradients)
 
 
+def test_float16_holds_a_sum_over_more_words_than_its_largest_number():
+    """Equal logits of 70,000 words: the target's share is next to nothing."""
+    words = np.zeros((70_000, 2), "float32")
+    words[7] = 1
+    states = np.zeros((3, 2), "float32")
+
+    def loss(states, words):
+        return loss_of(
+            ops.cast(states, "float16"),
+            ops.cast(words, "float16"),
+            ops.full((3,), 7, "int32"),
+            ops.ones((3,)),
+        )
+
+    value, (d_states, _) = value_and_gradients(loss, [states, words])
+    np.testing.assert_allclose(value, 3 * np.log(70_000), rtol=TOLERANCE)
+    np.testing.assert_allclose(d_states, -np.ones((3, 2)), rtol=1e-2)
+
+
 @needs_tensorflow
 def test_no_array_of_all_logits_is_made():
     """In a graph with a gradient, no tensor has rows x vocabulary entries."""
