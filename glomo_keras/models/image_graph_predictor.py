@@ -23,11 +23,11 @@ class ImageGraphPredictor(LayersFirstModel):
     before t alone: neither on a later one nor on t itself.
 
     Blind spot: stacked masked kernels do not see all earlier pixels. Of those
-    above and to the right of a pixel, the ones that lie more columns away
-    than rows are outside the receptive field of its key and its query,
-    however many layers there are. They are not out of reach: an
-    edge leads from a pixel to any earlier one; the blind spot limits what
-    the weight of an edge is computed from.
+    above and to the right of a pixel, the ones that lie more than
+    `kernel_size // 2` columns away for each row above are outside the receptive
+    field of its key and its query, however many layers there are. They are
+    not out of reach: an edge leads from a pixel to any earlier one; the blind
+    spot limits what the weight of an edge is computed from.
 
     `predictor(inputs)` materialises the graphs, at L = 3, K = 8 and 32x32
     pixels 101 MB an image; `predictor.factored()(inputs)` gives their factors,
