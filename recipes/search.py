@@ -33,6 +33,7 @@ docs/tuning.md has searches with their times and hardware.
 import importlib
 import json
 import os
+import shutil
 
 import keras
 import numpy as np
@@ -41,15 +42,14 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import training
 from glomo_keras import tuning
-from glomo_keras.data.cache_files import digest
 from recipes.searching import chief
 from recipes.searching import predictors as predictors_lib
 from recipes.searching.options import HARMLESS
 from recipes.searching.options import Options
 from recipes.searching.options import check
+from recipes.searching.options import project_name
 from recipes.searching.options import settings
 from recipes.searching.options import task_options
-from recipes.searching.options import trials_key
 from recipes.searching.trials import Trials
 
 SILENCE = (
@@ -69,6 +69,8 @@ def main(options):
         if finished(options):
             print(f"Finished before: {folder.metrics_path}")
             return folder.read_metrics()
+        if options.overwrite:
+            remove_others(options)
         trials, tuner = prepare(options, recipe)
         complete = True
         if chief.is_chief():
@@ -85,6 +87,17 @@ def finished(options):
         return False
     metrics = json.loads(path.read_text(encoding="utf-8"))
     return metrics["exhausted"] or metrics["trials"] >= options.max_trials
+
+
+def remove_others(options):
+    """Removes what a search with other options has left."""
+    trials = options.out.glob("trials-*")
+    others = [path for path in trials if path.name != project_name(options)]
+    for path in others:
+        shutil.rmtree(path)
+    if others:
+        for name in ("trials.csv", "best.keras", "predictions.csv"):
+            (options.out / name).unlink(missing_ok=True)
 
 
 def work(options, recipe):
@@ -125,7 +138,7 @@ def prepare(options, recipe):
         max_trials=options.max_trials,
         max_epochs=base.epochs,
         directory=options.out,
-        project_name=f"trials-{digest(trials_key(options))}",
+        project_name=project_name(options),
         seed=options.seed,
     )
     return trials, tuner

@@ -6,6 +6,7 @@ import pathlib
 from typing import Literal
 
 from glomo_keras import data
+from glomo_keras.data.cache_files import digest
 from recipes.searching import predictors
 from recipes.tasks import options as task_options_lib
 from recipes.tasks.features import make_features
@@ -122,7 +123,8 @@ def settings(options):
     return made
 
 
-def trials_key(options):
-    """What a search can go on from the trials of."""
+def project_name(options):
+    """The folder of the trials, named after what makes a search another one."""
     made = json.loads(json.dumps(settings(options), default=str))
-    return {k: v for k, v in made.items() if k not in HARMLESS}
+    key = {k: v for k, v in made.items() if k not in HARMLESS}
+    return f"trials-{digest(key)}"

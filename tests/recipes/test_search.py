@@ -208,6 +208,7 @@ def test_options_overwrite_a_search(files, tmp_path, small):
     )
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["hidden_dim"] == 3
+    assert len(list(tmp_path.glob("trials-*"))) == 1
     assert len(read_trials(tmp_path)) == 1
 
 
