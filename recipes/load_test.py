@@ -70,6 +70,7 @@ class Load:
     def __init__(self, make_client, words, clients):
         self._make_client, self._words = make_client, words
         self._stopped = threading.Event()
+        self._first_answers = threading.Semaphore(0)
         self.counting = threading.Event()
         self.seconds = {kind: [] for kind in KINDS}
         self.errors = []
@@ -88,7 +89,14 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def warm_up(self, seconds):
+        """Waits, and until every client has had an answer or an error."""
+        time.sleep(seconds)
+        for _ in self._threads:
+            self._first_answers.acquire()
+
     def _ask(self, seed):
+        first = True
         draw = random.Random(seed)  # noqa: S311
         weights = np.full((2, NUM_WEIGHTS), 1 / NUM_WEIGHTS, "float32")
         with self._make_client() as client:
@@ -105,6 +113,9 @@ class Load:
                     if self.counting.is_set():
                         seconds = time.perf_counter() - start
                         self.seconds[kind].append(seconds)
+                if first:
+                    self._first_answers.release()
+                    first = False
 
 
 @contextlib.contextmanager
@@ -116,20 +127,19 @@ def local_server(models):
     """
     ports = ["--grpc-port", "0", "--rest-port", "0"]
     command = [sys.executable, "-m", "recipes.serve_locally", *ports]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--models", models], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        for line in process.stdout:
-            if line.startswith("REST "):
-                rest, grpc = line.strip().removeprefix("REST ").split(", gRPC ")
-                break
-        else:
-            raise RuntimeError("The server did not start; see its messages")
-        yield process.pid, grpc, rest
-    finally:
-        process.terminate()
-        process.wait()
+    ) as process:
+        try:
+            for line in process.stdout:
+                if line.startswith("REST "):
+                    rest, grpc = line.strip().split(", gRPC ")
+                    break
+            else:
+                raise RuntimeError("The server did not start: see above")
+            yield process.pid, grpc, rest.removeprefix("REST ")
+        finally:
+            process.terminate()
 
 
 def watch_memory(pid, seconds):
@@ -184,7 +194,7 @@ def main(options):
                 )
 
             with Load(make_client, words, options.clients) as load:
-                time.sleep(options.warmup_seconds)
+                load.warm_up(options.warmup_seconds)
                 load.counting.set()
                 samples = watch_memory(pid, options.seconds)
                 load.counting.clear()

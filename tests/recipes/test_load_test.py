@@ -41,6 +41,7 @@ def test_what_a_client_meets_is_counted():
             raise OSError("lost")
 
     with load_test.Load(Client, ["word"], clients=2) as load:
+        load.warm_up(0)
         load.counting.set()
         while not (load.errors and load.seconds["edges"]):
             pass
@@ -52,7 +53,7 @@ def test_what_a_client_meets_is_counted():
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
 def test_local_server_answers_several_clients(tmp_path, protocol):
     options = load_test.Options(
-        out=tmp_path, clients=4, seconds=3, warmup_seconds=3, protocol=protocol
+        out=tmp_path, clients=4, seconds=5, warmup_seconds=1, protocol=protocol
     )
     try:
         load_test.main(options)
