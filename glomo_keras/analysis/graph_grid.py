@@ -26,7 +26,7 @@ LINE = 1.15  # distance of two labels over their height
 def plot_graph_grid(graphs, tokens, *, terms=None, title=None, path=None):
     """Draws the graphs of one sequence, one row per layer, one panel per head.
 
-    All panels share one colour scale. In each, rows are receivers and columns
+    A single head is not named. All panels share one colour scale. In each, rows are receivers and columns
     what they draw on. Up to 24 units are labelled with their tokens, on the
     left and at the bottom; beyond that positions are.
 
@@ -80,6 +80,8 @@ def _panel_titles(num_layers, num_heads, terms):
     if terms is None:
         terms = [f"layer {layer + 1}" for layer in range(num_layers)]
     check_names(terms, num_layers, "terms", "layers")
+    if num_heads == 1:
+        return [[_term(term)] for term in terms]
     return [
         [f"{_term(term)}, head {head + 1}" for head in range(num_heads)]
         for term in terms

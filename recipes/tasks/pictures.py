@@ -43,10 +43,15 @@ def _draw_text(text, model, loaded, folder, title):
         values, given = source.predict_on_batch(inputs)
         graph, weight = mix(model.graphs.transfer, values, given)
         weights.append(weight)
+        graph = graph[..., : len(words), : len(words)]  # (2, n, T, T)
         analysis.plot_graph_grid(
-            graph[..., : len(words), : len(words)],
+            graph.reshape(-1, 1, *graph.shape[2:]),
             words,
-            terms=list(DIRECTIONS),
+            terms=[
+                f"{direction}, mixture {number}"
+                for direction in DIRECTIONS
+                for number in range(1, graph.shape[1] + 1)
+            ],
             title=f"Mixed graphs, {title}",
             path=folder / f"{prefix}mixed_graphs_{rank}.png",
         )
@@ -117,7 +122,7 @@ def term_names(graphs):
 
 
 def draw_mixture_weights(weights, terms, title, path):
-    """Heat maps of mixture weights: layers and products by heads.
+    """Heat maps of mixture weights in percent: terms by heads.
 
     Args:
         weights: array `(2, n, N)`: direction, mixture, term.
@@ -144,13 +149,28 @@ def draw_mixture_weights(weights, terms, title, path):
                 vmax=weights.max(),
                 aspect="auto",
             )
+            _write_percents(axis, weights[direction, mixture], weights.max())
             axis.set_title(f"{DIRECTIONS[direction]}, mixture {mixture + 1}")
             axis.set_xticks(range(heads), range(1, heads + 1))
             axis.set_yticks(range(len(terms)), terms)
             axis.set_xlabel("head")
-    figure.colorbar(image, ax=axes.ravel().tolist())
+    figure.colorbar(image, ax=axes.ravel().tolist(), label="weight")
     figure.suptitle(title)
     figure.savefig(path, dpi=120)
+
+
+def _write_percents(axis, weights, highest):
+    """The weights as numbers: they often differ little."""
+    for (term, head), weight in np.ndenumerate(weights):
+        axis.text(
+            head,
+            term,
+            f"{100 * weight:.1f}",
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="white" if weight > highest / 2 else "black",
+        )
 
 
 def draw_learning_curves(rows, title, path):

@@ -59,8 +59,10 @@ def test_terms_name_the_rows():
     terms = ["G¹", "Λ²", "a very long name of a mixture term"]
     figure = plot_graph_grid(grid(3, 1, 3), list("abc"), terms=terms)
     titles = [panel.get_title() for panel in figure.axes[:3]]
-    assert titles[:2] == ["G¹, head 1", "Λ², head 1"]
-    assert titles[2].endswith("…, head 1")
+    assert titles[:2] == ["G¹", "Λ²"]  # a single head is not named
+    assert titles[2].endswith("…")
+    figure = plot_graph_grid(grid(1, 2, 3), list("abc"), terms=["G¹"])
+    assert figure.axes[1].get_title() == "G¹, head 2"
     assert overlapping_texts(figure) == []
 
 
