@@ -26,9 +26,10 @@ LINE = 1.15  # distance of two labels over their height
 def plot_graph_grid(graphs, tokens, *, terms=None, title=None, path=None):
     """Draws the graphs of one sequence, one row per layer, one panel per head.
 
-    A single head is not named. All panels share one colour scale. In each, rows are receivers and columns
-    what they draw on. Up to 24 units are labelled with their tokens, on the
-    left and at the bottom; beyond that positions are.
+    All panels share one colour scale. In each, rows are receivers and columns
+    what they draw on; a single head is not named. Up to 24 units are labelled
+    with their tokens, on the left and at the bottom; beyond that positions
+    are.
 
     Args:
         graphs: array `(L, K, T, T)`, non-negative.
