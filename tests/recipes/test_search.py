@@ -368,7 +368,7 @@ def start():
         process.wait()
 
 
-def wait_for(pattern, folder, process, seconds=600):
+def wait_for(pattern, folder, process, seconds=1800):
     end = time.monotonic() + seconds
     while not list(folder.glob(pattern)):
         assert process.poll() is None, "ended before"
@@ -393,7 +393,7 @@ def test_killed_context_search_goes_on(files, tmp_path, start):
     done = next((tmp_path / "out").glob("trials-*/trial_0/outcome.json"))
     before = done.stat().st_mtime_ns
     process = start(arguments, tmp_path / "log")
-    assert process.wait(900) == 0, (tmp_path / "log").read_text()[-3000:]
+    assert process.wait(1800) == 0, (tmp_path / "log").read_text()[-3000:]
     assert done.stat().st_mtime_ns == before
     rows = read_trials(tmp_path / "out")
     assert sorted(row["trial"] for row in rows) == ["0", "1", "2"]
@@ -427,7 +427,7 @@ def test_chief_and_worker(files, tmp_path, start):
         for name in ("chief", "tuner0")
     }
     for name, process in processes.items():
-        assert process.wait(900) == 0, (tmp_path / name).read_text()[-3000:]
+        assert process.wait(1800) == 0, (tmp_path / name).read_text()[-3000:]
     rows = read_trials(out)
     assert {row["worker"] for row in rows} == {"tuner0"}
     assert {row["status"] for row in rows} == {"COMPLETED"}
@@ -445,7 +445,7 @@ def test_chief_gives_up_when_its_worker_dies(files, tmp_path, start):
     wait_for("out/trials-*/trial_0/trial.json", tmp_path, head)
     worker.kill()
     worker.wait()
-    assert head.wait(600) == 1
+    assert head.wait(1800) == 1
     end = (tmp_path / "head").read_text()
     assert "No trial completed" in end
     assert "No worker was heard of for 2 minutes" in end
@@ -456,7 +456,7 @@ def test_chief_gives_up_when_its_worker_dies(files, tmp_path, start):
         for name in ("chief", "another")
     }
     for name, process in processes.items():
-        assert process.wait(900) == 0, (tmp_path / name).read_text()[-3000:]
+        assert process.wait(1800) == 0, (tmp_path / name).read_text()[-3000:]
     rows = read_trials(out)
     assert sorted(row["trial"] for row in rows) == ["0", "1"]
     assert {row["worker"] for row in rows} == {"another"}
