@@ -15,6 +15,14 @@ TOLERANCE = 1e-5
 PREDICTED = ("glomo", "glomo-rnn", "random")
 
 
+def modes(*fast):
+    """All modes; the others than these run with -m slow."""
+    return [
+        mode if mode in fast else pytest.param(mode, marks=pytest.mark.slow)
+        for mode in MODES
+    ]
+
+
 def make_model(mode="none", predictor_options=(), **options):
     keras.utils.set_random_seed(3)
     graphs = gk.models.TaskGraphs(
@@ -43,7 +51,7 @@ def fit(model, epochs=1):
     model.fit(make_inputs(model), labels, epochs=epochs, verbose=0)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", modes("none", "glomo", "uniform"))
 def test_each_mode_reads_from_file(mode, tmp_path):
     model = make_model(mode, num_mixtures=2, conditioned=True, graph_layers=[2])
     assert ("token_ids" in model.input) == (mode in PREDICTED)
@@ -55,7 +63,13 @@ def test_each_mode_reads_from_file(mode, tmp_path):
     np.testing.assert_allclose(logits_of(read), logits_of(model), atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", PREDICTED)
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "glomo",
+        *[pytest.param(x, marks=pytest.mark.slow) for x in PREDICTED[1:]],
+    ],
+)
 def test_training_leaves_the_predictor_alone(mode):
     model = make_model(mode, {"dropout": 0.5})
     predictor = model.graphs.predictor
@@ -116,7 +130,7 @@ def test_the_place_of_the_graphs_decides_what_is_wider():
     assert widths == {"none": (5, 8), "glomo": (8, 8), "glomo-rnn": (5, 11)}
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", modes("none", "glomo", "glomo-rnn"))
 def test_padding_changes_nothing(mode):
     model = make_model(mode, num_mixtures=2)
     wanted = logits_of(model)
@@ -130,7 +144,7 @@ def test_padding_changes_nothing(mode):
     np.testing.assert_allclose(found, wanted, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("mode", ("none", "glomo", "glomo-rnn", "uniform"))
+@pytest.mark.parametrize("mode", modes("none", "glomo"))
 def test_texts_of_no_word_and_of_one_give_finite_logits_and_steps(mode):
     model = make_model(mode)
     found = logits_of(model, lengths=(0, 1))
