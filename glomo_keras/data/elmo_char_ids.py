@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glomo_keras.ops import elmo
+from glomo_keras.ops import elmo_characters
 
 
 def elmo_char_ids(tokens, max_length=None, max_characters=50):
@@ -64,4 +64,4 @@ def _ids(word, max_characters):
     if isinstance(word, str):
         # A lone surrogate is no UTF-8, but what texts hold may be read.
         word = word.encode("utf-8", "replace")
-    return elmo.word_ids([byte + 1 for byte in word], max_characters)
+    return elmo_characters.word_ids([byte + 1 for byte in word], max_characters)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from glomo_keras.ops.elmo import NUM_CHARACTERS
+from glomo_keras.ops.elmo_characters import NUM_CHARACTERS
 
 ENTRIES = {
     "char_embedding_dim": ("char_cnn", "embedding", "dim"),

@@ -5,8 +5,8 @@ from glomo_keras.layers import _validation as check
 from glomo_keras.layers._elmo_character_encoder import _ElmoCharacterEncoder
 from glomo_keras.layers._elmo_lstm_cell import _ElmoLSTMCell
 from glomo_keras.ops.edges import DIRECTIONS
-from glomo_keras.ops.elmo import NUM_CHARACTERS
 from glomo_keras.ops.elmo import add_boundaries
+from glomo_keras.ops.elmo_characters import NUM_CHARACTERS
 
 CHARACTER_ACTIVATIONS = ("relu", "tanh")
 

@@ -192,7 +192,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             mask = ops.cast(mask, "bool")
             factor = ops.cast(ops.expand_dims(mask, -1), x.dtype)
         for conv, norm in zip(convs, norms, strict=True):
-            x = conv(x if mask is None else x * factor)
+            x = conv(x if mask is None else x * factor, training=training)
             if self.normalization == "batch":
                 x = norm(x, training=training, mask=mask)
             elif norm is not None:
@@ -259,9 +259,9 @@ class _MaskedConv(keras.layers.Layer):
             name="bias", shape=(self.filters,), initializer="zeros"
         )
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         if self.rank == 1:
-            outputs = self._convolve(inputs)
+            outputs = self._convolve(inputs, training)
         else:
             mask = raster_kernel_mask(
                 self.kernel_size, self.mask_type, self.direction
@@ -271,11 +271,13 @@ class _MaskedConv(keras.layers.Layer):
             outputs = ops.conv(inputs, kernel, padding="same")
         return outputs + self.bias
 
-    def _convolve(self, inputs):
+    def _convolve(self, inputs, training):
         # A tensor: a function with a gradient of its own takes no variables.
         kernel = ops.cast(self.kernel, inputs.dtype)
         padding = causal_padding(self.kernel_size, self.direction)
-        if is_faster_by_fours(inputs, kernel):
+        # In training alone: what is exported, and compared with its export,
+        # is the plain convolution.
+        if training and is_faster_by_fours(inputs, kernel):
             return convolve_by_fours(inputs, kernel, padding)
         inputs = ops.pad(inputs, ((0, 0), padding, (0, 0)))
         return ops.conv(inputs, kernel, padding="valid")

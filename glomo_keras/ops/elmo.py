@@ -1,35 +1,12 @@
-"""ELMo's character ids and its LSTM step, as pure functions."""
+"""ELMo's sentences and its LSTM step, as pure functions."""
 
-import numpy as np
 from keras import ops
 
-# Ids of AllenNLP: bytes and the signs below them, plus one; 0 is padding.
-BEGIN_SENTENCE = 257
-END_SENTENCE = 258
-BEGIN_WORD = 259
-END_WORD = 260
-PADDED_CHARACTER = 261
-NUM_CHARACTERS = 262
+from glomo_keras.ops.elmo_characters import BEGIN_SENTENCE
+from glomo_keras.ops.elmo_characters import END_SENTENCE
+from glomo_keras.ops.elmo_characters import word_ids
 
 FORGET_BIAS = 1.0  # added at run time, not part of the published weights
-
-
-def word_ids(characters, max_characters):
-    """Character ids of one word.
-
-    Args:
-        characters: sequence of ids without padding; what does not fit between
-            the marks of the word's ends is cut off.
-        max_characters: integer C.
-
-    Returns:
-        int32 array `(C,)`.
-    """
-    ids = np.full(max_characters, PADDED_CHARACTER, dtype="int32")
-    inner = list(characters)[: max_characters - 2]
-    word = [BEGIN_WORD, *inner, END_WORD]
-    ids[: len(word)] = word
-    return ids
 
 
 def add_boundaries(char_ids, mask):

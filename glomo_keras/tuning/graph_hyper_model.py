@@ -43,8 +43,8 @@ class GraphHyperModel(keras_tuner.HyperModel):
     ...     return model
     >>> hypermodel = GraphHyperModel(make_model, num_graph_layers=2)
     >>> hp = keras_tuner.HyperParameters()
-    >>> hypermodel.build(hp).name
-    'text_classifier'
+    >>> type(hypermodel.build(hp)).__name__
+    'TextClassifier'
     >>> hp.values["graph_layers"]
     '1-2'
     """

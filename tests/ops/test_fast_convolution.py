@@ -113,15 +113,31 @@ def test_it_is_chosen_in_float32_with_three_taps_and_many_channels():
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-def test_a_layer_gives_the_same_either_way(monkeypatch, direction):
-    layer = MaskedKeyQueryConv(WIDTH, direction=direction)
+def test_a_layer_trains_the_same_either_way(monkeypatch, direction):
+    layer = MaskedKeyQueryConv(WIDTH, direction=direction, normalization="none")
     inputs = ops.convert_to_tensor(draw(2, 11, WIDTH))
     mask = ops.arange(11) < ops.convert_to_tensor([[11], [6]])
-    plain = layer(inputs, padding_mask=mask)
+    plain = layer(inputs, padding_mask=mask, training=True)
+    choose_always(monkeypatch)
+    fast = layer(inputs, padding_mask=mask, training=True)
+    for found, expected in zip(to_numpy(fast), to_numpy(plain), strict=True):
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+def test_inference_has_the_plain_convolution(monkeypatch):
+    choose_always(monkeypatch)
+    monkeypatch.setattr(
+        "glomo_keras.layers.masked_key_query_conv.convolve_by_fours",
+        lambda *args: pytest.fail("by fours"),
+    )
+    layer = MaskedKeyQueryConv(WIDTH)
+    layer(ops.zeros((2, 11, WIDTH)))
+    with pytest.raises(pytest.fail.Exception):
+        layer(ops.zeros((2, 11, WIDTH)), training=True)
+
+
+def choose_always(monkeypatch):
     monkeypatch.setattr(
         "glomo_keras.layers.masked_key_query_conv.is_faster_by_fours",
         lambda inputs, kernel: True,
     )
-    fast = layer(inputs, padding_mask=mask)
-    for found, expected in zip(to_numpy(fast), to_numpy(plain), strict=True):
-        np.testing.assert_allclose(found, expected, atol=TOLERANCE)
