@@ -21,6 +21,15 @@ class _FrozenGraphs(keras.layers.Layer):
         self.predictor.trainable = False
         self.layers = layers
 
+    @property
+    def trainable(self):
+        return False
+
+    @trainable.setter
+    def trainable(self, value):
+        # A model hands its own `trainable` down: the predictor stays frozen.
+        keras.layers.Layer.trainable.fset(self, False)
+
     def build(self, token_ids_shape, padding_mask_shape):
         pass
 
