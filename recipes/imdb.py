@@ -44,7 +44,7 @@ class Options(TaskOptions):
     """Share of the training reviews held out."""
     split_seed: int = 0
     """Draws the held-out reviews, the same for all seeds of the run."""
-    hidden_dim: int = 64
+    hidden_dim: int = 150
     """Units of the RNN in each direction and of the linear layers."""
     dropout: float = 0.1
     epochs: int = 2

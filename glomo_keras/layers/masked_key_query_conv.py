@@ -192,11 +192,14 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             mask = ops.cast(mask, "bool")
             factor = ops.cast(ops.expand_dims(mask, -1), x.dtype)
         for conv, norm in zip(convs, norms, strict=True):
-            x = conv(x if mask is None else x * factor, training=training)
-            if self.normalization == "batch":
-                x = norm(x, training=training, mask=mask)
-            elif norm is not None:
-                x = norm(x)
+            x = x if mask is None else x * factor
+            if self.normalization != "batch":
+                x = conv(x, training=training)
+                x = x if norm is None else norm(x)
+            elif training:
+                x = norm(conv(x, training=True), training=True, mask=mask)
+            else:
+                x = conv(x, normalization=norm)
             x = self.activation(x)
         return x
 
@@ -259,21 +262,26 @@ class _MaskedConv(keras.layers.Layer):
             name="bias", shape=(self.filters,), initializer="zeros"
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, normalization=None):
+        kernel, bias = self.kernel, self.bias
+        if normalization is not None:
+            # One pass over the outputs, where the normalisation takes four.
+            scale, shift = _scale_and_shift(normalization)
+            kernel = ops.cast(kernel, "float32") * scale
+            bias = ops.cast(bias, "float32") * scale + shift
+        # A tensor: a function with a gradient of its own takes no variables.
+        kernel = ops.cast(kernel, inputs.dtype)
         if self.rank == 1:
-            outputs = self._convolve(inputs, training)
+            outputs = self._convolve(inputs, kernel, training)
         else:
             mask = raster_kernel_mask(
                 self.kernel_size, self.mask_type, self.direction
             )
-            kernel = ops.convert_to_tensor(self.kernel)
             kernel = kernel * ops.cast(mask, kernel.dtype)
             outputs = ops.conv(inputs, kernel, padding="same")
-        return outputs + self.bias
+        return outputs + ops.cast(bias, outputs.dtype)
 
-    def _convolve(self, inputs, training):
-        # A tensor: a function with a gradient of its own takes no variables.
-        kernel = ops.cast(self.kernel, inputs.dtype)
+    def _convolve(self, inputs, kernel, training):
         padding = causal_padding(self.kernel_size, self.direction)
         # In training alone: what is exported, and compared with its export,
         # is the plain convolution.
@@ -281,3 +289,18 @@ class _MaskedConv(keras.layers.Layer):
             return convolve_by_fours(inputs, kernel, padding)
         inputs = ops.pad(inputs, ((0, 0), padding, (0, 0)))
         return ops.conv(inputs, kernel, padding="valid")
+
+
+def _scale_and_shift(norm):
+    """What batch normalisation does in inference, float32 `(filters,)`."""
+    mean, variance, gamma, beta = (
+        ops.cast(x, "float32")
+        for x in (
+            norm.moving_mean,
+            norm.moving_variance,
+            norm.gamma,
+            norm.beta,
+        )
+    )
+    scale = gamma * ops.rsqrt(variance + norm.epsilon)
+    return scale, beta - mean * scale

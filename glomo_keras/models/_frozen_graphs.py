@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from glomo_keras.ops.graphs import join_layers
+
 
 class _FrozenGraphs(keras.layers.Layer):
     """The graphs of a predictor that nothing trains, in factored form.
@@ -34,18 +36,28 @@ class _FrozenGraphs(keras.layers.Layer):
         pass
 
     def call(self, token_ids, padding_mask):
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-        graphs = self.predictor.factored()(inputs, training=False)
+        graphs = self._factored(token_ids, padding_mask)
         return {name: self._finish(graph) for name, graph in graphs.items()}
 
+    def _factored(self, token_ids, padding_mask):
+        if self.layers is None:
+            inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+            return self.predictor.factored()(inputs, training=False)
+        # Layer by layer: nothing is computed for those not wanted.
+        embedded = self.predictor.token_embedding(token_ids)
+        layers = self.predictor.layers_of(embedded, padding_mask, False)
+        return {
+            f"{direction}_graphs": join_layers(
+                [graphs[number - 1] for number in self.layers]
+            )
+            for direction, graphs in layers.items()
+        }
+
     def _finish(self, factors):
-        graph = {k: x for k, x in factors.items() if k != "padding_mask"}
-        if self.layers is not None:
-            index = [number - 1 for number in self.layers]
-            graph = {k: ops.take(x, index, 1) for k, x in graph.items()}
         graph = {
-            k: ops.stop_gradient(ops.cast(x, "float32"))
-            for k, x in graph.items()
+            name: ops.stop_gradient(ops.cast(x, "float32"))
+            for name, x in factors.items()
+            if name != "padding_mask"
         }
         return {**graph, "padding_mask": factors["padding_mask"]}
 

@@ -1,6 +1,7 @@
 import keras
 
 from glomo_keras.layers import BiAttention
+from glomo_keras.layers import BidirectionalGRU
 from glomo_keras.layers import MeanMaxPooling
 from glomo_keras.layers import _validation as check
 from glomo_keras.models._layers_first_model import LayersFirstModel
@@ -71,7 +72,7 @@ class TextClassifier(LayersFirstModel):
         features,
         graphs=None,
         num_classes=2,
-        hidden_dim=64,
+        hidden_dim=150,
         dropout=0.3,
         seed=None,
         dtype=None,
@@ -100,10 +101,8 @@ class TextClassifier(LayersFirstModel):
             )
 
         self.embedding_dropout = drop("embedding_dropout", 0)
-        self.rnn = keras.layers.Bidirectional(
-            keras.layers.GRU(hidden_dim, return_sequences=True, dtype=dtype),
-            dtype=dtype,
-            name="rnn",
+        self.rnn = BidirectionalGRU(
+            hidden_dim, learn_initial_states=False, dtype=dtype, name="rnn"
         )
         self.shortcut = keras.layers.Concatenate(dtype=dtype, name="shortcut")
         self.states_dense = dense("states_dense", "relu")

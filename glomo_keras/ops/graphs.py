@@ -7,6 +7,8 @@ axis L. One whose queries and thresholds are there for some rows only has
 these as `positions`, an integer tensor `(N,)`.
 """
 
+import itertools
+
 from keras import ops
 
 from glomo_keras.ops.edges import admissible_edges
@@ -17,6 +19,7 @@ from glomo_keras.ops.edges import row_sums
 FACTORS = ("queries", "keys", "thresholds")
 GROUPED_LENGTH = 512
 ROW_GROUPS = 4
+LEAST_ROWS = 16
 
 
 def is_factored(graph):
@@ -75,6 +78,16 @@ def split_layers(graph):
         {**dict(zip(FACTORS, layer, strict=True)), **mask}
         for layer in zip(*factors, strict=True)
     ]
+
+
+def join_layers(layers):
+    """One factored graph of the layers, each without the axis L."""
+    factors = {
+        name: ops.stack([layer[name] for layer in layers], axis=1)
+        for name in FACTORS
+    }
+    mask = {n: layers[0][n] for n in layers[0] if n == "padding_mask"}
+    return {**factors, **mask}
 
 
 def layers_and_heads(graph):
@@ -157,36 +170,55 @@ def graph_rows(graph, rows, columns, *, padding_mask, direction, activation):
 def materialize(graph, *, padding_mask=None, direction, activation):
     """The graph as a float32 tensor `(B, [L,] K, T, T)`; rows sum to 1 or 0.
 
-    A materialised graph is only cast: its rows are what they are. Of a long
-    one, whose length is static, some groups of rows are computed with only
-    the columns that the direction admits: three eighths less to compute.
+    A materialised graph is only cast: its rows are what they are. A long one,
+    whose length is static, is put together from its `row_groups`.
     """
     if not is_factored(graph):
         return ops.cast(graph, "float32")
     length = num_units(graph)
-    mask = combined_mask(graph, padding_mask)
     options = {
-        "padding_mask": mask,
+        "padding_mask": combined_mask(graph, padding_mask),
         "direction": direction,
         "activation": activation,
     }
     if not isinstance(length, int) or length < GROUPED_LENGTH:
         units = ops.arange(length)
         return _normalized(graph, units, units, **options)
-    size = -(-length // ROW_GROUPS)
     groups = []
-    for start in range(0, length, size):
-        stop = min(start + size, length)
+    for _, columns, group in row_groups(graph, **options):
+        margins = (columns.start, length - columns.stop)
+        padding = [(0, 0)] * (len(group.shape) - 1)
+        groups.append(ops.pad(group, [*padding, margins]))
+    return ops.concatenate(groups, axis=-2)
+
+
+def row_groups(graph, *, padding_mask=None, direction, activation):
+    """A factored graph by groups of rows, without what the direction rules out.
+
+    Each group has only the columns that its rows can draw on: three eighths
+    of a graph are never computed, and less memory is held at a time.
+
+    Yields:
+        `(rows, columns, group)`: two slices of the units and the float32
+        tensor `(B, [L,] K, R, S)` of these rows and columns.
+    """
+    length = num_units(graph)
+    count = ROW_GROUPS
+    if isinstance(length, int):
+        count = max(1, min(count, length // LEAST_ROWS))
+    bounds = [index * length // count for index in range(count + 1)]
+    for start, stop in itertools.pairwise(bounds):
         first, last = (0, stop) if direction == "forward" else (start, length)
+        rows, columns = slice(start, stop), slice(first, last)
         group = _normalized(
-            _take_block(graph, slice(start, stop), slice(first, last)),
+            _take_block(graph, rows, columns),
             ops.arange(start, stop),
             ops.arange(first, last),
-            **options,
+            padding_mask=padding_mask,
+            direction=direction,
+            activation=activation,
         )
-        padding = [(0, 0)] * (len(group.shape) - 1)
-        groups.append(ops.pad(group, [*padding, (first, length - last)]))
-    return ops.concatenate(groups, axis=-2)
+        yield rows, columns, group
 
 
 def _take_block(graph, rows, columns):

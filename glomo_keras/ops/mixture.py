@@ -13,9 +13,11 @@ from keras import ops
 
 from glomo_keras.ops.graphs import combined_mask
 from glomo_keras.ops.graphs import float_factors
+from glomo_keras.ops.graphs import is_factored
 from glomo_keras.ops.graphs import layers_and_heads
 from glomo_keras.ops.graphs import materialize
 from glomo_keras.ops.graphs import num_units
+from glomo_keras.ops.graphs import row_groups
 from glomo_keras.ops.graphs import split_layers
 from glomo_keras.ops.graphs import take_columns
 from glomo_keras.ops.graphs import take_units
@@ -64,6 +66,10 @@ def mix_graphs(graph, weights, include_products, **options):
         Float32 tensor `(B, n, T, T)`.
     """
     graph = materialize(graph, **options)
+    return _mix_materialized(graph, weights, include_products)
+
+
+def _mix_materialized(graph, weights, include_products):
     layers, heads = graph.shape[1:3]
     terms = split_terms(weights, layers, heads, include_products)
     mixed, product = 0.0, None
@@ -139,15 +145,24 @@ def apply_mixture(
     )
 
 
-def _apply_through_graph(graph, features, weights, **options):
-    return ops.matmul(mix_graphs(graph, weights, **options), features)
+def _apply_through_graph(graph, features, weights, include_products, **options):
+    layers, _ = layers_and_heads(graph)
+    if (include_products and layers > 1) or not is_factored(graph):
+        mixed = mix_graphs(graph, weights, include_products, **options)
+        return ops.matmul(mixed, features)
+    outputs = []
+    for rows, columns, group in row_groups(graph, **options):
+        shares = weights if len(weights.shape) == 2 else weights[:, rows]
+        mixed = _mix_materialized(group, shares, include_products)
+        outputs.append(ops.matmul(mixed, features[:, :, columns]))
+    return ops.concatenate(outputs, axis=-2)
 
 
 def _longest_mixed(num_layers, width, include_products):
     """The length up to which M is cheaper than the layers one by one."""
-    if not include_products:
+    if not include_products or num_layers == 1:
         return DIRECT_LIMIT
-    balance = (2 * num_layers - 1) * width // max(num_layers - 1, 1)
+    balance = (2 * num_layers - 1) * width // (num_layers - 1)
     return min(DIRECT_LIMIT, balance)
 
 

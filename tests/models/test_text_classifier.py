@@ -105,6 +105,22 @@ def test_the_predictor_runs_in_inference_mode_in_training():
             )
 
 
+@pytest.mark.parametrize("coupled", [True, False])
+def test_chosen_graph_layers_are_those_of_the_predictor(coupled):
+    predictor = small_predictor(coupled=coupled)
+    graphs = gk.models.TaskGraphs("glomo", predictor, graph_layers=[2])
+    given = inputs()
+    found = graphs.graphs_of(given)
+    expected = predictor.factored()(given)
+    for name, factors in found.items():
+        for factor in ("queries", "keys", "thresholds"):
+            np.testing.assert_allclose(
+                to_numpy(factors[factor]),
+                to_numpy(expected[name][factor])[:, 1:2],
+                atol=1e-6,
+            )
+
+
 def test_random_is_an_untrained_predictor_of_the_same_size():
     predictor = small_predictor()
     graphs = gk.models.TaskGraphs("random", predictor)

@@ -134,6 +134,42 @@ def test_gradients_in_blocks_equal_those_of_the_whole(direction, monkeypatch):
         np.testing.assert_allclose(gradient, other, atol=1e-4 * scale)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("conditioned", [True, False])
+def test_groups_of_rows_give_the_numbers_of_the_whole(
+    layers, direction, conditioned
+):
+    units = 70  # four groups that differ in length
+    made = factors(layers, units=units)
+    made["padding_mask"][1, 40:] = False
+    values, products = features(units=units), layers == 1
+    logits = mixture_logits(2, conditioned, products, layers, units)
+    options = {"direction": direction, "activation": "squared_relu"}
+    shares = ops.softmax(logits)
+    result = apply_mixture(made, values, shares, products, **options)
+    mixed = reference.mix(reference.graph(made, direction), logits, products)
+    np.testing.assert_allclose(
+        to_numpy(result), mixed @ values[:, None], atol=TOLERANCE
+    )
+
+
+def test_a_single_layer_is_mixed_whether_products_count_or_not(monkeypatch):
+    # It once went head by head: K products with the features, not one.
+    def refuse(*args, **options):
+        raise AssertionError("layer by layer")
+
+    monkeypatch.setattr(mixture, "_apply_by_layer", refuse)
+    made, values = factors(1, units=70), features(4, units=70)
+    shares = np.full((1, 4), 0.25, "float32")
+    options = {"direction": "forward", "activation": "squared_relu"}
+    drawn = [
+        to_numpy(apply_mixture(made, values, shares, products, **options))
+        for products in (True, False)
+    ]
+    np.testing.assert_allclose(*drawn, atol=TOLERANCE)
+
+
 def test_beyond_the_limit_numbers_are_the_same():
     units = 530
     made = factors(2, 2, units, 3, batch=1, mask=False)
