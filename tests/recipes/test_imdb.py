@@ -3,13 +3,7 @@
 import csv
 import dataclasses
 import json
-import os
-import pathlib
 import random
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -17,8 +11,8 @@ import glomo_keras as gk
 from recipes import imdb
 from recipes.tasks import graphs
 from tests.recipes import small_tasks
+from tests.recipes.killing import check_killed_task
 
-ROOT = pathlib.Path(__file__).parents[2]
 # Texts that a model must not stumble over, before and after training.
 ODD = ["", "dog", "the dog runs " * 1700, "zzz qqq", "\u200b", "🐕 é"]
 
@@ -159,32 +153,18 @@ def test_same_seed_gives_the_same_metrics(folder, tmp_path, mode):
 def test_a_killed_run_ends_in_the_metrics_of_an_uninterrupted_one(
     folder, tmp_path
 ):
-    def start(out):
-        command = [sys.executable, "-m", "recipes.imdb", "--hidden-dim", "3"]
-        command += ["--data-dir", folder, "--vectors", folder / "vectors.txt"]
-        command += ["--predictor", folder / "preset", "--graph", "glomo"]
-        command += ["--validation-fraction", "0.25", "--batch-size", "4"]
-        command += ["--epochs", "12", "--patience", "12", "--max-length", "9"]
-        return subprocess.Popen(
-            [*map(str, command), "--out", str(tmp_path / out)],
-            cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    assert start("whole").wait() == 0
-    process = start("killed")
-    path = tmp_path / "killed/seed-0/checkpoint"
-    while not any(path.glob("*00000003.npz")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert start("killed").wait() == 0
-    for name in ("metrics.json", "history.csv", "predictions.csv"):
-        whole, killed = (
-            (tmp_path / out / "seed-0" / name).read_text()
-            for out in ("whole", "killed")
-        )
-        assert whole == killed, name
+    check_killed_task(
+        "recipes.imdb",
+        tmp_path,
+        ("metrics.json", "history.csv", "predictions.csv"),
+        data_dir=folder,
+        vectors=folder / "vectors.txt",
+        predictor=folder / "preset",
+        graph="glomo",
+        hidden_dim=3,
+        max_length=9,
+        batch_size=4,
+        validation_fraction=0.25,
+        epochs=12,
+        patience=12,
+    )

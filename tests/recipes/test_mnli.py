@@ -1,20 +1,14 @@
 import csv
 import dataclasses
 import json
-import os
-import pathlib
 import random
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from recipes import mnli
 from tests.recipes import small_tasks
+from tests.recipes.killing import check_killed_task
 
-ROOT = pathlib.Path(__file__).parents[2]
 LABELS = ("entailment", "neutral", "contradiction")
 # Texts that a model must not stumble over, before and after training.
 ODD = ["", "dog", "the dog runs " * 2000, "zzz qqq", "\u200b", "🐕 é"]
@@ -177,33 +171,18 @@ def test_same_seed_gives_the_same_metrics(folder, tmp_path, changes):
 def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(
     folder, tmp_path
 ):
-    def start(out):
-        command = [sys.executable, "-m", "recipes.mnli", "--hidden-dim", "3"]
-        command += ["--data-dir", folder, "--vectors", folder / "vectors.txt"]
-        command += ["--predictor", folder / "preset", "--graph", "none"]
-        command += ["--validation-fraction", "0.25", "--batch-size", "4"]
-        command += ["--epochs", "12", "--patience", "12", "--max-length", "8"]
-        return subprocess.Popen(
-            [*map(str, command), "--out", str(tmp_path / out)],
-            cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    assert start("whole").wait() == 0
-    for goal in (3, 8):
-        process = start("killed")
-        path = tmp_path / "killed/seed-0/checkpoint"
-        while not any(path.glob(f"*{goal:08d}.npz")):
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert start("killed").wait() == 0
-    for name in ("metrics.json", "history.csv", "MNLI-m.tsv", "MNLI-mm.tsv"):
-        whole, killed = (
-            (tmp_path / out / "seed-0" / name).read_text()
-            for out in ("whole", "killed")
-        )
-        assert whole == killed, name
+    check_killed_task(
+        "recipes.mnli",
+        tmp_path,
+        ("metrics.json", "history.csv", "MNLI-m.tsv", "MNLI-mm.tsv"),
+        data_dir=folder,
+        vectors=folder / "vectors.txt",
+        predictor=folder / "preset",
+        graph="none",
+        hidden_dim=3,
+        max_length=8,
+        batch_size=4,
+        validation_fraction=0.25,
+        epochs=12,
+        patience=12,
+    )

@@ -1,11 +1,6 @@
 import dataclasses
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 
 import keras
 import numpy as np
@@ -13,6 +8,7 @@ import pytest
 
 import glomo_keras as gk
 from recipes import pretrain_text
+from tests.recipes import killing
 
 WORDS = "the cat sat on a mat while two dogs ran after one small bird".split()
 TINY = {
@@ -132,30 +128,23 @@ def test_released_schedule_stops_below_a_hundredth():
 def test_killed_run_ends_in_the_weights_of_the_uninterrupted_one(
     corpus, tmp_path
 ):
+    flags = {**TINY, "steps_per_epoch": 20, "epochs": 15, "corpus": corpus}
+    flags["cache"] = tmp_path / "cache"
+
     def start(out):
-        flags = {**TINY, "steps_per_epoch": 20, "epochs": 15}
-        command = [sys.executable, "-m", "recipes.pretrain_text"]
-        command += ["--corpus", str(corpus), "--out", str(tmp_path / out)]
-        command += ["--cache", str(tmp_path / "cache")]
-        for name, value in flags.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
-        return subprocess.Popen(
-            command,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdout=subprocess.DEVNULL,
+        return killing.start(
+            "recipes.pretrain_text", out=tmp_path / out, **flags
         )
 
     assert start("whole").wait() == 0
     rng = random.Random(1)
     for goal in sorted(rng.sample(range(2, 14), 3)):
-        process = start("killed")
-        path = tmp_path / "killed" / "checkpoint"
-        while not any(path.glob(f"*{goal:08d}.npz")):
-            assert process.poll() is None
-            time.sleep(0.05)
-        time.sleep(rng.random() * 0.5)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        killing.kill_at(
+            start("killed"),
+            tmp_path / "killed/checkpoint",
+            goal,
+            delay=rng.random() * 0.5,
+        )
     assert start("killed").wait() == 0
 
     whole, killed = (

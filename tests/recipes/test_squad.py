@@ -1,11 +1,5 @@
 import dataclasses
 import json
-import os
-import pathlib
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -17,8 +11,8 @@ from recipes.tasks.reading import Reading
 from recipes.tasks.reading import batches_by_length
 from tests.data import small_squad
 from tests.recipes import small_tasks
+from tests.recipes.killing import check_killed_task
 
-ROOT = pathlib.Path(__file__).parents[2]
 # Contexts and questions that a model must not stumble over; answers which are
 # not where they are said to be, or touch no token.
 ODD = [
@@ -198,35 +192,12 @@ def test_same_seed_gives_the_same_metrics(folder, tmp_path, mode):
 def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(
     folder, tmp_path
 ):
-    def start(out):
-        flags = {**SMALL, "epochs": 12, "graph": "none", "data_dir": folder}
-        flags |= {"vectors": folder / "vectors.txt", "out": tmp_path / out}
-        command = [sys.executable, "-m", "recipes.squad"]
-        for name, value in flags.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    assert start("whole").wait() == 0
-    for goal in (3, 8):
-        process = start("killed")
-        path = tmp_path / "killed/seed-0/checkpoint"
-        while all(
-            int(file.stem.split("-")[1]) < goal for file in path.glob("*.npz")
-        ):
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert start("killed").wait() == 0
-    for name in ("metrics.json", "history.csv", "predictions.json"):
-        whole, killed = (
-            (tmp_path / out / "seed-0" / name).read_text()
-            for out in ("whole", "killed")
-        )
-        assert whole == killed, name
+    check_killed_task(
+        "recipes.squad",
+        tmp_path,
+        ("metrics.json", "history.csv", "predictions.json"),
+        data_dir=folder,
+        vectors=folder / "vectors.txt",
+        graph="none",
+        **{**SMALL, "epochs": 12},
+    )
