@@ -13,3 +13,15 @@ class LayersFirstModel(keras.Model):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**with_dtype_policy(config))
+
+
+def with_dtype_policy(config):
+    """The config with `dtype` as a policy where it is that of one."""
+    if not isinstance(config.get("dtype"), dict):
+        return config
+    policy = keras.dtype_policies.deserialize(config["dtype"])
+    return {**config, "dtype": policy}

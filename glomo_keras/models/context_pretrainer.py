@@ -6,7 +6,7 @@ from keras import ops
 from glomo_keras.layers import ContextDecoder
 from glomo_keras.layers import _validation as check
 from glomo_keras.metrics import Perplexity
-from glomo_keras.models import presets
+from glomo_keras.models._preset_models import PresetPretrainer
 from glomo_keras.models.feature_predictor import FeaturePredictor
 from glomo_keras.models.graph_predictor import GraphPredictor
 from glomo_keras.ops.context import context_targets
@@ -22,7 +22,7 @@ STATISTICS_UNITS = 512
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class ContextPretrainer(keras.Model):
+class ContextPretrainer(PresetPretrainer):
     """g and f trained together to predict each unit's context, Eq. 3.
 
     The loss is the mean of the two directions' cross entropies per predicted
@@ -415,33 +415,6 @@ class ContextPretrainer(keras.Model):
             tracker.update_state(y_pred[name.replace("perplexity", "loss")])
         return self.get_metrics_result()
 
-    @classmethod
-    def from_preset(cls, preset):
-        """A pretrainer, g and f, with its vocabulary.
-
-        Args:
-            preset: folder that `save_to_preset` of a pretrainer wrote.
-
-        Raises:
-            ValueError: no such preset, a damaged, incomplete or too new one,
-                or one of a graph predictor alone.
-        """
-        model = presets.load(preset)
-        if not isinstance(model, cls):
-            raise ValueError(
-                "This preset holds the graph predictor alone; load it with "
-                f"`GraphPredictor.from_preset`. Received: preset={preset!r}"
-            )
-        return model
-
-    def save_to_preset(self, folder):
-        """Writes config.json, model.weights.h5, vocabulary.txt, metadata.json.
-
-        Args:
-            folder: path; made if needed. An existing preset is replaced.
-        """
-        presets.save(self, folder)
-
     def get_config(self):
         predictor = self.graph_predictor.get_config()
         for name in ("name", "trainable"):
@@ -456,10 +429,3 @@ class ContextPretrainer(keras.Model):
             "seed": self.seed,
             "name": self.name,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)

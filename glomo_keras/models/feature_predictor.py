@@ -173,13 +173,6 @@ class FeaturePredictor(LayersFirstModel):
         )
         return {**config, "dtype": dtype}
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
-
 
 def _completed(given, own, share_cell):
     """The given compositions, and own ones for the layers they lack."""

@@ -7,15 +7,14 @@ from glomo_keras.layers import MaskedKeyQueryConv
 from glomo_keras.layers import SquaredReLUGraph
 from glomo_keras.layers import _validation as check
 from glomo_keras.layers._materialize_graph import _MaterializeGraph
-from glomo_keras.models import presets
-from glomo_keras.models._layers_first_model import LayersFirstModel
+from glomo_keras.models._preset_models import PresetPredictor
 from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.graphs import FACTORS
 from glomo_keras.ops.graphs import split_layers
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class GraphPredictor(LayersFirstModel):
+class GraphPredictor(PresetPredictor):
     """g, the network that is pretrained, frozen and transferred.
 
     For each direction a key CNN and a query CNN over the token embeddings,
@@ -315,30 +314,6 @@ class GraphPredictor(LayersFirstModel):
                 )
         self._vocabulary_text = None if tokens is None else "\n".join(tokens)
 
-    @classmethod
-    def from_preset(cls, preset, trainable=False):
-        """A pretrained predictor with its vocabulary, frozen.
-
-        Args:
-            preset: folder that `save_to_preset` wrote, or the name of a
-                preset that comes with the package.
-            trainable: boolean; False freezes it, also its dropout and batch
-                statistics.
-
-        Raises:
-            ValueError: no such preset, or a damaged, incomplete or too new
-                one; the message names the file and the fault.
-        """
-        return presets.load_predictor(preset, cls, trainable)
-
-    def save_to_preset(self, folder):
-        """Writes config.json, model.weights.h5, vocabulary.txt, metadata.json.
-
-        Args:
-            folder: path; made if needed. An existing preset is replaced.
-        """
-        presets.save(self, folder)
-
     def get_config(self):
         names = (
             "vocabulary_size",
@@ -366,13 +341,6 @@ class GraphPredictor(LayersFirstModel):
             self.token_embedding.dtype_policy
         )
         return {**config, "dtype": dtype}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
 
 
 def build_compositions(count, composition, share_cell, direction, dtype):

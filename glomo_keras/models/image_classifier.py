@@ -228,13 +228,11 @@ class ImageClassifier(LayersFirstModel):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
         if isinstance(config.get("graph_predictor"), dict):
             config["graph_predictor"] = keras.saving.deserialize_keras_object(
                 config["graph_predictor"]
             )
-        return cls(**config)
+        return super().from_config(config)
 
 
 class _ResNet:

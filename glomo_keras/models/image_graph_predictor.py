@@ -7,13 +7,12 @@ from glomo_keras.layers import SquaredReLUGraph
 from glomo_keras.layers import _validation as check
 from glomo_keras.layers._materialize_graph import _MaterializeGraph
 from glomo_keras.layers._pixels_to_units import PixelsToUnits
-from glomo_keras.models import presets
-from glomo_keras.models._layers_first_model import LayersFirstModel
+from glomo_keras.models._preset_models import PresetPredictor
 from glomo_keras.ops.edges import DIRECTIONS
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class ImageGraphPredictor(LayersFirstModel):
+class ImageGraphPredictor(PresetPredictor):
     """g for images: graphs between pixels, Sec. 3.5.
 
     The units are the T = H W pixels in raster order. A key CNN and a query CNN
@@ -233,30 +232,6 @@ class ImageGraphPredictor(LayersFirstModel):
         """
         return self._factored_model[0]
 
-    @classmethod
-    def from_preset(cls, preset, trainable=False):
-        """A pretrained predictor, frozen.
-
-        Args:
-            preset: folder that `save_to_preset` wrote, or the name of a
-                preset that comes with the package.
-            trainable: boolean; False freezes it, also its dropout and batch
-                statistics.
-
-        Raises:
-            ValueError: no such preset, one of another model, or a damaged,
-                incomplete or too new one; the message names the fault.
-        """
-        return presets.load_predictor(preset, cls, trainable)
-
-    def save_to_preset(self, folder):
-        """Writes config.json, model.weights.h5, metadata.json.
-
-        Args:
-            folder: path; made if needed. An existing preset is replaced.
-        """
-        presets.save(self, folder)
-
     def get_config(self):
         names = (
             "embedding_dim",
@@ -280,13 +255,6 @@ class ImageGraphPredictor(LayersFirstModel):
             self.pixel_embedding.dtype_policy
         )
         return {**config, "dtype": dtype}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
 
 
 def _sum_channels(embedded):

@@ -198,13 +198,6 @@ class PairClassifier(LayersFirstModel):
             "dtype": keras.dtype_policies.serialize(self.policy),
         }
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
-
 
 def _shared_lstm(units, dtype, name):
     lstm = keras.layers.LSTM(

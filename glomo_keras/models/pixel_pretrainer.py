@@ -5,7 +5,7 @@ from keras import ops
 
 from glomo_keras.layers import PixelWindowDecoder
 from glomo_keras.layers import _validation as check
-from glomo_keras.models import presets
+from glomo_keras.models._preset_models import PresetPretrainer
 from glomo_keras.models.feature_predictor import FeaturePredictor
 from glomo_keras.models.image_graph_predictor import ImageGraphPredictor
 from glomo_keras.ops.edges import admissible_edges
@@ -19,7 +19,7 @@ STATISTICS_UNITS = 512
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class PixelPretrainer(keras.Model):
+class PixelPretrainer(PresetPretrainer):
     """g and f trained together to predict windows of pixels, Sec. 3.5.
 
     The loss is the cross entropy per predicted channel of a pixel, in nats,
@@ -327,29 +327,6 @@ class PixelPretrainer(keras.Model):
                 tracker.update_state(y_pred[name])
         return self.get_metrics_result()
 
-    @classmethod
-    def from_preset(cls, preset):
-        """A pretrainer, g and f.
-
-        Args:
-            preset: folder that `save_to_preset` of a pretrainer wrote.
-
-        Raises:
-            ValueError: no such preset, one of another model, or a damaged,
-                incomplete or too new one.
-        """
-        model = presets.load(preset)
-        presets.check_class(preset, model, cls)
-        return model
-
-    def save_to_preset(self, folder):
-        """Writes config.json, model.weights.h5, metadata.json.
-
-        Args:
-            folder: path; made if needed. An existing preset is replaced.
-        """
-        presets.save(self, folder)
-
     def get_config(self):
         predictor = self.graph_predictor.get_config()
         for name in ("name", "trainable"):
@@ -366,13 +343,6 @@ class PixelPretrainer(keras.Model):
             "seed": self.seed,
             "name": self.name,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
 
 
 def _mean_loss(losses, inside):

@@ -277,10 +277,3 @@ class SpanReader(LayersFirstModel):
                 keras.dtype_policies.get(self._dtype_argument)
             ),
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)

@@ -89,7 +89,7 @@ def test_pretrainer_preset_gives_both_models(tmp_path):
 
 
 def test_predictor_preset_is_no_pretrainer(folder):
-    with pytest.raises(ValueError, match="graph predictor alone"):
+    with pytest.raises(ValueError, match="GraphPredictor.from_preset"):
         gk.ContextPretrainer.from_preset(folder)
 
 
