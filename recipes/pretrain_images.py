@@ -37,6 +37,7 @@ import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.data.batches import Batches
+from recipes import pretraining
 
 CONFIGS = {
     "small": {
@@ -135,13 +136,7 @@ class Options:
 
 def resolve(options):
     """The options with the values of `config` for those that are None."""
-    preset = CONFIGS[options.config]
-    missing = {
-        name: value
-        for name, value in preset.items()
-        if getattr(options, name) is None
-    }
-    options = dataclasses.replace(options, **missing)
+    options = pretraining.with_config(options, CONFIGS)
     crop = min(options.crop or options.size, options.size)
     return dataclasses.replace(options, crop=crop)
 
@@ -155,30 +150,17 @@ def pretrain(options):
     Returns:
         `pathlib.Path`, the folder of the preset.
     """
-    options = resolve(options)
-    settings = dataclasses.asdict(options)
-    del settings["overwrite"]
-    folder = training.RunFolder(options.out)
-    with folder.start(settings, ("out", "cache"), options.overwrite):
-        preset = folder.path / "preset"
-        if folder.finished:
-            print(f"Finished before: {folder.metrics_path}")
-            return preset
-        keras.utils.set_random_seed(options.seed)
-        keras.config.set_dtype_policy(options.precision)
-        images = load(options, folder.path / "skipped.txt")
-        pretrainer = build(options)
-        history = fit(options, images, pretrainer, folder)
-        report(options, images, pretrainer, history, folder)
-    return preset
+    return pretraining.run(
+        resolve(options), ("out", "cache"), load, build, fit, report
+    )
 
 
-def load(options, skipped_path=None):
+def load(options, folder=None):
     """Images for training and held-out ones, read and checked.
 
     Args:
         options: resolved `Options`.
-        skipped_path: where to write the names of all files skipped.
+        folder: `RunFolder` where the names of all files skipped are written.
 
     Returns:
         Dict of `train` and `validation`, uint8 arrays `(N, S, S, 3)`.
@@ -191,9 +173,9 @@ def load(options, skipped_path=None):
     )
     print(f"{len(found):,} images of {options.size}x{options.size} pixels.")
     print(data.describe_skipped(found.skipped))
-    if skipped_path is not None:
+    if folder is not None:
         lines = [f"{name}\t{reason}\n" for name, reason in found.skipped]
-        skipped_path.write_text("".join(lines), "utf-8")
+        (folder.path / "skipped.txt").write_text("".join(lines), "utf-8")
     held_out = options.validation_images
     used = min(len(found), options.limit or len(found))
     if min(used - held_out, held_out) < options.batch_size:
@@ -210,7 +192,7 @@ def load(options, skipped_path=None):
     }
 
 
-def build(options):
+def build(options, images=None):
     """The compiled pretrainer."""
     pretrainer = gk.PixelPretrainer(
         embedding_dim=options.embedding_dim,
@@ -235,28 +217,9 @@ def build(options):
         dropout=options.dropout,
         seed=options.seed,
     )
-    jit = {"true": True, "false": False}.get(options.jit_compile, "auto")
-    pretrainer.compile(optimizer=make_optimizer(options), jit_compile=jit)
-    print(
-        f"{pretrainer.count_params():,} parameters, "
-        f"{pretrainer.graph_predictor.count_params():,} of them in the graph "
-        f"predictor; XLA: {pretrainer.jit_compile}"
+    return pretraining.compile_pretrainer(
+        options, pretrainer, pretraining.adam(options)
     )
-    return pretrainer
-
-
-def make_optimizer(options):
-    """Adam with warm-up and cosine decay."""
-    steps = options.epochs * options.steps_per_epoch
-    warmup = min(steps // 20, 2000)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=options.learning_rate / 100,
-        decay_steps=steps - warmup,
-        alpha=0.01,
-        warmup_target=options.learning_rate,
-        warmup_steps=warmup,
-    )
-    return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
 
 
 def fit(options, images, pretrainer, folder):
@@ -287,24 +250,12 @@ def fit(options, images, pretrainer, folder):
     )
 
 
-def report(options, images, pretrainer, history, folder):
-    """Writes the presets and, last, the metrics."""
-    pretrainer.graph_predictor.save_to_preset(folder.path / "preset")
-    pretrainer.save_to_preset(folder.path / "pretrainer")
-    best = history.history["val_loss"].index(min(history.history["val_loss"]))
-    metrics = {
-        "epochs": len(history.epoch),
-        "best_epoch": best,
-        "steps": len(history.epoch) * options.steps_per_epoch,
-        "images": len(images["train"]),
-        **{name: values[best] for name, values in history.history.items()},
-    }
-    folder.write_metrics(metrics)
+def report(options, images, pretrainer, folder, metrics):
     print(
         f"{metrics['val_bits_per_dim']:.3f} bits per dimension of a window of "
-        f"held-out crops (epoch {best + 1} of {len(history.epoch)}). "
-        f"Preset: {folder.path}/preset"
+        "held-out crops."
     )
+    return {"images": len(images["train"])}
 
 
 def main(options):

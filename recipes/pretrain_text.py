@@ -28,6 +28,7 @@ from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.data.batches import Batches
+from recipes import pretraining
 from recipes.gpu import pack
 
 CONFIGS = {
@@ -155,13 +156,7 @@ class Options:
 
 def resolve(options):
     """The options with the values of `config` for those that are None."""
-    preset = CONFIGS[options.config]
-    missing = {
-        name: value
-        for name, value in preset.items()
-        if getattr(options, name) is None
-    }
-    return dataclasses.replace(options, **missing)
+    return pretraining.with_config(options, CONFIGS)
 
 
 def pretrain(options, harmless=("out", "cache"), train=None):
@@ -175,25 +170,12 @@ def pretrain(options, harmless=("out", "cache"), train=None):
     Returns:
         `pathlib.Path`, the folder of the preset.
     """
-    options = resolve(options)
-    settings = dataclasses.asdict(options)
-    del settings["overwrite"]
-    folder = training.RunFolder(options.out)
-    with folder.start(settings, harmless, options.overwrite):
-        preset = folder.path / "preset"
-        if folder.finished:
-            print(f"Finished before: {folder.metrics_path}")
-            return preset
-        keras.utils.set_random_seed(options.seed)
-        keras.config.set_dtype_policy(options.precision)
-        corpus = load(options)
-        pretrainer = build(options, corpus)
-        history = (train or fit)(options, corpus, pretrainer, folder)
-        report(options, corpus, pretrainer, history, folder)
-    return preset
+    return pretraining.run(
+        resolve(options), harmless, load, build, train or fit, report
+    )
 
 
-def load(options):
+def load(options, folder=None):
     """The tokenised corpus, from a packed file or the cache if it is there."""
     if pack.is_packed(options.corpus):
         corpus = pack.open_packed(options)
@@ -249,14 +231,9 @@ def build(options, corpus):
         "lowercase": options.lowercase,
         "numbers": options.numbers,
     }
-    jit = {"true": True, "false": False}.get(options.jit_compile, "auto")
-    pretrainer.compile(optimizer=make_optimizer(options), jit_compile=jit)
-    print(
-        f"{pretrainer.count_params():,} parameters, "
-        f"{predictor.count_params():,} of them in the graph predictor; "
-        f"XLA: {pretrainer.jit_compile}"
+    return pretraining.compile_pretrainer(
+        options, pretrainer, make_optimizer(options)
     )
-    return pretrainer
 
 
 def make_optimizer(options):
@@ -264,16 +241,7 @@ def make_optimizer(options):
         return keras.optimizers.SGD(
             options.learning_rate, momentum=0.2, global_clipnorm=0.25
         )
-    steps = options.epochs * options.steps_per_epoch
-    warmup = min(steps // 20, 2000)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=options.learning_rate / 100,
-        decay_steps=steps - warmup,
-        alpha=0.01,
-        warmup_target=options.learning_rate,
-        warmup_steps=warmup,
-    )
-    return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
+    return pretraining.adam(options)
 
 
 def make_callbacks(options):
@@ -337,26 +305,13 @@ def fit(options, corpus, pretrainer, folder, callbacks=()):
     )
 
 
-def report(options, corpus, pretrainer, history, folder):
-    """Writes the presets, a picture and, last, the metrics."""
-    pretrainer.graph_predictor.save_to_preset(folder.path / "preset")
-    pretrainer.save_to_preset(folder.path / "pretrainer")
+def report(options, corpus, pretrainer, folder, metrics):
     draw_graphs(corpus, pretrainer.graph_predictor, folder)
-    best = history.history["val_loss"].index(min(history.history["val_loss"]))
-    metrics = {
-        "epochs": len(history.epoch),
-        "best_epoch": best,
-        "steps": len(history.epoch) * options.steps_per_epoch,
-        "words": corpus.num_words,
-        "unknown_rate": corpus.unknown_rate,
-        **{name: values[best] for name, values in history.history.items()},
-    }
-    folder.write_metrics(metrics)
     print(
         f"Held-out perplexity {metrics['val_forward_perplexity']:.1f} forward,"
-        f" {metrics['val_backward_perplexity']:.1f} backward (epoch "
-        f"{best + 1} of {len(history.epoch)}). Preset: {folder.path}/preset"
+        f" {metrics['val_backward_perplexity']:.1f} backward."
     )
+    return {"words": corpus.num_words, "unknown_rate": corpus.unknown_rate}
 
 
 def draw_graphs(corpus, predictor, folder, num_words=16):
