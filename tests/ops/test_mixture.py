@@ -183,18 +183,23 @@ def test_beyond_the_limit_numbers_are_the_same():
 
 @needs_tensorflow
 @pytest.mark.parametrize("units", [3, 7])
-def test_length_unknown_to_a_graph_changes_no_number(short_blocks, units):
+@pytest.mark.parametrize("products", [True, False])
+def test_length_unknown_to_a_graph_changes_no_number(
+    short_blocks, units, products
+):
     import tensorflow as tf
 
     made = factors(layers=2, units=units, mask=False)
     values = features(units=units)
-    weights = to_numpy(ops.softmax(mixture_logits(2, False, True, layers=2)))
+    weights = to_numpy(
+        ops.softmax(mixture_logits(2, False, products, layers=2))
+    )
     options = {"direction": "forward", "activation": "squared_relu"}
 
     def total_and_gradients(graph, values):
         with tf.GradientTape() as tape:
             tape.watch([graph, values])
-            drawn = apply_mixture(graph, values, weights, True, **options)
+            drawn = apply_mixture(graph, values, weights, products, **options)
             total = tf.reduce_sum(tf.square(drawn))
         return drawn, tape.gradient(total, [graph, values])
 
