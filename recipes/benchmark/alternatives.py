@@ -163,7 +163,7 @@ def cross_entropy():
 
 
 def inference_normalization():
-    """Batch normalisation after the convolution; in its kernel. No gradient."""
+    """Batch normalisation in the kernel of a convolution; after it."""
     import keras
     from keras import ops
 
@@ -172,10 +172,10 @@ def inference_normalization():
     layer = MaskedKeyQueryConv(sizes.WIDTH)
     layer.build((None, None, sizes.WIDTH))
 
-    def after(x):
+    def in_kernel(x):
         return ops.stack(layer(x, training=False))
 
-    def in_kernel(x):
+    def after(x):
         stacks = []
         for convs, norms in (
             (layer.key_convs, layer.key_norms),
@@ -183,17 +183,12 @@ def inference_normalization():
         ):
             y = x
             for part, norm in zip(convs, norms, strict=True):
-                scale = norm.gamma * ops.rsqrt(
-                    norm.moving_variance + norm.epsilon
-                )
-                bias = norm.beta + scale * (part.bias - norm.moving_mean)
-                kernel = ops.cast(part.kernel * scale, y.dtype)
-                y = conv(y, kernel) + ops.cast(bias, y.dtype)
+                y = norm(part(y), training=False)
                 y = keras.activations.relu(y)
             stacks.append(y)
         return ops.stack(stacks)
 
-    return [after, in_kernel], [sizes.units()]
+    return [in_kernel, after], [sizes.units()]
 
 
 PARTS = {
