@@ -115,7 +115,7 @@ class Options:
     """T of the scores."""
     transfer_lengths: tuple[int, ...] = (128, 512, 1024, 2048, 4096)
     """T of the transfer."""
-    task_widths: tuple[int, ...] = (64, 150)
+    task_widths: tuple[int, ...] = (150,)
     """hidden_dim of the task's model."""
     corpus: tuple[str, ...] = ()
     """Text for the pipeline, as `recipes.pretrain_text` takes it; random
