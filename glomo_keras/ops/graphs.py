@@ -184,26 +184,41 @@ def materialize(graph, *, padding_mask=None, direction, activation):
     if not isinstance(length, int) or length < GROUPED_LENGTH:
         units = ops.arange(length)
         return _normalized(graph, units, units, **options)
+    return join_row_groups(graph, ROW_GROUPS, **options)
+
+
+def join_row_groups(graph, count, **options):
+    """A factored graph of static length, put together from `row_groups`."""
+    length = num_units(graph)
     groups = []
-    for _, columns, group in row_groups(graph, **options):
+    for _, columns, group in row_groups(graph, count, **options):
         margins = (columns.start, length - columns.stop)
         padding = [(0, 0)] * (len(group.shape) - 1)
         groups.append(ops.pad(group, [*padding, margins]))
     return ops.concatenate(groups, axis=-2)
 
 
-def row_groups(graph, *, padding_mask=None, direction, activation):
+def row_groups(
+    graph, count=ROW_GROUPS, *, padding_mask=None, direction, activation
+):
     """A factored graph by groups of rows, without what the direction rules out.
 
-    Each group has only the columns that its rows can draw on: three eighths
-    of a graph are never computed, and less memory is held at a time.
+    Each group has only the columns that its rows can draw on: of four groups,
+    three eighths of a graph are never computed, and less memory is held at a
+    time.
+
+    Args:
+        graph: factored, of one layer or all.
+        count: int, the groups; fewer if a group had less than 16 rows.
+        padding_mask: boolean `(B, T)` or None.
+        direction: `"forward"` or `"backward"`.
+        activation: see `edge_weights`.
 
     Yields:
         `(rows, columns, group)`: two slices of the units and the float32
         tensor `(B, [L,] K, R, S)` of these rows and columns.
     """
     length = num_units(graph)
-    count = ROW_GROUPS
     if isinstance(length, int):
         count = max(1, min(count, length // LEAST_ROWS))
     bounds = [index * length // count for index in range(count + 1)]

@@ -15,9 +15,9 @@ Sections: `ceiling`, the machine's fastest matrix product; `pretrain`, steps
 of training beside the same model in stock Keras layers (`plain_pretrainer`);
 `extraction`, graphs of texts; `scores`, queries and keys to graphs, beside
 softmax; `transfer`, streaming, materialised and by products of graphs;
-`pipeline`, the input alone; and, if asked for, `alternatives`, other ways to
-compute the same, and `tasks`, a step of `recipes.imdb` with graphs beside one
-without.
+`pipeline`, the input alone; `sentence`, text to graphs, cold and warm; and, if
+asked for, `alternatives`, other ways to compute the same, and `tasks`, a step
+of `recipes.imdb` with graphs beside one without.
 """
 
 import dataclasses
@@ -36,6 +36,7 @@ from recipes.benchmark import extraction
 from recipes.benchmark import pipeline
 from recipes.benchmark import pretraining
 from recipes.benchmark import scores
+from recipes.benchmark import sentence
 from recipes.benchmark import summary
 from recipes.benchmark import tables
 from recipes.benchmark import tasks
@@ -50,6 +51,7 @@ SECTIONS = {
     "scores": scores,
     "transfer": transfer,
     "pipeline": pipeline,
+    "sentence": sentence,
     "alternatives": alternatives,
     "tasks": tasks,
 }
@@ -78,6 +80,7 @@ class Options:
             "scores",
             "transfer",
             "pipeline",
+            "sentence",
             "alternatives",
             "tasks",
         ],

@@ -204,11 +204,13 @@ PARTS = {
         gru_gates,
         graph_alternatives.edges,
         graph_alternatives.mixed_heads,
+        graph_alternatives.mixed_heads_of_32,
+        graph_alternatives.row_groups,
         cross_entropy,
         inference_normalization,
     )
 }
-INFERENCE = ("inference_normalization",)
+INFERENCE = ("mixed_heads_of_32", "row_groups", "inference_normalization")
 
 
 def cases(options):

@@ -179,7 +179,7 @@ def edges():
     ]
 
 
-def mixed_heads():
+def mixed_heads(batch=sizes.BATCH):
     """Heads times weights of each receiver: arrays added up; an einsum."""
     from keras import ops
 
@@ -191,8 +191,44 @@ def mixed_heads():
     def einsum(weights, graphs):
         return ops.einsum("btnk,bktx->bntx", weights, graphs)
 
-    batch, length, heads = sizes.BATCH, sizes.LENGTH, sizes.HEADS
+    length, heads = sizes.LENGTH, sizes.HEADS
     return [sums, einsum], [
         sizes.tensor(batch, length, 2, heads),
         sizes.tensor(batch, heads, length, length, seed=1),
+    ]
+
+
+def mixed_heads_of_32():
+    """`mixed_heads` of 32 texts."""
+    return mixed_heads(32)
+
+
+def row_groups():
+    """A graph of 512 units by four groups of rows; by two, eight; at once."""
+    from keras import ops
+
+    from glomo_keras.ops import graphs
+
+    options = {
+        "padding_mask": None,
+        "direction": "forward",
+        "activation": "squared_relu",
+    }
+
+    def by_groups(count):
+        def way(queries, keys):
+            factors = {
+                "queries": queries,
+                "keys": keys,
+                "thresholds": ops.zeros_like(queries[..., 0]),
+            }
+            return graphs.join_row_groups(factors, count, **options)
+
+        return way
+
+    names = {"four": 4, "two": 2, "eight": 8, "at once": 1}
+    shape = (1, sizes.LAYERS, sizes.HEADS, 512, sizes.KEY_DIM)
+    return {name: by_groups(count) for name, count in names.items()}, [
+        sizes.tensor(*shape),
+        sizes.tensor(*shape, seed=1),
     ]

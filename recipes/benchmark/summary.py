@@ -14,6 +14,8 @@ SCORES = 1.1
 SCORE_LENGTHS = (512, 1024, 2048)
 TRANSFER = 2.0
 GROWTH = 3.0
+COLD_SECONDS = 10
+WARM_MS = 10
 NOT_MEASURED = "not measured"
 
 
@@ -32,6 +34,7 @@ def rows(outcomes):
         *_score_rows(outcomes),
         *_transfer_rows(outcomes),
         *_pipeline_rows(outcomes),
+        *_sentence_rows(outcomes),
     ]
 
 
@@ -151,3 +154,20 @@ def _pipeline_rows(outcomes):
             row["ratio"],
             at_least=1.0,
         )
+
+
+def _sentence_rows(outcomes):
+    def seconds(way):
+        return quantity(outcomes.get(f"sentence:{way}"), "seconds")
+
+    yield _row(
+        "sentence to graphs from a cold start of Python, s",
+        seconds("cold"),
+        at_most=COLD_SECONDS,
+    )
+    warm = seconds("predict_on_batch")
+    yield _row(
+        "sentence to graphs, warm, ms",
+        ratio(warm, 1e-3) if warm else "",
+        at_most=WARM_MS,
+    )

@@ -3,16 +3,19 @@ import json
 import subprocess
 
 import keras
+import numpy as np
 import pytest
 
 from recipes import pretrain_text
 from recipes.benchmark import __main__ as main
 from recipes.benchmark import apart
 from recipes.benchmark import ceiling
+from recipes.benchmark import graph_alternatives
 from recipes.benchmark import machine
 from recipes.benchmark import measuring
 from recipes.benchmark import pretraining
 from recipes.benchmark import scores
+from recipes.benchmark import sentence
 from recipes.benchmark import summary
 from recipes.benchmark import tables
 from recipes.benchmark.flops import training_flops
@@ -115,6 +118,20 @@ def test_pipeline_reads_a_corpus(tmp_path, monkeypatch):
     )
     result = measured("pipeline:small", corpus=(str(text),), small_batch=2)
     assert result["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize("way", sentence.WAYS)
+def test_sentence_is_measured(way, monkeypatch):
+    monkeypatch.setattr(sentence, "LEAST_CALLS", 1)
+    assert 0 < measured(f"sentence:{way}")["seconds"] < 60
+
+
+def test_row_groups_give_the_same_graph():
+    ways, (queries, keys) = graph_alternatives.row_groups()
+    queries, keys = queries[..., :4], keys[..., :4]
+    first, *others = (way(queries, keys) for way in ways.values())
+    for other in others:
+        np.testing.assert_allclose(first, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
@@ -294,7 +311,7 @@ def test_summary_compares_with_the_targets(run):
     values = list(met.values())
     assert values[:4] == ["yes", "NO", "", "yes"]
     assert values[4:10] == ["NO"] * 6  # graphs at twice the cost of softmax
-    assert values[10:] == ["yes"] * 4
+    assert values[10:] == ["yes"] * 5 + ["NO"]  # three seconds for a sentence
 
 
 def test_summary_says_what_was_not_measured():
