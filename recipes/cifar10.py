@@ -47,6 +47,7 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.data.batches import Batches
 from glomo_keras.data.cache_files import digest
+from recipes.xla import JIT_COMPILE
 
 VALIDATION_SHARE = 0.16
 CONFIGS = {
@@ -298,7 +299,6 @@ def compile_model(options, model, splits):
         warmup_target=options.learning_rate,
         warmup_steps=warmup,
     )
-    jit = {"true": True, "false": False}.get(options.jit_compile, "auto")
     model.compile(
         keras.optimizers.SGD(
             schedule, momentum=0.9, weight_decay=options.weight_decay
@@ -311,7 +311,7 @@ def compile_model(options, model, splits):
         metrics={
             "logits": keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         },
-        jit_compile=jit,
+        jit_compile=JIT_COMPILE[options.jit_compile],
     )
 
 

@@ -30,6 +30,7 @@ from recipes.tasks import run
 from recipes.tasks.features import make_features
 from recipes.tasks.options import TaskOptions
 from recipes.tasks.options import refuse
+from recipes.xla import JIT_COMPILE
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -137,9 +138,7 @@ def compile_model(options, model):
         keras.optimizers.Adam(options.learning_rate, global_clipnorm=1.0),
         {"logits": LOSS},
         metrics={"logits": keras.metrics.SparseCategoricalAccuracy("accuracy")},
-        jit_compile={"true": True, "false": False}.get(
-            options.jit_compile, "auto"
-        ),
+        jit_compile=JIT_COMPILE[options.jit_compile],
     )
 
 

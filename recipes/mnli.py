@@ -37,6 +37,7 @@ from recipes.tasks import graphs
 from recipes.tasks import run
 from recipes.tasks.features import make_features
 from recipes.tasks.options import TaskOptions
+from recipes.xla import JIT_COMPILE
 
 FILES = {"matched": "MNLI-m.tsv", "mismatched": "MNLI-mm.tsv"}
 
@@ -148,7 +149,6 @@ def build(options, loaded, made_graphs, width, seed):
 
 
 def compile_model(options, model):
-    jit = {"true": True, "false": False}.get(options.jit_compile, "auto")
     model.compile(
         keras.optimizers.Adam(options.learning_rate, global_clipnorm=10.0),
         {
@@ -159,7 +159,7 @@ def compile_model(options, model):
         metrics={
             "logits": [keras.metrics.SparseCategoricalAccuracy("accuracy")]
         },
-        jit_compile=jit,
+        jit_compile=JIT_COMPILE[options.jit_compile],
     )
 
 

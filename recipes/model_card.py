@@ -61,7 +61,9 @@ def make_preset(options):
     evaluation = read(options.run / "evaluation.json", "evaluate_pretrainer")
     ngrams = read(options.ngrams, "ngram_baselines")
     check_same_events(evaluation, ngrams)
-    predictor = in_float32(options.run / "preset")
+    predictor = gk.GraphPredictor.from_preset(
+        options.run / "preset", dtype="float32"
+    )
     facts = model_card_text.Facts(
         name=options.out.name,
         run_options=run_options,
@@ -118,18 +120,6 @@ def check_same_events(evaluation, ngrams):
             f"of windows. Received: {ours} for the model, {theirs} for the "
             f"n-grams, whose settings are {settings}"
         )
-
-
-def in_float32(preset):
-    """The graph predictor of a preset with the float32 policy."""
-    saved = gk.GraphPredictor.from_preset(preset, trainable=True)
-    predictor = gk.GraphPredictor.from_config(
-        {**saved.get_config(), "dtype": "float32"}
-    )
-    predictor.set_weights(saved.get_weights())
-    predictor.vocabulary = saved.vocabulary
-    predictor.tokenizer_config = saved.tokenizer_config
-    return predictor
 
 
 def check_size(folder, max_megabytes):

@@ -69,7 +69,9 @@ def make_preset(options):
     """
     run = read_options(options.run)
     images = pretrain_images.load(run)
-    pretrainer = in_float32(options.run / "pretrainer")
+    pretrainer = gk.PixelPretrainer.from_preset(
+        options.run / "pretrainer", dtype="float32"
+    )
     held_out = np.asarray(images["validation"])
     facts = {
         "name": options.out.name,
@@ -121,16 +123,6 @@ def read_options(run):
         "cache": pathlib.Path(config["cache"]),
     }
     return pretrain_images.Options(**config)
-
-
-def in_float32(preset):
-    """The pretrainer of a preset with the float32 policy."""
-    saved = gk.PixelPretrainer.from_preset(preset)
-    pretrainer = gk.PixelPretrainer.from_config(
-        {**saved.get_config(), "dtype": "float32"}
-    )
-    pretrainer.set_weights(saved.get_weights())
-    return pretrainer
 
 
 def measure_code(pretrainer, train, images):

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from glomo_keras import training
+from recipes.xla import JIT_COMPILE
 
 
 def with_config(options, configs):
@@ -63,8 +64,9 @@ def run(options, harmless, load, build, fit, report):
 
 def compile_pretrainer(options, pretrainer, optimizer):
     """Compiles a pretrainer, and says how big it is."""
-    jit = {"true": True, "false": False}.get(options.jit_compile, "auto")
-    pretrainer.compile(optimizer=optimizer, jit_compile=jit)
+    pretrainer.compile(
+        optimizer=optimizer, jit_compile=JIT_COMPILE[options.jit_compile]
+    )
     print(
         f"{pretrainer.count_params():,} parameters, "
         f"{pretrainer.graph_predictor.count_params():,} of them in the graph "

@@ -30,6 +30,7 @@ from recipes.tasks.features import make_features
 from recipes.tasks.options import TaskOptions
 from recipes.tasks.reading import Reading
 from recipes.tasks.reading import ValidationAnswers
+from recipes.xla import JIT_COMPILE
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 OUTPUTS = ("start_logits", "end_logits")
@@ -218,9 +219,7 @@ def compile_model(options, model):
     model.compile(
         optimizer,
         dict.fromkeys(OUTPUTS, LOSS),
-        jit_compile={"true": True, "false": False}.get(
-            options.jit_compile, "auto"
-        ),
+        jit_compile=JIT_COMPILE[options.jit_compile],
     )
 
 

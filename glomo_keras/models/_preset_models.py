@@ -9,7 +9,7 @@ class PresetPredictor(LayersFirstModel):
     """A graph predictor that is written to and read from presets."""
 
     @classmethod
-    def from_preset(cls, preset, trainable=False):
+    def from_preset(cls, preset, trainable=False, dtype=None):
         """A pretrained predictor, frozen; with its vocabulary, if of texts.
 
         Args:
@@ -17,13 +17,15 @@ class PresetPredictor(LayersFirstModel):
                 preset that comes with the package.
             trainable: boolean; False freezes it, also its dropout and batch
                 statistics.
+            dtype: dtype policy, or its name, under which it computes; the
+                one it was saved with if None.
 
         Raises:
             ValueError: no such preset, one of another model, or a damaged,
                 incomplete or too new one; the message names the file and the
                 fault.
         """
-        return presets.load_predictor(preset, cls, trainable)
+        return presets.load_predictor(preset, cls, trainable, dtype)
 
     def save_to_preset(self, folder):
         """Writes the files of a preset, see `glomo_keras.models.presets`.
@@ -42,17 +44,19 @@ class PresetPretrainer(keras.Model):
     """
 
     @classmethod
-    def from_preset(cls, preset):
+    def from_preset(cls, preset, dtype=None):
         """A pretrainer, g and f; with its vocabulary, if of texts.
 
         Args:
             preset: folder that `save_to_preset` of a pretrainer wrote.
+            dtype: dtype policy, or its name, under which it computes; the
+                one it was saved with if None.
 
         Raises:
             ValueError: no such preset, one of another model (a graph
                 predictor alone), or a damaged, incomplete or too new one.
         """
-        model = presets.load(preset)
+        model = presets.load(preset, dtype)
         presets.check_class(preset, model, cls)
         return model
 

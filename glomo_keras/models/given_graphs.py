@@ -1,6 +1,7 @@
 import keras
 
 from glomo_keras.layers import _validation as check
+from glomo_keras.models._layers_first_model import with_dtype_policy
 from glomo_keras.models.task_graphs import TaskGraphs
 from glomo_keras.ops.edges import DIRECTIONS
 
@@ -79,9 +80,4 @@ class GivenGraphs(TaskGraphs):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config["dtype"], dict):
-            config["dtype"] = keras.saving.deserialize_keras_object(
-                config["dtype"]
-            )
-        return cls(**config)
+        return cls(**with_dtype_policy(config))

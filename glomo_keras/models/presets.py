@@ -61,11 +61,12 @@ def save(model, folder):
     _write_json(folder / METADATA, metadata)
 
 
-def load(preset):
+def load(preset, dtype=None):
     """The model that `save` wrote, with its vocabulary.
 
     Args:
         preset: folder, or name of a preset that comes with the package.
+        dtype: dtype policy, or its name; that of the saved model if None.
 
     Returns:
         A model, one of `CLASSES`.
@@ -78,7 +79,7 @@ def load(preset):
     metadata = _read_json(folder / METADATA)
     _check_version(folder / METADATA, metadata)
     _check_files(folder, metadata)
-    model = _build(folder / CONFIG)
+    model = _build(folder / CONFIG, dtype)
     _load_weights(model, folder / WEIGHTS)
     predictor = getattr(model, "graph_predictor", model)
     predictor.tokenizer_config = metadata.get("tokenizer")
@@ -96,18 +97,19 @@ def load(preset):
     return model
 
 
-def load_predictor(preset, expected, trainable):
+def load_predictor(preset, expected, trainable, dtype=None):
     """The graph predictor of a preset, frozen unless `trainable`.
 
     Args:
         preset: folder, or name of a preset that comes with the package.
         expected: class that it must have.
         trainable: boolean.
+        dtype: see `load`.
 
     Raises:
         ValueError: as `load`, or a predictor of another class.
     """
-    model = load(preset)
+    model = load(preset, dtype)
     predictor = getattr(model, "graph_predictor", model)
     check_class(preset, predictor, expected)
     predictor.trainable = trainable
@@ -144,7 +146,7 @@ def find(preset):
     )
 
 
-def _build(path):
+def _build(path, dtype):
     document = _read_json(path)
     name = document.get("class_name")
     if name not in CLASSES or not isinstance(document.get("config"), dict):
@@ -154,8 +156,11 @@ def _build(path):
             f"Received: {sorted(document)}, class_name={name!r}"
         )
     known = keras.saving.get_registered_object(f"glomo_keras>{name}")
+    config = document["config"]
+    if dtype is not None:
+        config = {**config, "dtype": dtype}
     try:
-        return known.from_config(document["config"])
+        return known.from_config(config)
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(
             f"{path} has a 'config' that {known.__name__} does not take: "

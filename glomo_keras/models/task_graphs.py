@@ -4,6 +4,7 @@ from glomo_keras.layers import GraphTransfer
 from glomo_keras.layers import UniformGraph
 from glomo_keras.layers import _validation as check
 from glomo_keras.models._frozen_graphs import _FrozenGraphs
+from glomo_keras.models._layers_first_model import with_dtype_policy
 
 MODES = ("none", "glomo", "glomo-rnn", "uniform", "random", "matched")
 PREDICTED = ("glomo", "glomo-rnn", "random")
@@ -217,13 +218,9 @@ class TaskGraphs:
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        for name in ("predictor", "dtype"):
-            if isinstance(config[name], dict):
-                config[name] = keras.saving.deserialize_keras_object(
-                    config[name]
-                )
-        return cls(**config)
+        config = with_dtype_policy(config)
+        predictor = keras.saving.deserialize_keras_object(config["predictor"])
+        return cls(**{**config, "predictor": predictor})
 
 
 def untrained(predictor):

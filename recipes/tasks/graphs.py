@@ -32,8 +32,9 @@ def make_graphs(options, seed=0, mode=None):
     mode = mode or options.graph
     predictor = None
     if mode in PREDICTED:
-        predictor = gk.GraphPredictor.from_preset(options.predictor)
-        predictor = with_precision(predictor, options.predictor_precision)
+        predictor = gk.GraphPredictor.from_preset(
+            options.predictor, dtype=options.predictor_precision
+        )
     return gk.models.TaskGraphs(
         mode,
         predictor,
@@ -46,23 +47,6 @@ def make_graphs(options, seed=0, mode=None):
         seed=seed,
         max_length=getattr(options, "max_length", None),
     )
-
-
-def with_precision(predictor, precision):
-    """The same predictor under another dtype policy.
-
-    Args:
-        predictor: `GraphPredictor`.
-        precision: name of a dtype policy.
-    """
-    if precision == "float32":
-        return predictor
-    policy = keras.dtype_policies.serialize(keras.dtype_policies.get(precision))
-    other = type(predictor).from_config(
-        {**predictor.get_config(), "dtype": policy}
-    )
-    other.set_weights(predictor.get_weights())
-    return other
 
 
 def trained_parameters(model):

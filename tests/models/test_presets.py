@@ -72,6 +72,19 @@ def test_loaded_predictor_is_frozen_unless_asked(folder):
     assert free.trainable_weights
 
 
+@pytest.mark.parametrize("saved", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("asked", ["float32", "mixed_bfloat16"])
+def test_dtype_is_the_one_asked_for(saved, asked, tmp_path):
+    made = gk.GraphPredictor(**SIZES, dtype=saved)
+    made.save_to_preset(tmp_path)
+    loaded = gk.GraphPredictor.from_preset(tmp_path, dtype=asked)
+    unasked = gk.GraphPredictor.from_preset(tmp_path)
+    assert loaded.token_embedding.dtype_policy.name == asked
+    assert unasked.token_embedding.dtype_policy.name == saved
+    for weight, other in zip(made.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(weight), to_numpy(other))
+
+
 def test_pretrainer_preset_gives_both_models(tmp_path):
     pretrainer = gk.ContextPretrainer(**SIZES, composition="residual")
     pretrainer.graph_predictor.vocabulary = WORDS
