@@ -193,9 +193,10 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             factor = ops.cast(ops.expand_dims(mask, -1), x.dtype)
         for conv, norm in zip(convs, norms, strict=True):
             x = x if mask is None else x * factor
-            if self.normalization != "batch":
+            if self.normalization == "none":
                 x = conv(x, training=training)
-                x = x if norm is None else norm(x)
+            elif self.normalization == "layer":
+                x = _normalize_units(conv(x, training=training), norm)
             elif training:
                 x = norm(conv(x, training=True), training=True, mask=mask)
             else:
@@ -289,6 +290,19 @@ class _MaskedConv(keras.layers.Layer):
             return convolve_by_fours(inputs, kernel, padding)
         inputs = ops.pad(inputs, ((0, 0), padding, (0, 0)))
         return ops.conv(inputs, kernel, padding="valid")
+
+
+def _normalize_units(x, norm):
+    """What a `LayerNormalization` gives, by other sums.
+
+    TensorFlow's graph optimizer reorders those of Keras: an exported predictor
+    would differ from the one called in Python.
+    """
+    y = ops.cast(x, "float32")
+    mean, variance = ops.moments(y, axes=-1, keepdims=True)
+    gamma, beta = (ops.cast(v, "float32") for v in (norm.gamma, norm.beta))
+    y = (y - mean) * (ops.rsqrt(variance + norm.epsilon) * gamma) + beta
+    return ops.cast(y, x.dtype)
 
 
 def _scale_and_shift(norm):
