@@ -92,8 +92,10 @@ def _sum_heads(weights, values):
         values = ops.reshape(values, (batch, heads, units * width))
         mixed = ops.matmul(ops.expand_dims(weights, 0), values)
         return ops.reshape(mixed, (batch, weights.shape[0], units, width))
-    # Sums of K arrays: an einsum would lay the values out anew, and make a
-    # matrix product of a few numbers for each receiver.
+    if weights.shape[2] > 1:
+        return ops.einsum("btnk,bktx->bntx", weights, values)
+    # Sums of K arrays: an einsum would lay the values out anew for a product
+    # with one row.
     shares = ops.expand_dims(ops.transpose(weights, (0, 2, 3, 1)), -1)
     return ops.sum(ops.expand_dims(values, 1) * shares, axis=2)
 

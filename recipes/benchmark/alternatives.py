@@ -203,14 +203,14 @@ PARTS = {
         graph_alternatives.decoded_rows,
         gru_gates,
         graph_alternatives.edges,
-        graph_alternatives.mixed_heads,
-        graph_alternatives.mixed_heads_of_32,
+        graph_alternatives.one_mixture,
+        graph_alternatives.two_mixtures,
         graph_alternatives.row_groups,
         cross_entropy,
         inference_normalization,
     )
 }
-INFERENCE = ("mixed_heads_of_32", "row_groups", "inference_normalization")
+INFERENCE = ("row_groups", "inference_normalization")
 
 
 def cases(options):

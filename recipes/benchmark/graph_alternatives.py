@@ -179,28 +179,33 @@ def edges():
     ]
 
 
-def mixed_heads(batch=sizes.BATCH):
-    """Heads times weights of each receiver: arrays added up; an einsum."""
+def _mixed_heads(mixtures):
+    """Heads times weights of each receiver: arrays added up, an einsum."""
     from keras import ops
 
-    from glomo_keras.ops import mixture
-
     def sums(weights, graphs):
-        return mixture._sum_heads(weights, graphs)
+        shares = ops.expand_dims(ops.transpose(weights, (0, 2, 3, 1)), -1)
+        return ops.sum(ops.expand_dims(graphs, 1) * shares, axis=2)
 
     def einsum(weights, graphs):
         return ops.einsum("btnk,bktx->bntx", weights, graphs)
 
-    length, heads = sizes.LENGTH, sizes.HEADS
-    return [sums, einsum], [
-        sizes.tensor(batch, length, 2, heads),
+    ways = [sums, einsum] if mixtures == 1 else [einsum, sums]
+    batch, length, heads = sizes.BATCH, sizes.LENGTH, sizes.HEADS
+    return ways, [
+        sizes.tensor(batch, length, mixtures, heads),
         sizes.tensor(batch, heads, length, length, seed=1),
     ]
 
 
-def mixed_heads_of_32():
-    """`mixed_heads` of 32 texts."""
-    return mixed_heads(32)
+def one_mixture():
+    """Heads mixed into one graph: arrays added up; an einsum."""
+    return _mixed_heads(1)
+
+
+def two_mixtures():
+    """Heads mixed into two graphs: an einsum; arrays added up."""
+    return _mixed_heads(2)
 
 
 def row_groups():
