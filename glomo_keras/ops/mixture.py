@@ -76,12 +76,23 @@ def _mix_materialized(graph, weights, include_products):
     for layer, (current, shares) in enumerate(
         zip(split_layers(graph), terms, strict=True)
     ):
-        mixed = mixed + _sum_heads(shares[0], current)
+        mixed = mixed + _mix_heads(shares[0], current)
         if include_products:
             product = current if layer == 0 else ops.matmul(current, product)
         if len(shares) == 2:
-            mixed = mixed + _sum_heads(shares[1], product)
+            mixed = mixed + _mix_heads(shares[1], product)
     return mixed
+
+
+def _mix_heads(weights, graph):
+    """`_sum_heads` of a graph, for several mixtures by one product.
+
+    Not for what the heads bring to features: in a row of one edge, whose
+    gradient is 0, it would leave twice as much rounding.
+    """
+    if len(weights.shape) == 4 and weights.shape[2] > 1:
+        return ops.einsum("btnk,bktx->bntx", weights, graph)
+    return _sum_heads(weights, graph)
 
 
 def _sum_heads(weights, values):
@@ -92,10 +103,7 @@ def _sum_heads(weights, values):
         values = ops.reshape(values, (batch, heads, units * width))
         mixed = ops.matmul(ops.expand_dims(weights, 0), values)
         return ops.reshape(mixed, (batch, weights.shape[0], units, width))
-    if weights.shape[2] > 1:
-        return ops.einsum("btnk,bktx->bntx", weights, values)
-    # Sums of K arrays: an einsum would lay the values out anew for a product
-    # with one row.
+    # Sums of K arrays: an einsum would lay the values out anew.
     shares = ops.expand_dims(ops.transpose(weights, (0, 2, 3, 1)), -1)
     return ops.sum(ops.expand_dims(values, 1) * shares, axis=2)
 
