@@ -98,9 +98,11 @@ class WordTokenizer:
             Dict of `tokens`, ragged string (B, None), and `token_offsets`,
             ragged int32 (B, None, 2): start and end in code points.
         """
+        return self._tokenize(_as_batch(texts))
+
+    def _tokenize(self, texts):
         import tensorflow as tf
 
-        texts = _as_batch(texts)
         tokens, starts, ends = self.split(texts)
         words = self.normalize(tokens.flat_values)
         offsets = _code_point_offsets(texts, starts, ends)
@@ -183,7 +185,7 @@ class WordTokenizer:
     def _ids(self, texts, max_length):
         import tensorflow as tf
 
-        output = self.tokenize(texts)
+        output = self._tokenize(texts)
         tokens = output["tokens"][:, :max_length]
         offsets = output["token_offsets"][:, :max_length]
         ids = tokens.with_flat_values(self._table.lookup(tokens.flat_values))

@@ -184,10 +184,10 @@ def materialize(graph, *, padding_mask=None, direction, activation):
     if not isinstance(length, int) or length < GROUPED_LENGTH:
         units = ops.arange(length)
         return _normalized(graph, units, units, **options)
-    return join_row_groups(graph, ROW_GROUPS, **options)
+    return join_row_groups(graph, **options)
 
 
-def join_row_groups(graph, count, **options):
+def join_row_groups(graph, count=ROW_GROUPS, **options):
     """A factored graph of static length, put together from `row_groups`."""
     length = num_units(graph)
     groups = []

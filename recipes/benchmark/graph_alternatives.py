@@ -69,16 +69,12 @@ def weighted_sum():
     from glomo_keras.ops import graphs
     from glomo_keras.ops import weighted_sum as op
 
-    def factors(queries, keys):
-        zeros = ops.zeros_like(queries[..., 0])
-        return {"queries": queries, "keys": keys, "thresholds": zeros}
-
     def after(queries, keys, features):
-        return op.weighted_sum(factors(queries, keys), features)
+        return op.weighted_sum(sizes.factors(queries, keys), features)
 
     def before(queries, keys, features):
         graph = graphs.materialize(
-            factors(queries, keys),
+            sizes.factors(queries, keys),
             direction="forward",
             activation="squared_relu",
         )
@@ -93,7 +89,7 @@ def weighted_sum():
             direction="forward",
             activation="squared_relu",
         )
-        graph, half = factors(queries, keys), sizes.LENGTH // 2
+        graph, half = sizes.factors(queries, keys), sizes.LENGTH // 2
         first = {name: x[:, :, :half] for name, x in graph.items()}
         sums = [
             rows(None, None, first, values[:, :, :half]),
@@ -125,11 +121,7 @@ def decoded_rows():
             ops.matmul(x, kernel), (sizes.BATCH, -1, sizes.HEADS, sizes.KEY_DIM)
         )
         queries = ops.transpose(queries, (0, 2, 1, 3))
-        made = {
-            "queries": queries,
-            "keys": keys,
-            "thresholds": ops.zeros_like(queries[..., 0]),
-        }
+        made = sizes.factors(queries, keys)
         return made if rows is None else {**made, "positions": rows}
 
     def decoded(x, kernel, keys, features):
@@ -210,8 +202,6 @@ def two_mixtures():
 
 def row_groups():
     """A graph of 512 units by four groups of rows; by two, eight; at once."""
-    from keras import ops
-
     from glomo_keras.ops import graphs
 
     options = {
@@ -222,11 +212,7 @@ def row_groups():
 
     def by_groups(count):
         def way(queries, keys):
-            factors = {
-                "queries": queries,
-                "keys": keys,
-                "thresholds": ops.zeros_like(queries[..., 0]),
-            }
+            factors = sizes.factors(queries, keys)
             return graphs.join_row_groups(factors, count, **options)
 
         return way

@@ -1,5 +1,6 @@
 """From queries and keys to graphs, beside softmax of the same shape."""
 
+from recipes.benchmark import sizes
 from recipes.benchmark.measuring import time_alternately
 from recipes.benchmark.tables import quantity
 from recipes.benchmark.tables import ratio
@@ -58,15 +59,9 @@ def measure(fields, options):
 
 def graph_scores(queries, keys):
     """Eq. 1: `(B, L, K, T, T)`."""
-    from keras import ops
-
     from glomo_keras.ops.graphs import materialize
 
-    factors = {
-        "queries": queries,
-        "keys": keys,
-        "thresholds": ops.zeros_like(queries[..., 0]),
-    }
+    factors = sizes.factors(queries, keys)
     return materialize(factors, direction="forward", activation="squared_relu")
 
 

@@ -12,5 +12,13 @@ def tensor(*shape, seed=0):
     return tf.cast(values, keras.config.dtype_policy().compute_dtype)
 
 
+def factors(queries, keys):
+    """A factored graph whose thresholds are 0."""
+    from keras import ops
+
+    thresholds = ops.zeros_like(queries[..., 0])
+    return {"queries": queries, "keys": keys, "thresholds": thresholds}
+
+
 def units():
     return tensor(BATCH, LENGTH, WIDTH)
