@@ -4,7 +4,7 @@
         --cpu-minutes 3 --out runs/choices
 
 Each variant changes one option of `--config small` of recipes.pretrain_text
-(in mixed_bfloat16) and trains, in a process of its own, for the same CPU time;
+(in `--precision`) and trains, in a process of its own, for the same CPU time;
 how many steps that is, is measured first, so that the learning rate's schedule
 fits. The table has the steps, the perplexity of the next word on held-out
 windows in each direction (`recipes.evaluate_pretrainer` has the definition),
@@ -21,6 +21,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from typing import Literal
 
 import keras
 import numpy as np
@@ -31,7 +32,6 @@ from glomo_keras.training import atomic_file
 from recipes import evaluate_pretrainer
 from recipes import pretrain_text
 
-BASE = {"precision": "mixed_bfloat16"}
 VARIANTS = {
     "base": {},
     "embedding_range_0.1": {"embedding_range": 0.1},
@@ -41,6 +41,7 @@ VARIANTS = {
     "all_words": {"num_candidates": 0},
     "learning_rate_2e-3": {"learning_rate": 2e-3},
     "learning_rate_8e-3": {"learning_rate": 8e-3},
+    "learning_rate_16e-3": {"learning_rate": 16e-3},
     "sgd": {"optimizer": "sgd", "learning_rate": 8.0},
     "layer_normalization": {"normalization": "layer"},
     "no_normalization": {"normalization": "none"},
@@ -55,7 +56,7 @@ VARIANTS = {
     "windows_200": {"max_length": 200, "batch_size": 8},
     "float32": {"precision": "float32"},
 }
-CALIBRATION_STEPS = (4, 12)
+CALIBRATION_STEPS = (4, 40)
 DIRECTIONS = evaluate_pretrainer.DIRECTIONS
 
 
@@ -73,6 +74,9 @@ class Options:
     cpu_minutes: float = 3.0
     """CPU time of a training: that of all cores together."""
     seeds: int = 1
+    precision: Literal["float32", "mixed_bfloat16"] = "mixed_bfloat16"
+    """Of the variants that do not set it; float32 is the faster one on some
+    processors, see `recipes.benchmark --sections ceiling`."""
     windows: int = 100
     """Held-out windows of the evaluation."""
     one: str | None = None
@@ -103,7 +107,7 @@ def result_of(options, name, seed):
     path = options.out / f"{name}-{seed}.json"
     if not path.exists():
         arguments = ["--corpus", *options.corpus, "--one", f"{name}:{seed}"]
-        for field in ("cache", "cpu_minutes", "windows"):
+        for field in ("cache", "cpu_minutes", "precision", "windows"):
             value = str(getattr(options, field))
             arguments += [f"--{field.replace('_', '-')}", value]
         output = subprocess.run(
@@ -135,7 +139,7 @@ def train_variant(options, name, seed):
             out=options.out,
             cache=options.cache,
             seed=seed,
-            **{**BASE, **VARIANTS[name]},
+            **{"precision": options.precision, **VARIANTS[name]},
         )
     )
     keras.config.set_dtype_policy(settings.precision)

@@ -12,11 +12,11 @@ def tied_cross_entropy(
 ):
     """Sum over rows of `-weight * log softmax(state @ embeddings.T)[target]`.
 
-    The rows are worked off in chunks of `CHUNK_ROWS`, or fewer where that is
-    more than `CHUNK_LOGITS` logits; the gradient of each chunk is taken on
-    the way, so that no `(R, V)` array is kept for the backward pass and no
-    logit is computed twice. Logits, softmax and sums are float32; the matrix
-    products run in the dtype of `states`.
+    The rows are worked off in equal chunks of at most `CHUNK_ROWS` rows and
+    `CHUNK_LOGITS` logits; the gradient of each chunk is taken on the way, so
+    that no `(R, V)` array is kept for the backward pass and no logit is
+    computed twice. Logits, softmax and sums are float32; the matrix products
+    run in the dtype of `states`.
 
     With `num_candidates` the sum of the softmax is estimated from that many
     words, see `draw_candidates`, and the target's own share.
@@ -277,10 +277,11 @@ def _chunks(num_words, *tensors):
     The last chunk is filled up with zeros; a row of weight 0 adds nothing.
     """
     num_rows = ops.shape(tensors[0])[0]
-    size = max(1, min(CHUNK_ROWS, CHUNK_LOGITS // num_words))
-    if isinstance(num_rows, int):
-        size = max(1, min(size, num_rows))
-    missing = -num_rows % size
+    most = max(1, min(CHUNK_ROWS, CHUNK_LOGITS // num_words))
+    count = (num_rows + most - 1) // most
+    # Equal chunks: filled up to `most`, the last could be mostly zeros.
+    size = (num_rows + count - 1) // count
+    missing = count * size - num_rows
     return [
         ops.reshape(
             ops.pad(x, ((0, missing), *((0, 0),) * (len(x.shape) - 1))),

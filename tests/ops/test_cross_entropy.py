@@ -104,11 +104,29 @@ def test_float16_holds_a_sum_over_more_words_than_its_largest_number():
 @needs_tensorflow
 def test_no_array_of_all_logits_is_made():
     """In a graph with a gradient, no tensor has rows x vocabulary entries."""
+    rows, vocabulary = 3 * cross_entropy.CHUNK_ROWS, 1009
+    operations = _operations(rows, vocabulary)
+    sizes = _sizes(operations)
+    assert cross_entropy.CHUNK_ROWS * vocabulary in sizes
+    assert max(sizes) < rows * vocabulary
+    # The loop keeps nothing for a backward pass.
+    assert not [x for x in operations if "TensorListPushBack" in x.type]
+
+
+@needs_tensorflow
+def test_chunks_are_equal_rather_than_the_last_one_nearly_empty(short_chunks):
+    """Five rows with at most four in a chunk: two chunks of three."""
+    vocabulary = 1009
+    sizes = _sizes(_operations(CHUNK + 1, vocabulary))
+    assert 3 * vocabulary in sizes
+    assert CHUNK * vocabulary not in sizes
+
+
+def _operations(rows, vocabulary):
+    """Those of a graph of the loss and its gradients."""
     import tensorflow as tf
 
-    rows = 3 * cross_entropy.CHUNK_ROWS
     states, embeddings, targets, weights = inputs(rows)
-    vocabulary = 1009
     embeddings = np.resize(embeddings, (vocabulary, WIDTH))
 
     @tf.function(autograph=False)
@@ -123,23 +141,21 @@ def test_no_array_of_all_logits_is_made():
     graph = gradients.get_concrete_function(
         tf.constant(states), tf.constant(embeddings)
     ).graph
-    graphs = [graph, *_functions_of(graph)]
-    sizes = [
-        output.shape.num_elements()
-        for one in graphs
+    return [
+        operation
+        for one in (graph, *_functions_of(graph))
         for operation in one.get_operations()
+    ]
+
+
+def _sizes(operations):
+    """How many entries their outputs have, where that is known."""
+    return [
+        output.shape.num_elements()
+        for operation in operations
         for output in operation.outputs
         if output.shape.is_fully_defined()
     ]
-    assert cross_entropy.CHUNK_ROWS * vocabulary in sizes
-    assert max(sizes) < rows * vocabulary
-    stacked = [
-        operation
-        for one in graphs
-        for operation in one.get_operations()
-        if "TensorListPushBack" in operation.type
-    ]
-    assert not stacked  # the loop keeps nothing for a backward pass
 
 
 def _functions_of(graph):
