@@ -10,10 +10,25 @@ def names():
     return sorted(path.parent.name for path in FOLDER.glob("*/metadata.json"))
 
 
-def folder_of(preset):
-    """The folder of a preset of this name, or else what was given.
+def find(preset):
+    """The folder of a preset.
 
     Args:
-        preset: name or path.
+        preset: folder, or name of a preset that comes with the package.
+
+    Returns:
+        `pathlib.Path`.
+
+    Raises:
+        ValueError: there is neither.
     """
-    return FOLDER / str(preset) if str(preset) in names() else preset
+    known = names()
+    name = str(preset)
+    folder = FOLDER / name if name in known else pathlib.Path(preset)
+    if folder.is_dir():
+        return folder
+    raise ValueError(
+        "A preset is a folder that `save_to_preset` wrote, or the name of one "
+        f"that comes with glomo_keras ({', '.join(known) or 'none yet'}). "
+        f"Received: preset={name!r}"
+    )

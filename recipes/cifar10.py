@@ -47,6 +47,9 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.data.batches import Batches
 from glomo_keras.data.cache_files import digest
+from recipes.checks import refuse
+from recipes.pretrain_images import describe as describe_images
+from recipes.pretraining import with_config
 from recipes.xla import JIT_COMPILE
 
 VALIDATION_SHARE = 0.16
@@ -125,19 +128,23 @@ class Split:
     labels: np.ndarray
 
 
-def resolve(options):
-    """The options with the values of `config` for those that are None."""
-    missing = {
-        name: value
-        for name, value in CONFIGS[options.config].items()
-        if getattr(options, name) is None
-    }
-    return dataclasses.replace(options, **missing)
+def check(options):
+    """Refuses options out of their range, before any work."""
+    for name in ("rounds", "size", "epochs", "batch_size", "num_mixtures"):
+        if getattr(options, name) < 1:
+            refuse(name, "at least 1", options)
+    if options.limit < 0:
+        refuse("limit", "at least 0", options)
+    if options.learning_rate <= 0:
+        refuse("learning_rate", "above 0", options)
+    if not options.graph or len(set(options.graph)) < len(options.graph):
+        refuse("graph", "one mode or several different ones", options)
 
 
 def main(options):
     """Runs the recipe; returns the rows of the table."""
-    options = resolve(options)
+    options = with_config(options, CONFIGS)
+    check(options)
     keras.config.set_dtype_policy(options.precision)
     splits, classes = load(options)
     results = [
@@ -211,6 +218,9 @@ def run_round(options, graph, number, splits, num_classes):
     folder = training.RunFolder(options.out / graph / f"round_{number}")
     harmless = ("out", "cache", "data_dir", "messages")
     with folder.start(settings, harmless, options.overwrite):
+        folder.check_data(
+            describe_images({name: x.images for name, x in splits.items()})
+        )
         if folder.finished:
             print(f"Finished before: {folder.metrics_path}")
             return folder.read_metrics()
@@ -220,6 +230,7 @@ def run_round(options, graph, number, splits, num_classes):
         trained, caches = with_messages(options, model, splits)
         compile_model(options, trained, splits)
         history = fit(options, trained, splits, caches, folder, seed)
+        training.check_finite(history)
         metrics = evaluate(options, trained, splits, caches, history)
         metrics |= {"graph": graph, "round": number, **describe(model)}
         folder.write_metrics(metrics)

@@ -211,6 +211,11 @@ def main(options):
         for run in options.runs
     }
     names = options.metrics or metric_names(runs)
+    if not names:
+        raise ValueError(
+            "The runs have no metric in common: compare runs of one task. "
+            f"Received: runs={options.runs}"
+        )
     rows = compare(runs, names, options.confidence, options.scale)
     write_table(options.out / "compare.csv", rows)
     print_table(

@@ -10,7 +10,8 @@ fits. The table has the steps, the perplexity of the next word on held-out
 windows in each direction (`recipes.evaluate_pretrainer` has the definition),
 how dense the graphs are and how many of their rows are empty, by layer.
 OUT/NAME-SEED.json is
-kept: started again, the command goes on; OUT/choices.csv is the table.
+kept: started again, the command goes on, with the same text and budget alone;
+OUT/choices.csv is the table.
 """
 
 import csv
@@ -28,7 +29,7 @@ import numpy as np
 import tyro
 
 from glomo_keras import data
-from glomo_keras.training import atomic_file
+from glomo_keras import training
 from recipes import evaluate_pretrainer
 from recipes import pretrain_text
 
@@ -57,6 +58,7 @@ VARIANTS = {
     "float32": {"precision": "float32"},
 }
 CALIBRATION_STEPS = (4, 40)
+HARMLESS = ("out", "cache", "variants", "seeds", "one")
 DIRECTIONS = evaluate_pretrainer.DIRECTIONS
 
 
@@ -93,13 +95,15 @@ def main(options):
         name, seed = options.one.split(":")
         print(json.dumps(train_variant(options, name, int(seed))))
         return
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for name in options.variants:
-        for seed in range(options.seeds):
-            rows.append(result_of(options, name, seed))
-            show(rows)
-    write_table(options.out / "choices.csv", rows)
+    results = ["choices.csv", *(f"{name}-*.json" for name in VARIANTS)]
+    folder = training.RunFolder(options.out, results)
+    with folder.start(options, HARMLESS):
+        rows = []
+        for name in options.variants:
+            for seed in range(options.seeds):
+                rows.append(result_of(options, name, seed))
+                show(rows)
+        write_table(options.out / "choices.csv", rows)
 
 
 def result_of(options, name, seed):
@@ -117,7 +121,7 @@ def result_of(options, name, seed):
             text=True,
         ).stdout
         row = json.loads(output.splitlines()[-1])
-        with atomic_file(path) as file:
+        with training.atomic_file(path) as file:
             json.dump(row, file)
     return json.loads(path.read_text())
 
@@ -226,7 +230,7 @@ def show(rows):
 
 
 def write_table(path, rows):
-    with atomic_file(path) as file:
+    with training.atomic_file(path) as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)

@@ -17,6 +17,7 @@ line, in the order of the ids) goes into the preset.
 import dataclasses
 import pathlib
 import re
+import zipfile
 from typing import Annotated
 
 import numpy as np
@@ -42,6 +43,25 @@ class Options:
     """Units that the decoder predicts (the released default)."""
 
 
+def read_arrays(path):
+    """The arrays of an npz file by name.
+
+    Raises:
+        SystemExit: if there is no such file.
+        ValueError: if it is no npz file.
+    """
+    if not path.is_file():
+        raise SystemExit(f"There is no file {path}")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            "STATE is a state_dict as an npz file: numpy.savez(STATE, **{k: "
+            "v.numpy() for k, v in state.items()}). "
+            f"Received: {path}, which is none"
+        )
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
 class OfficialState:
     """The arrays of a state_dict, each to be taken once, with clear errors."""
 
@@ -51,7 +71,7 @@ class OfficialState:
         source,
         kind="pretraining model (with the learned threshold, sparse_mode 4)",
     ):
-        self.arrays = dict(arrays)
+        self.arrays = arrays
         self.source = source
         self.kind = kind
         self.left = {n for n in self.arrays if not IGNORED.fullmatch(n)}
@@ -183,10 +203,7 @@ def set_gru(state, name, cell):
 
 
 def main(options):
-    if not options.state.is_file():
-        raise SystemExit(f"There is no file {options.state}")
-    with np.load(options.state) as arrays:
-        state = OfficialState(arrays, options.state)
+    state = OfficialState(read_arrays(options.state), options.state)
     config = read_config(state, options.context_length)
     pretrainer = convert(state, config)
     if options.vocabulary is not None:

@@ -28,6 +28,7 @@ import tyro
 import glomo_keras as gk
 from recipes.convert_official import DIRECTIONS
 from recipes.convert_official import OfficialState
+from recipes.convert_official import read_arrays
 from recipes.convert_official import set_gru
 
 UNKNOWN_VARIANTS = {
@@ -55,8 +56,7 @@ class Options:
 
 def read_state(path):
     """The arrays of an npz file as an `OfficialState`."""
-    with np.load(path) as arrays:
-        return OfficialState(arrays, path, "SQuAD model")
+    return OfficialState(read_arrays(path), path, "SQuAD model")
 
 
 def convert(state, predictor=None, num_graph_layers=3, num_heads=None):
@@ -279,8 +279,6 @@ def set_rnn(state, name, layer, order=None):
 
 
 def main(options):
-    if not options.state.is_file():
-        raise SystemExit(f"There is no file {options.state}")
     predictor = options.predictor and gk.GraphPredictor.from_preset(
         options.predictor
     )

@@ -215,7 +215,11 @@ def read_options(run):
     config["corpus"] = tuple(config["corpus"])
     for name in ("out", "cache"):
         config[name] = pathlib.Path(config[name])
-    return pretrain_text.Options(**config)
+    # A run of recipes.gpu.train has options of its own besides.
+    names = {field.name for field in dataclasses.fields(pretrain_text.Options)}
+    return pretrain_text.Options(
+        **{name: x for name, x in config.items() if name in names}
+    )
 
 
 def evaluate(options):

@@ -110,7 +110,9 @@ def export_saved_model(predictor, options, limit):
         tokenizer = tokenizer_of(predictor)
         more["tokenizer"] = tokenizer
         if options.warmup:
-            more["warmup_texts"] = warmup_texts(tokenizer, limit)
+            more["warmup_texts"] = warmup_texts(
+                tokenizer, limit, options.max_characters
+            )
     return serving.export_saved_model(
         predictor,
         options.out,
@@ -140,15 +142,15 @@ def next_version(path):
     return max(map(int, names), default=0) + 1
 
 
-def warmup_texts(tokenizer, max_length):
-    """The texts within the limit, a list; None without a tokenizer."""
+def warmup_texts(tokenizer, max_length, max_characters):
+    """The texts within the limits, a list; None without a tokenizer."""
     if tokenizer is None:
         return None
     lengths = tokenizer.tokenize(TEXTS)["tokens"].row_lengths()
     return [
         text
         for text, length in zip(TEXTS, lengths, strict=True)
-        if length <= max_length
+        if length <= max_length and len(text) <= max_characters
     ]
 
 

@@ -25,11 +25,11 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras.training import atomic_file
+from recipes.checks import refuse
 from recipes.tasks import graphs
 from recipes.tasks import run
 from recipes.tasks.features import make_features
 from recipes.tasks.options import TaskOptions
-from recipes.tasks.options import refuse
 from recipes.xla import JIT_COMPILE
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -61,7 +61,6 @@ class Options(TaskOptions):
 
 def load(options):
     """Reads, tokenises and holds out."""
-    check(options)
     features = make_features(options)
     train, test = (read(options, split) for split in ("train", "test"))
     train, validation = train.split(
@@ -172,7 +171,15 @@ def callbacks(options, loaded):
     ]
 
 
-TASK = run.Task(load, build, compile_model, evaluate, callbacks=callbacks)
+TASK = run.Task(
+    check=check,
+    load=load,
+    build=build,
+    compile=compile_model,
+    evaluate=evaluate,
+    results=("predictions.csv",),
+    callbacks=callbacks,
+)
 
 
 def main(options):

@@ -180,9 +180,13 @@ def summary(load, samples, seconds):
 
 
 def main(options):
-    vocabulary = next(
-        options.models.glob(f"{options.model}/*/assets/vocabulary.txt")
-    )
+    pattern = f"{options.model}/*/assets/vocabulary.txt"
+    vocabulary = next(options.models.glob(pattern), None)
+    if vocabulary is None:
+        raise ValueError(
+            "--models has no model of this name that takes texts. "
+            f"Received: {options.models / pattern}"
+        )
     words = vocabulary.read_text("utf-8").splitlines()[2:]
     with RunFolder(options.out).start(options, overwrite=True) as folder:
         with local_server(options.models) as (pid, grpc, rest):

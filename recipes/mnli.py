@@ -33,6 +33,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras.training import atomic_file
+from recipes.checks import refuse
 from recipes.tasks import graphs
 from recipes.tasks import run
 from recipes.tasks.features import make_features
@@ -66,7 +67,6 @@ class Options(TaskOptions):
 
 def load(options):
     """Reads, checks and splits the pairs; prepares their features."""
-    check(options)
     made = make_features(options)
     parts = data.read_mnli(options.data_dir, options.tfds)
     dropped = {f"{k}_dropped": x.num_dropped for k, x in parts.items()}
@@ -118,10 +118,7 @@ def check(options):
     }
     for name, (limits, fine) in wanted.items():
         if not fine:
-            raise ValueError(
-                f"--{name.replace('_', '-')} is {limits}. "
-                f"Received: {name}={getattr(options, name)}"
-            )
+            refuse(name, limits, options)
 
 
 def tokenize(pairs, lexicon, options, name):
@@ -198,10 +195,12 @@ def write_predictions(path, found):
 
 
 TASK = run.Task(
+    check=check,
     load=load,
     build=build,
     compile=compile_model,
     evaluate=evaluate,
+    results=tuple(FILES.values()),
     callbacks=callbacks,
 )
 

@@ -28,6 +28,7 @@ windows of held-out crops of Tiny ImageNet at 32x32, 5.43 of whole images
 
 import dataclasses
 import pathlib
+import zlib
 from typing import Literal
 
 import keras
@@ -151,7 +152,7 @@ def pretrain(options):
         `pathlib.Path`, the folder of the preset.
     """
     return pretraining.run(
-        resolve(options), ("out", "cache"), load, build, fit, report
+        resolve(options), ("out", "cache"), load, describe, build, fit, report
     )
 
 
@@ -189,6 +190,14 @@ def load(options, folder=None):
     return {
         "train": found.images[train[: used - held_out]],
         "validation": found.images[validation],
+    }
+
+
+def describe(images):
+    """What tells images from others."""
+    return {
+        name: {"images": len(x), "crc32": zlib.crc32(x)}
+        for name, x in images.items()
     }
 
 

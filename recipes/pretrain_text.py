@@ -28,6 +28,7 @@ from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.data.batches import Batches
+from glomo_keras.data.cache_files import digest
 from recipes import pretraining
 from recipes.gpu import pack
 
@@ -171,7 +172,7 @@ def pretrain(options, harmless=("out", "cache"), train=None):
         `pathlib.Path`, the folder of the preset.
     """
     return pretraining.run(
-        resolve(options), harmless, load, build, train or fit, report
+        resolve(options), harmless, load, describe, build, train or fit, report
     )
 
 
@@ -197,6 +198,15 @@ def load(options, folder=None):
         f"{corpus.validation.num_words:,} words held out"
     )
     return corpus
+
+
+def describe(corpus):
+    """What tells a corpus from others."""
+    return {
+        "vocabulary": digest(corpus.vocabulary),
+        "words": corpus.num_words,
+        "held_out_words": corpus.validation.num_words,
+    }
 
 
 def build(options, corpus):

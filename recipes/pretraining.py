@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from glomo_keras import training
+from recipes.checks import refuse
 from recipes.xla import JIT_COMPILE
 
 
@@ -18,13 +19,17 @@ def with_config(options, configs):
     return dataclasses.replace(options, **missing)
 
 
-def run(options, harmless, load, build, fit, report):
+RESULTS = ("preset", "pretrainer", "evaluation.json", "speed.csv")
+
+
+def run(options, harmless, load, describe, build, fit, report):
     """A pretraining from data to preset, unless it has ended before.
 
     Args:
         options: those of a recipe, complete.
         harmless: names of options that may differ in a run that goes on.
         load: `load(options, folder)` gives the data.
+        describe: `describe(data)` is a dict that tells them from others.
         build: `build(options, data)` gives the compiled pretrainer.
         fit: `fit(options, data, pretrainer, folder)` gives the history.
         report: `report(options, data, pretrainer, folder, metrics)` prints,
@@ -32,10 +37,20 @@ def run(options, harmless, load, build, fit, report):
 
     Returns:
         `pathlib.Path`, the folder of the preset.
+
+    Raises:
+        ValueError: an option out of its range, or the folder holds a run
+            with other options or data.
+        RuntimeError: the loss stopped being finite.
     """
     settings = dataclasses.asdict(options)
     del settings["overwrite"]
-    folder = training.RunFolder(options.out)
+    for name in ("epochs", "steps_per_epoch", "batch_size"):
+        if getattr(options, name) < 1:
+            refuse(name, "at least 1", options)
+    if options.learning_rate <= 0:
+        refuse("learning_rate", "above 0", options)
+    folder = training.RunFolder(options.out, RESULTS)
     with folder.start(settings, harmless, options.overwrite):
         preset = folder.path / "preset"
         if folder.finished:
@@ -44,8 +59,10 @@ def run(options, harmless, load, build, fit, report):
         keras.utils.set_random_seed(options.seed)
         keras.config.set_dtype_policy(options.precision)
         loaded = load(options, folder)
+        folder.check_data(describe(loaded))
         pretrainer = build(options, loaded)
         history = fit(options, loaded, pretrainer, folder)
+        training.check_finite(history)
         pretrainer.graph_predictor.save_to_preset(preset)
         pretrainer.save_to_preset(folder.path / "pretrainer")
         losses = history.history["val_loss"]

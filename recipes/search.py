@@ -33,7 +33,6 @@ docs/tuning.md has searches with their times and hardware.
 import importlib
 import json
 import os
-import shutil
 
 import keras
 import numpy as np
@@ -52,6 +51,7 @@ from recipes.searching.options import settings
 from recipes.searching.options import task_options
 from recipes.searching.trials import Trials
 
+RESULTS = ("trials-*", "trials.csv", "best.keras", "predictions.csv")
 SILENCE = (
     "No worker was heard of for {:g} minutes (--chief-minutes). Started again "
     "with its workers, the search goes on."
@@ -64,13 +64,11 @@ def main(options):
     check(options, recipe)
     if chief.is_worker():
         return work(options, recipe)
-    folder = training.RunFolder(options.out)
+    folder = training.RunFolder(options.out, RESULTS)
     with folder.start(settings(options), HARMLESS, options.overwrite):
         if finished(options):
             print(f"Finished before: {folder.metrics_path}")
             return folder.read_metrics()
-        if options.overwrite:
-            remove_others(options)
         trials, tuner = prepare(options, recipe)
         complete = True
         if chief.is_chief():
@@ -87,17 +85,6 @@ def finished(options):
         return False
     metrics = json.loads(path.read_text(encoding="utf-8"))
     return metrics["exhausted"] or metrics["trials"] >= options.max_trials
-
-
-def remove_others(options):
-    """Removes what a search with other options has left."""
-    trials = options.out.glob("trials-*")
-    others = [path for path in trials if path.name != project_name(options)]
-    for path in others:
-        shutil.rmtree(path)
-    if others:
-        for name in ("trials.csv", "best.keras", "predictions.csv"):
-            (options.out / name).unlink(missing_ok=True)
 
 
 def work(options, recipe):

@@ -24,6 +24,7 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import data
+from recipes.checks import refuse
 from recipes.tasks import graphs
 from recipes.tasks import run
 from recipes.tasks.features import make_features
@@ -85,16 +86,10 @@ def check(options):
         "min_letter_count",
         "hidden_dim",
     ):
-        value = getattr(options, name)
-        if value < 1:
-            flag = name.replace("_", "-")
-            raise ValueError(
-                f"--{flag} is at least 1. Received: {name}={value}"
-            )
+        if getattr(options, name) < 1:
+            refuse(name, "at least 1", options)
     if not 0 <= options.dropout < 1:
-        raise ValueError(
-            f"--dropout is in [0, 1). Received: dropout={options.dropout}"
-        )
+        refuse("dropout", "in [0, 1)", options)
 
 
 def load(options):
@@ -103,10 +98,14 @@ def load(options):
     facts = {f"{k}_questions": len(r.questions) for k, r in readings.items()}
     trained = readings["train"].learnable(options.max_context)
     facts["train_questions_skipped"] = facts["train_questions"] - len(trained)
-    if not trained:
+    validation = readings["validation"]
+    learnable = validation.learnable(options.max_context)
+    if not trained or not learnable:
         raise ValueError(
-            "No training question has an answer within its context's first "
-            f"{options.max_context} words. Received: {facts}"
+            "No question for training, or none held out, has an answer within "
+            f"its context's first {options.max_context} words: raise "
+            "--max-context, --limit or --validation-questions. "
+            f"Received: {len(trained)} and {len(learnable)} such questions"
         )
     features = make_features(options)
     facts |= features.prepare(lexicon.words)
@@ -118,12 +117,9 @@ def load(options):
     }
     few = {"few_lengths": run.needs_few_lengths(options)}
     lengths = (options.max_context, options.max_question)
-    validation = readings["validation"]
     return run.TaskData(
         readings["train"].examples(tables, trained, *lengths, **few),
-        validation.examples(
-            tables, validation.learnable(lengths[0]), *lengths, **few
-        ),
+        validation.examples(tables, learnable, *lengths, **few),
         features,
         lexicon,
         {**facts, **oracle(readings["dev"])},
@@ -211,7 +207,7 @@ def compile_model(options, model):
         steps = options.epochs * options.steps_per_epoch
         schedule = keras.optimizers.schedules.CosineDecay(
             options.learning_rate / 10,
-            decay_steps=steps,
+            decay_steps=steps - steps // 20,
             warmup_target=options.learning_rate,
             warmup_steps=steps // 20,
         )
@@ -253,17 +249,18 @@ def evaluate(options, model, loaded, folder):
 
 
 TASK = run.Task(
-    load,
-    build,
-    compile_model,
-    evaluate,
+    check=check,
+    load=load,
+    build=build,
+    compile=compile_model,
+    evaluate=evaluate,
+    results=("letters.txt", "predictions.json"),
     monitor="val_f1",
     callbacks=callbacks,
 )
 
 
 def main(options):
-    check(options)
     return run.run(TASK, options)
 
 

@@ -88,10 +88,11 @@ def open_corpus(
     """Open text files or a TFDS dataset as a corpus.
 
     Args:
-        spec: str, or a list of them, each one of: a file (also `.gz`), a
-            folder (every file below it that is not hidden), a glob (`**` goes
-            down), or `tfds:NAME[/CONFIG][:VERSION][:SPLIT]`. WikiExtractor
-            files are recognised. Files are read in the order of their names.
+        spec: str, or a list of them, each one of: a file (also `.gz`,
+            `.bz2`, `.xz`), a folder (every file below it that is not hidden),
+            a glob (`**` goes down), or
+            `tfds:NAME[/CONFIG][:VERSION][:SPLIT]`. WikiExtractor files are
+            recognised. Files are read in the order of their names.
         texts: what one text is in a plain file: `"auto"`, `"file"`, `"line"`
             or `"blank_line"`, see `TextFile`.
         min_paragraph_words: int. Shorter paragraphs are dropped.

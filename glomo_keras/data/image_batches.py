@@ -29,11 +29,7 @@ class CropBatches:
 
     def __init__(self, images, batch_size, crop, seed=0):
         _check_batch_size(images, batch_size)
-        if not 1 < crop <= images.shape[1]:
-            raise ValueError(
-                f"`crop` must be 2 to {images.shape[1]}, the size of the "
-                f"images. Received: crop={crop}"
-            )
+        _check_crop(images, crop)
         self.images = images
         self.batch_size = batch_size
         self.crop = crop
@@ -60,13 +56,15 @@ class EvaluationCrops:
         crop: int, pixels a side.
 
     Raises:
-        ValueError: if there are fewer images than a batch.
+        ValueError: if there are fewer images than a batch, or the crop does
+            not fit.
     """
 
     one_length = True
 
     def __init__(self, images, batch_size, crop):
         _check_batch_size(images, batch_size)
+        _check_crop(images, crop)
         start = (images.shape[1] - crop) // 2
         middle = slice(start, start + crop)
         self.images = images[:, middle, middle]
@@ -181,6 +179,14 @@ def shuffled_rows(count, batch_size, seed, step):
     order = np.random.default_rng((seed, 0, epoch)).permutation(count)
     # Sorted, so that a mapped file is read forwards.
     return np.sort(order[index * batch_size : (index + 1) * batch_size])
+
+
+def _check_crop(images, crop):
+    if not 1 < crop <= images.shape[1]:
+        raise ValueError(
+            f"`crop` must be 2 to {images.shape[1]}, the size of the images. "
+            f"Received: crop={crop}"
+        )
 
 
 def _check_batch_size(images, batch_size):

@@ -1,11 +1,15 @@
 """Reads text files of any size line by line, whatever bytes they hold."""
 
+import bz2
 import gzip
+import lzma
+import os
 import warnings
 import zlib
 
 MAX_LINE_BYTES = 1 << 20
 """Longer lines are cut in pieces of about this size, at white space."""
+OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 def read_lines(path):
@@ -17,16 +21,25 @@ def read_lines(path):
     memory stays bounded.
 
     Args:
-        path: str; a name that ends in `.gz` is unpacked on the fly.
+        path: str; a name that ends in `.gz`, `.bz2` or `.xz` is unpacked on
+            the fly.
 
     Yields:
         str.
 
     Raises:
-        OSError: if a `.gz` file is damaged; the message names it.
+        OSError: if a packed file is damaged; the message names it.
+        ValueError: if the first line holds a zero byte, as a packed file or
+            one in UTF-16.
     """
     position, first_fault, faults = 0, None, 0
     for raw in _pieces(path):
+        if position == 0 and b"\0" in raw:
+            raise ValueError(
+                f"{path} is no UTF-8 text (UTF-16, or a packed or binary "
+                "file?): unpack or convert it, or leave it out. "
+                f"Received: a zero byte at byte {raw.index(0)}"
+            )
         try:
             line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -48,7 +61,7 @@ def read_lines(path):
 
 def _pieces(path):
     """Yield the raw lines of a file, the overlong ones cut."""
-    opener = gzip.open if path.endswith(".gz") else open
+    opener = OPENERS.get(os.path.splitext(path)[1], open)
     rest = b""
     with opener(path, "rb") as file:
         while piece := _read_line(file, path):
@@ -65,7 +78,7 @@ def _pieces(path):
 def _read_line(file, path):
     try:
         return file.readline(MAX_LINE_BYTES)
-    except (EOFError, OSError, zlib.error) as error:
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise OSError(
             f"{path} cannot be read to its end. Received: {error}"
         ) from error

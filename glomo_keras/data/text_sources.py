@@ -1,6 +1,7 @@
 """Text files as sources of texts: what one text is, and how it is found."""
 
 import html
+import json
 import os
 import re
 import warnings
@@ -18,10 +19,12 @@ class TextFile:
 
     A WikiExtractor file (it starts with `<doc `) holds one text per `<doc>`;
     its line breaks end paragraphs, and the line that repeats the title is
-    dropped. Any other file is read as `texts` says.
+    dropped. With WikiExtractor's `--json` each line is an object, and its
+    `"text"` the text. Any other file is read as `texts` says.
 
     Args:
-        path: str. A name that ends in `.gz` is unpacked on the fly.
+        path: str. A name that ends in `.gz`, `.bz2` or `.xz` is unpacked on
+            the fly.
         texts: what one text is: `"file"` the whole file, `"line"` each line
             that is not blank, `"blank_line"` each block between blank lines,
             `"auto"` the file if it is under a megabyte on disk, else lines.
@@ -59,6 +62,10 @@ class TextFile:
         line break ends a paragraph in it.
 
         Warns when the file is empty or holds bytes that are no UTF-8.
+
+        Raises:
+            ValueError: if it is no text, or a line of it no such object as
+                the first.
         """
         empty = True
         for text in self._split(_skip_blank(read_lines(self.path))):
@@ -75,14 +82,39 @@ class TextFile:
         if first.startswith("<doc "):
             yield from ((text, True) for text in _split_documents(lines))
             return
+        if _text_of(first) is not None:
+            yield from ((text, True) for text in self._split_objects(lines))
+            return
         split = _SPLITTERS[self._unit()]
         yield from ((text, False) for text in split(lines))
+
+    def _split_objects(self, lines):
+        for number, line in enumerate(lines, 1):
+            text = _text_of(line)
+            if text is None:
+                raise ValueError(
+                    f"{self.path} has an object with a text in its first "
+                    f"line, and none in line {number}. "
+                    f"Received: {line[:80]!r}"
+                )
+            yield text
 
     def _unit(self):
         if self.unit != "auto":
             return self.unit
         small = os.path.getsize(self.path) < SMALL_FILE_BYTES
         return "file" if small else "line"
+
+
+def _text_of(line):
+    """The `"text"` of an object in JSON, None if there is none."""
+    if not line.startswith("{"):
+        return None
+    try:
+        text = json.loads(line).get("text")
+    except ValueError:
+        return None
+    return text if isinstance(text, str) else None
 
 
 def _chain(first, lines):

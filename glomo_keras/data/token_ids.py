@@ -22,7 +22,7 @@ def write_ids(shards, vocabulary, vocabulary_size):
         vocabulary_size: int, used when they are counted.
 
     Returns:
-        str, the folder that holds `IDID_FILES` and a `manifest.json`.
+        str, the folder that holds `ID_FILES` and a `manifest.json`.
     """
     name = f"ids-{vocabulary_size}"
     if vocabulary is not None:

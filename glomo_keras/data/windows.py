@@ -39,8 +39,9 @@ class WindowSampler:
 
     The authors' code draws the same lengths and steps, but lets a row walk
     one text after the other: it skips texts shorter than a window and drops
-    the end of each text. Here texts are joined, and all words are used but
-    the last `num_words % batch_size`.
+    the end of each text. Here texts are joined, and nearly all words are
+    used: not the last `num_words % batch_size`, nor the few in between where a
+    short window is followed by a long step.
 
     A corpus too small for full windows gives shorter ones. Nothing is stored
     but the plan of the current epoch (24 bytes per text).

@@ -166,8 +166,13 @@ class WordTokenizer:
             (B, T, 2) padded with 0.
 
         Raises:
-            ValueError: without a vocabulary.
+            ValueError: without a vocabulary, or a negative `max_length`.
         """
+        if max_length is not None and max_length < 0:
+            raise ValueError(
+                "`max_length` is not negative. "
+                f"Received: max_length={max_length}"
+            )
         if self._table is None:
             raise ValueError(
                 "Token ids need a vocabulary: WordTokenizer(vocabulary). "
@@ -215,10 +220,12 @@ class WordTokenizer:
             A `WordTokenizer`.
 
         Raises:
-            FileNotFoundError: if one of the files is missing.
-            ValueError: if `metadata.json` has no `"tokenizer"` entry.
+            FileNotFoundError: if one of the files is missing, as of a preset
+                of images.
+            ValueError: if there is no such preset, or `metadata.json` has no
+                `"tokenizer"` entry.
         """
-        folder = bundled_presets.folder_of(folder)
+        folder = bundled_presets.find(folder)
         words = vocabulary_lib.read_vocabulary(
             vocabulary_lib.vocabulary_path(folder)
         )

@@ -75,7 +75,7 @@ def load(preset, dtype=None):
         ValueError: no such preset, or a damaged, incomplete or too new one;
             the message names the file and the fault.
     """
-    folder = find(preset)
+    folder = bundled_presets.find(preset)
     metadata = _read_json(folder / METADATA)
     _check_version(folder / METADATA, metadata)
     _check_files(folder, metadata)
@@ -124,26 +124,6 @@ def check_class(preset, model, expected):
             f"This preset holds {name}: load it with `{name}.from_preset`. "
             f"Received: preset={str(preset)!r} for {expected.__name__}"
         )
-
-
-def find(preset):
-    """The folder of a preset.
-
-    Args:
-        preset: folder, or name of a preset that comes with the package.
-
-    Raises:
-        ValueError: there is neither.
-    """
-    folder = pathlib.Path(bundled_presets.folder_of(preset))
-    if folder.is_dir():
-        return folder
-    bundled = bundled_presets.names()
-    raise ValueError(
-        "A preset is a folder that `save_to_preset` wrote, or the name of one "
-        f"that comes with glomo_keras ({', '.join(bundled) or 'none yet'}). "
-        f"Received: preset={str(preset)!r}"
-    )
 
 
 def _build(path, dtype):

@@ -10,8 +10,8 @@ def count_rows(arrays):
         ValueError: if there are none, or different numbers of them.
     """
     counts = {name: len(array) for name, array in arrays.items()}
-    rows = max(counts.values())
-    if min(counts.values()) < 1 or set(counts.values()) - {1, rows}:
+    rows = max(counts.values(), default=0)
+    if rows < 1 or min(counts.values()) < 1 or set(counts.values()) - {1, rows}:
         raise ValueError(
             "All inputs must have the same number of rows, one at least. "
             f"Received: rows {counts}"

@@ -21,6 +21,7 @@ with RunFolder(options.folder).start(options, harmless=["folder"]) as folder:
 """
 
 from glomo_keras.training.atomic_file import atomic_file
+from glomo_keras.training.check_finite import check_finite
 from glomo_keras.training.fit_resumable import fit_resumable
 from glomo_keras.training.history_csv import read_history
 from glomo_keras.training.history_csv import write_history
@@ -31,6 +32,7 @@ __all__ = [
     "ResumeTraining",
     "RunFolder",
     "atomic_file",
+    "check_finite",
     "fit_resumable",
     "read_history",
     "write_history",

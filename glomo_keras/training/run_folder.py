@@ -14,13 +14,15 @@ from glomo_keras.training.atomic_file import atomic_file
 class RunFolder:
     """Options, logs, metrics, figures and checkpoints of one run.
 
-    `config.json, history.csv, metrics.json, tensorboard/, figures/,
-    checkpoint/`. One process at a time may work in it. The same options in
-    the same folder are the same run, which goes on where it stopped; other
-    options are refused.
+    `config.json, data.json, history.csv, metrics.json, tensorboard/,
+    figures/, checkpoint/`, and its results. One process at a time may work
+    in it. The same options in the same folder are the same run, which goes on
+    where it stopped; other options are refused, once anything but
+    `config.json` has been written.
 
     Args:
         path: The folder.
+        results: Names, or patterns, of what else the run leaves in it.
 
     Example:
 
@@ -34,9 +36,11 @@ class RunFolder:
     {'accuracy': 0.5}
     """
 
-    def __init__(self, path):
+    def __init__(self, path, results=()):
         self.path = pathlib.Path(path)
+        self.results = tuple(results)
         self.config_path = self.path / "config.json"
+        self.data_path = self.path / "data.json"
         self.history_path = self.path / "history.csv"
         self.timing_path = self.path / "timing.csv"
         self.metrics_path = self.path / "metrics.json"
@@ -61,10 +65,15 @@ class RunFolder:
             and in any case when the process ends.
 
         Raises:
-            ValueError: If the folder holds a run with other options.
+            ValueError: If the folder holds a run with other options, or is a
+                file.
             RuntimeError: If another process works in the folder.
         """
         config = _as_json(options)
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(
+                f"A run needs a folder, this is a file. Received: {self.path}"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         try:
@@ -75,6 +84,30 @@ class RunFolder:
             self.close()
             raise
         return self
+
+    def check_data(self, facts):
+        """Refuses to go on with other data than the run began with.
+
+        Args:
+            facts: Dict, what tells the data from others; written to
+                `data.json` the first time.
+
+        Raises:
+            ValueError: If they differ from those in the folder.
+        """
+        facts = _as_json(facts)
+        if not self._begun or not self.data_path.exists():
+            _write_json(self.data_path, facts)
+            return
+        there = json.loads(self.data_path.read_text(encoding="utf-8"))
+        differences = _differences(there, facts, ())
+        if differences:
+            raise ValueError(
+                "The data have changed since this run began:\n"
+                + _indented(differences)
+                + "\nChoose another folder, or bring back the data. "
+                f"Received: path={self.path}"
+            )
 
     def close(self):
         """Lets another process, or another `RunFolder`, work in the folder."""
@@ -124,28 +157,50 @@ class RunFolder:
             return
         there = json.loads(self.config_path.read_text(encoding="utf-8"))
         differences = _differences(there, config, harmless)
-        if differences and not overwrite:
+        if differences and self._begun and not overwrite:
             raise ValueError(
                 "The folder holds a run with other options:\n"
-                + "\n".join(f"  {line}" for line in differences)
+                + _indented(differences)
                 + "\nChoose another folder, or empty this one (overwrite). "
                 f"Received: path={self.path}"
             )
         if differences:
             self._empty()
 
+    @property
+    def _begun(self):
+        """Whether more was written than a start that failed at once leaves."""
+        left = (self.data_path, self.figures_dir, self.tensorboard_dir)
+        return any(path not in left for path in self._contents())
+
+    def _contents(self):
+        """What there is of the run, without `config.json`."""
+        names = (
+            self.data_path,
+            self.history_path,
+            self.timing_path,
+            self.metrics_path,
+            self.tensorboard_dir,
+            self.figures_dir,
+            self.checkpoint_dir,
+        )
+        found = [path for path in names if path.exists()]
+        for pattern in self.results:
+            found += self.path.glob(pattern)
+        return found
+
     def _empty(self):
         # config.json goes last, replaced by `start`: a kill before that
         # leaves a folder that still differs and is emptied again.
-        for directory in (
-            self.checkpoint_dir,
-            self.tensorboard_dir,
-            self.figures_dir,
-        ):
-            shutil.rmtree(directory, ignore_errors=True)
-        self.history_path.unlink(missing_ok=True)
-        self.timing_path.unlink(missing_ok=True)
-        self.metrics_path.unlink(missing_ok=True)
+        for path in self._contents():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _indented(lines):
+    return "\n".join(f"  {line}" for line in lines)
 
 
 def _write_json(path, value):

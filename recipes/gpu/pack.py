@@ -163,6 +163,8 @@ def _unpack(path, folder):
     try:
         with tarfile.open(path, "r:bz2") as archive:
             archive.extractall(temporary, filter="data")
+        if not pathlib.Path(temporary, TOKENISED).exists():
+            raise tarfile.TarError(f"there is no {TOKENISED} in it")
         os.replace(temporary, folder)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(

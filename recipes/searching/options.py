@@ -92,6 +92,7 @@ def check(options, recipe):
     """
     task = task_options(recipe, options, predictor=options.predictor)
     task_options_lib.check(task)
+    recipe.check(task)
     make_features(task)
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise FileNotFoundError(

@@ -41,9 +41,19 @@ class WordVectorFeatures:
 
         Returns:
             Dict of facts for the metrics.
+
+        Raises:
+            ValueError: no word has a vector, or the file is damaged.
         """
         vocabulary = ["<pad>", "<unk>", *words[1:]]
         read = data.read_word_vectors(self.path, vocabulary)
+        found = int(read.found[2:].sum())
+        print(f"{found:,} of {len(words) - 1:,} words have a vector.")
+        if not found:
+            raise ValueError(
+                "No word of the task has a vector: is it the right file? "
+                f"Received: vectors={self.path}"
+            )
         rows = np.cumsum(read.found) + 1
         rows = np.where(read.found, rows, 1)
         self.tables = {"word_ids": np.append(0, rows[2:]).astype("int32")}
@@ -53,7 +63,7 @@ class WordVectorFeatures:
         )
         return {
             "words": len(words) - 1,
-            "words_with_vector": int(read.found[2:].sum()),
+            "words_with_vector": found,
             "vector_width": width,
         }
 

@@ -4,6 +4,10 @@ import dataclasses
 import pathlib
 from typing import Literal
 
+from glomo_keras import data
+from glomo_keras.models.task_graphs import PREDICTED
+from recipes.checks import refuse
+
 HARMLESS = ("out", "seeds", "first_seed", "overwrite")
 """Options that are not part of what a run is."""
 
@@ -89,7 +93,8 @@ def check(options):
     """Refuses what no recipe can do, before any work.
 
     Raises:
-        ValueError: an option out of its range, or one that is missing.
+        ValueError: an option out of its range, or one that is missing, or no
+            such preset.
     """
     for name in ("seeds", "epochs", "batch_size", "patience", "num_mixtures"):
         if getattr(options, name) < 1:
@@ -109,11 +114,5 @@ def check(options):
             "Say where the data are: --data-dir FOLDER of the official files, "
             "or --tfds NAME. Received: data_dir=None, tfds=None"
         )
-
-
-def refuse(name, wanted, options):
-    """Raises ValueError: the option of that name is not what is wanted."""
-    flag = name.replace("_", "-")
-    raise ValueError(
-        f"--{flag} is {wanted}. Received: {name}={getattr(options, name)}"
-    )
+    if options.graph in (*PREDICTED, "matched"):
+        data.WordTokenizer.from_preset(options.predictor)

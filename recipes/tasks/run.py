@@ -14,6 +14,8 @@ from recipes.tasks import graphs
 from recipes.tasks import options as options_lib
 from recipes.tasks import pictures
 
+WEIGHTS = "best.weights.h5"
+
 
 @dataclasses.dataclass
 class TaskData:
@@ -41,6 +43,7 @@ class Task:
     """What is a task's own.
 
     Args:
+        check: function of the options that refuses those out of range.
         load: function of the options that returns `TaskData`; refuses bad
             input.
         build: function of `(options, data, graphs, width, seed)` that returns
@@ -48,6 +51,7 @@ class Task:
         compile: function of `(options, model)`.
         evaluate: function of `(options, model, data, folder)` that writes
             the predictions to `folder.path` and returns a dict of metrics.
+        results: tuple of the names of the files that it writes there.
         width: name of the option that the mode `matched` widens.
         monitor: the quantity of the best epoch.
         monitor_mode: `"max"` or `"min"`.
@@ -56,10 +60,12 @@ class Task:
             epoch can be monitored.
     """
 
+    check: Callable
     load: Callable
     build: Callable
     compile: Callable
     evaluate: Callable
+    results: tuple[str, ...]
     width: str = "hidden_dim"
     monitor: str = "val_accuracy"
     monitor_mode: str = "max"
@@ -77,17 +83,21 @@ def run(task, options):
         List of the metrics of each seed.
     """
     options_lib.check(options)
+    task.check(options)
     keras.config.set_dtype_policy(options.precision)
     loaded = None
     metrics = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        folder = training.RunFolder(options.out / f"seed-{seed}")
+        folder = training.RunFolder(
+            options.out / f"seed-{seed}", (WEIGHTS, *task.results)
+        )
         settings = {**dataclasses.asdict(options), "seed": seed}
         for name in options_lib.HARMLESS:
             del settings[name]
         with folder.start(settings, overwrite=options.overwrite):
             if not folder.finished:
                 loaded = loaded or task.load(options)
+                folder.check_data(loaded.facts)
                 run_seed(task, options, loaded, seed, folder)
             metrics.append(folder.read_metrics())
     report(metrics, options)
@@ -99,6 +109,7 @@ def run_seed(task, options, loaded, seed, folder):
     model = build(task, options, loaded, seed)
     before = graphs.digest(model.graphs.predictor)
     history = fit(task, options, loaded, model, seed, folder)
+    training.check_finite(history)
     model.load_weights(best_path(folder))
     if graphs.digest(model.graphs.predictor) != before:
         raise RuntimeError("Training has changed the frozen predictor.")
@@ -193,7 +204,7 @@ def predict(options, model, examples):
 
 
 def best_path(folder):
-    return folder.path / "best.weights.h5"
+    return folder.path / WEIGHTS
 
 
 def best_epoch(task, history):

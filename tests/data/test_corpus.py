@@ -1,6 +1,9 @@
 """Sources: files, folders, globs, WikiExtractor files, TFDS."""
 
+import bz2
 import gzip
+import json
+import lzma
 import sys
 import warnings
 
@@ -90,9 +93,50 @@ def test_compressed_files_are_unpacked(tmp_path):
 
 def test_a_damaged_compressed_file_is_named(tmp_path):
     path = tmp_path / "a.txt.gz"
-    data = gzip.compress(bytes(range(256)) * 50)
+    data = gzip.compress(bytes(range(1, 256)) * 50)
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(OSError, match="a.txt.gz cannot be read"):
+        read(path)
+
+
+@pytest.mark.parametrize("module", [bz2, lzma])
+def test_other_compressed_files_are_unpacked_or_named(tmp_path, module):
+    path = tmp_path / {bz2: "wiki_00.bz2", lzma: "wiki_00.xz"}[module]
+    path.write_bytes(module.compress(LINE.encode()))
+    assert read(path) == [LINE]
+    path.write_bytes(b"These are letters, not packed ones.")
+    with pytest.raises(OSError, match=f"{path.name} cannot be read"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [LINE.encode("utf-16"), LINE.encode("utf-16-le"), b"PK\x03\x04\x14\x00ab"],
+)
+def test_what_is_no_text_is_refused(tmp_path, content):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="a.txt is no UTF-8.*at byte [1-5]$"):
+        read(path)
+
+
+def test_a_zero_byte_within_a_text_is_a_character(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(f"{LINE}\n".encode() + b"one more\0 line of words here.")
+    assert len(read(path)) == 1
+
+
+def test_objects_of_the_wikiextractor_are_texts(tmp_path):
+    path = tmp_path / "wiki_00"
+    texts = [LINE, f"{LINE}\n{LINE}"]
+    objects = [
+        json.dumps({"id": "1", "title": "A title", "text": text})
+        for text in texts
+    ]
+    path.write_text("\n".join(objects))
+    assert read(path) == texts
+    path.write_text("\n".join([*objects, '{"id": "3"}']))
+    with pytest.raises(ValueError, match='none in line 3.*"3"'):
         read(path)
 
 

@@ -111,10 +111,11 @@ def test_uniform_and_random_graphs_train(folder, tmp_path, small_resnet):
 
 def test_split_is_of_the_papers_shares(tmp_path):
     write_cifar(tmp_path, "binary")
-    run = cifar10.resolve(
+    run = cifar10.with_config(
         cifar10.Options(
             str(tmp_path), tmp_path, cache=tmp_path, size=8, batch_size=4
-        )
+        ),
+        cifar10.CONFIGS,
     )
     splits, classes = cifar10.load(run)
     sizes = {name: len(split.labels) for name, split in splits.items()}
@@ -124,10 +125,27 @@ def test_split_is_of_the_papers_shares(tmp_path):
 
 
 def test_class_folders_alone_give_a_test_set(folder, tmp_path):
-    run = cifar10.resolve(options(folder / "train", tmp_path, limit=0))
+    run = cifar10.with_config(
+        options(folder / "train", tmp_path, limit=0), cifar10.CONFIGS
+    )
     splits, _ = cifar10.load(run)
     sizes = {name: len(split.labels) for name, split in splits.items()}
     assert sizes == {"train": 42, "validation": 8, "test": 10}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rounds": 0}, "--rounds is at least 1.*rounds=0"),
+        ({"limit": -5}, "--limit is at least 0.*limit=-5"),
+        ({"learning_rate": 0.0}, "--learning-rate is above 0"),
+        ({"graph": ("none", "none")}, "--graph is.*different"),
+    ],
+)
+def test_wrong_options_are_refused(folder, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        cifar10.main(options(folder, tmp_path, **changes))
+    assert not (tmp_path / "run").exists()
 
 
 def test_too_few_images_are_told(folder, tmp_path):

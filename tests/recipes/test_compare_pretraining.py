@@ -89,6 +89,9 @@ def test_what_was_run_is_not_run_again(options, monkeypatch):
     with open(options.out / "choices.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows == [{name: str(value) for name, value in ROW.items()}]
+    options.cpu_minutes = 60.0
+    with pytest.raises(ValueError, match="cpu_minutes: 0.0001 there, 60.0 now"):
+        compare_pretraining.main(options)
 
 
 def test_an_unknown_variant_is_refused_before_anything_is_run(options):

@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -127,6 +130,18 @@ def test_half_precision_is_evaluated_in_float32():
     embedding = other.graph_predictor.token_embedding
     assert embedding.compute_dtype == "float32"
     assert other.decoders["forward"].context_length == 1
+
+
+def test_options_of_the_recipe_of_gpus_are_left_out(run, tmp_path):
+    for path in run.out.iterdir():
+        if path.name != ".lock":
+            (tmp_path / path.name).symlink_to(path)
+    config = read_json(run.out / "config.json")
+    (tmp_path / "config.json").unlink()
+    config |= {"minutes": 25.0, "compiled": "cache"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = evaluate_pretrainer.read_options(tmp_path)
+    assert found == dataclasses.replace(run, overwrite=False)
 
 
 def test_unfinished_run_is_refused(tmp_path):

@@ -69,6 +69,14 @@ def test_wrong_limit_is_refused(preset, tmp_path, limit):
         export.main(options(preset, tmp_path / "out", max_length=limit))
 
 
+def test_texts_of_the_warmup_keep_to_the_limits(preset):
+    tokenizer = export.tokenizer_of(gk.GraphPredictor.from_preset(preset))
+    assert export.warmup_texts(tokenizer, 512, 50_000) == list(export.TEXTS)
+    texts = export.warmup_texts(tokenizer, 512, 100)
+    assert 0 < len(texts) < len(export.TEXTS)
+    assert max(map(len, texts)) <= 100
+
+
 def test_unknown_preset_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Received: preset='nowhere'"):
         export.main(options("nowhere", tmp_path / "out"))

@@ -102,6 +102,8 @@ def test_a_finished_run_is_not_trained_again(run):
         ({"graph": "glomo", "graph_layers": (3,)}, "graph layers 1 to 2"),
         ({"data_dir": None}, "--data-dir FOLDER"),
         ({"vectors": None}, "--vectors FILE"),
+        ({"graph": "random", "predictor": "glomo_smal_en"}, "A preset is"),
+        ({"graph": "matched", "predictor": "glomo_smal_en"}, "A preset is"),
     ],
 )
 def test_wrong_options_are_refused(folder, tmp_path, changes, message):
@@ -109,6 +111,21 @@ def test_wrong_options_are_refused(folder, tmp_path, changes, message):
     with pytest.raises(ValueError, match=f"{message}.*Received"):
         imdb.main(run)
     assert not (tmp_path / "run/seed-0/checkpoint").exists()
+
+
+def test_vectors_of_other_words_are_refused(folder, tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("quux 1.0 2.0\n")
+    run = dataclasses.replace(options(folder, tmp_path / "run"), vectors=path)
+    with pytest.raises(ValueError, match=f"No word.*Received: vectors={path}"):
+        imdb.main(run)
+
+
+def test_a_diverged_training_gives_no_metrics(folder, tmp_path):
+    run = options(folder, tmp_path / "run", learning_rate=1e38)
+    with pytest.raises(RuntimeError, match="diverged in epoch 1"):
+        imdb.main(run)
+    assert not (run.out / "seed-0/metrics.json").exists()
 
 
 def test_matched_has_about_as_many_parameters_as_glomo(folder, tmp_path):

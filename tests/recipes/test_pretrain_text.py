@@ -95,6 +95,41 @@ def test_missing_corpus_is_named_before_any_work(tmp_path):
         pretrain_text.pretrain(run)
 
 
+def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
+    for name, value in (("epochs", 0), ("learning_rate", -1.0)):
+        flag = "--" + name.replace("_", "-")
+        with pytest.raises(ValueError, match=f"{flag} is .*{name}={value}"):
+            pretrain_text.pretrain(options(corpus, tmp_path, **{name: value}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_text_that_has_changed_is_not_gone_on_with(corpus, tmp_path):
+    """A vocabulary of the same size, in which ids are other words."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    text = corpus.read_text()
+    (folder / "a.txt").write_text(text)
+    run = options(folder, tmp_path)
+
+    def stop_after_an_epoch(settings, corpus, pretrainer, folder):
+        folder.history_path.write_text("epoch,loss\n0,1.0\n")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_text.pretrain(run, train=stop_after_an_epoch)
+    (folder / "b.txt").write_text(text.replace("bird", "wing"))
+    with pytest.raises(ValueError, match="data have changed.*\n.*vocabulary"):
+        pretrain_text.pretrain(run)
+
+
+def test_a_diverged_training_leaves_no_preset(corpus, tmp_path):
+    run = options(corpus, tmp_path, learning_rate=1e38)
+    with pytest.raises(RuntimeError, match="diverged in epoch 1"):
+        pretrain_text.pretrain(run)
+    assert not (run.out / "preset").exists()
+    assert not (run.out / "metrics.json").exists()
+
+
 @pytest.mark.parametrize("name", pretrain_text.CONFIGS)
 def test_configs_resolve_to_complete_options(name, tmp_path):
     run = pretrain_text.resolve(

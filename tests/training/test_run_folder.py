@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from glomo_keras.training import RunFolder
+from glomo_keras.training import check_finite
 
 
 @dataclasses.dataclass
@@ -46,8 +48,14 @@ def test_same_options_are_the_same_run(tmp_path):
     start_and_close(tmp_path, Options())
 
 
+def begin(path, options):
+    """Starts a run, and leaves what its first epoch leaves."""
+    with RunFolder(path).start(options) as folder:
+        folder.history_path.write_text("epoch,loss\n0,1.0\n")
+
+
 def test_other_options_are_refused_and_listed(tmp_path):
-    start_and_close(tmp_path, Options())
+    begin(tmp_path, Options())
     before = (tmp_path / "config.json").read_text()
     other = Options(learning_rate=0.2, data=Data(names=("a",)))
     with pytest.raises(ValueError) as error:
@@ -62,7 +70,7 @@ def test_other_options_are_refused_and_listed(tmp_path):
 
 
 def test_an_option_on_one_side_only_is_refused(tmp_path):
-    start_and_close(tmp_path, {"a": 1, "b": 2})
+    begin(tmp_path, {"a": 1, "b": 2})
     with pytest.raises(ValueError, match="b: 2 there, absent now"):
         start_and_close(tmp_path, {"a": 1})
     with pytest.raises(ValueError, match="c: absent there, null now"):
@@ -88,6 +96,54 @@ def test_overwrite_empties_only_a_folder_with_other_options(tmp_path):
     with RunFolder(tmp_path).start({"a": 2}, overwrite=True) as folder:
         assert not folder.finished and not folder.checkpoint_dir.exists()
     assert (tmp_path / "notes.txt").exists()
+
+
+def test_overwrite_removes_the_results_that_are_named(tmp_path):
+    results = ["preset", "predictions*.csv"]
+    with RunFolder(tmp_path, results).start({"a": 1}) as folder:
+        folder.write_metrics({"accuracy": 1.0})
+    (tmp_path / "preset").mkdir()
+    names = ["preset/model", "predictions-1.csv", "notes.txt"]
+    for name in names:
+        (tmp_path / name).write_text("old")
+    with RunFolder(tmp_path, results).start({"a": 2}, overwrite=True):
+        assert [(tmp_path / name).exists() for name in names] == [0, 0, 1]
+
+
+def test_a_start_that_failed_at_once_blocks_no_corrected_one(tmp_path):
+    start_and_close(tmp_path, {"corpus": "nope*.txt"})
+    start_and_close(tmp_path, {"corpus": "texts*.txt"})
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config == {"corpus": "texts*.txt"}
+    (tmp_path / "preset").mkdir()
+    with pytest.raises(ValueError, match="corpus"):
+        RunFolder(tmp_path, ["preset"]).start({"corpus": "other"})
+
+
+def test_a_file_is_no_folder(tmp_path):
+    path = tmp_path / "taken"
+    path.write_text("")
+    with pytest.raises(ValueError, match=f"a file. Received: {path}"):
+        start_and_close(path, {})
+
+
+def test_a_run_goes_on_with_the_data_that_it_began_with(tmp_path):
+    with RunFolder(tmp_path).start({}) as folder:
+        folder.check_data({"words": 3})
+        folder.check_data({"words": 4})  # nothing was learned from the first
+        folder.history_path.write_text("epoch,loss\n0,1.0\n")
+        folder.check_data({"words": 4})
+        with pytest.raises(ValueError, match="words: 4 there, 5 now"):
+            folder.check_data({"words": 5})
+
+
+def test_check_finite_names_the_epoch():
+    history = keras.callbacks.History()
+    history.epoch, history.history = [0, 1], {"loss": [2.0, 1.0]}
+    check_finite(history)
+    history.history["loss"][1] = float("nan")
+    with pytest.raises(RuntimeError, match="epoch 2: .*learning rate"):
+        check_finite(history)
 
 
 def test_metrics_mark_the_run_as_finished(tmp_path):
