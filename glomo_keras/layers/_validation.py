@@ -1,5 +1,7 @@
 """Checks that the layers share; each names what it received."""
 
+import numbers
+
 from glomo_keras.ops.edges import ACTIVATIONS
 from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.graphs import graph_shape
@@ -25,7 +27,8 @@ def check_activation(activation):
 def check_positive(**values):
     """Raises ValueError unless every value is a positive integer."""
     for name, value in values.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        whole = isinstance(value, numbers.Integral)
+        if not whole or isinstance(value, bool) or value < 1:
             raise ValueError(
                 f"`{name}` must be a positive integer. "
                 f"Received: {name}={value!r}"

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import _validation as check
+from glomo_keras.layers._initializers import fresh
 from glomo_keras.ops.attention import LOWEST
 from glomo_keras.ops.attention import admitted_pairs
 from glomo_keras.ops.attention import masked_softmax
@@ -101,7 +102,7 @@ class BiAttention(keras.layers.Layer):
             weight = self.add_weight(
                 name=name,
                 shape=(width, 1),
-                initializer=self.kernel_initializer.clone(),
+                initializer=fresh(self.kernel_initializer),
             )
             setattr(self, name, weight)
         self.scale = self.add_weight(

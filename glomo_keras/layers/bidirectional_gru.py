@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import _validation as check
+from glomo_keras.layers._initializers import fresh
 
 # Closes the update gate exactly, in float16 too.
 _CLOSED = 1e4
@@ -185,7 +186,7 @@ def _for_each_direction(initializer):
     """An initializer of `(2, ...)` that draws each direction by itself."""
 
     def initialize(shape, dtype=None):
-        parts = [initializer.clone()(shape[1:], dtype=dtype) for _ in range(2)]
+        parts = [fresh(initializer)(shape[1:], dtype=dtype) for _ in range(2)]
         return ops.stack(parts)
 
     return initialize

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from glomo_keras.layers._with_mask import _WithMask
 from glomo_keras.layers.elmo_language_model import ElmoLanguageModel
 from glomo_keras.layers.scalar_mix import ScalarMix
 
@@ -69,7 +70,21 @@ class Elmo(keras.layers.Layer):
             trainable=self.trainable,
             name="mix",
         )
+        self.with_mask = _WithMask(
+            dtype=self.dtype_policy, trainable=self.trainable, name="with_mask"
+        )
         self.supports_masking = True
+
+    @property
+    def trainable(self):
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        # A model hands its own `trainable` down: thawed, it leaves the
+        # language model frozen.
+        keras.layers.Layer.trainable.fset(self, value)
+        self.language_model.trainable = self.trainable and self.finetune
 
     def build(self, char_ids_shape, padding_mask_shape=None):
         if not self.language_model.built:
@@ -80,14 +95,15 @@ class Elmo(keras.layers.Layer):
         model = self.language_model
         layers, mask = model.with_boundaries(char_ids, padding_mask)
         mixed = self.mix(layers, padding_mask=mask)  # (B, T + 2, 2 * p)
-        return model.without_boundaries(mixed, char_ids, padding_mask)
+        outputs = model.without_boundaries(mixed, char_ids, padding_mask)
+        return self.with_mask(outputs, mask=_units(char_ids, padding_mask))
 
     def reset_state(self):
         """Forget what a stateful language model has read."""
         self.language_model.reset_state()
 
     def compute_mask(self, char_ids, previous_mask):
-        return ops.any(char_ids > 0, axis=-1)
+        return _units(char_ids)
 
     def compute_output_shape(self, char_ids_shape, padding_mask_shape=None):
         shape = self.language_model.compute_output_shape(char_ids_shape)
@@ -107,3 +123,10 @@ class Elmo(keras.layers.Layer):
     def from_config(cls, config):
         model = keras.saving.deserialize_keras_object(config["language_model"])
         return cls(**{**config, "language_model": model})
+
+
+def _units(char_ids, padding_mask=None):
+    """Which units are real, boolean `(B, T)`."""
+    if padding_mask is not None:
+        return ops.cast(padding_mask, "bool")
+    return ops.any(char_ids > 0, axis=-1)

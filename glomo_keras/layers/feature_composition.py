@@ -47,13 +47,7 @@ class FeatureComposition(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, features_shape, messages_shape):
-        check.check_rank("features", features_shape, 3, "(B, T, d)")
-        if features_shape[-1] != messages_shape[-1]:
-            raise ValueError(
-                "`features` and `messages` must have one width. Received: "
-                f"features.shape={features_shape}, "
-                f"messages.shape={messages_shape}"
-            )
+        _check_shapes(features_shape, messages_shape)
         width = features_shape[-1]
         if self.composition == "gru":
             self.cell = _SplitGRUCell(
@@ -73,6 +67,7 @@ class FeatureComposition(keras.layers.Layer):
             self.cell.build((None, None, width))
 
     def call(self, features, messages):
+        _check_shapes(features.shape, messages.shape)
         if self.composition == "residual":
             return features + self.cell(messages)
         inputs = ops.concatenate([messages * features, messages], axis=-1)
@@ -83,7 +78,22 @@ class FeatureComposition(keras.layers.Layer):
         return previous_mask
 
     def compute_output_shape(self, features_shape, messages_shape):
+        _check_shapes(features_shape, messages_shape)
         return tuple(features_shape)
 
     def get_config(self):
         return {**super().get_config(), "composition": self.composition}
+
+
+def _check_shapes(features_shape, messages_shape):
+    check.check_rank("features", features_shape, 3, "(B, T, d)")
+    check.check_rank("messages", messages_shape, 3, "(B, T, d)")
+    check.check_same_length(
+        features=features_shape[1], messages=messages_shape[1]
+    )
+    if features_shape[-1] != messages_shape[-1]:
+        raise ValueError(
+            "`features` and `messages` must have one width. Received: "
+            f"features.shape={tuple(features_shape)}, "
+            f"messages.shape={tuple(messages_shape)}"
+        )

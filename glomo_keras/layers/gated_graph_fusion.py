@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import _validation as check
+from glomo_keras.layers._initializers import fresh
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -82,7 +83,7 @@ class GatedGraphFusion(keras.layers.Layer):
         dense = keras.layers.Dense(
             units,
             activation="sigmoid" if name == "gate" else None,
-            kernel_initializer=self.kernel_initializer.clone(),
+            kernel_initializer=fresh(self.kernel_initializer),
             dtype=self.dtype_policy,
             trainable=self.trainable,
             name=name,

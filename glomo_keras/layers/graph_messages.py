@@ -3,6 +3,7 @@ import keras
 from glomo_keras.layers import _validation as check
 from glomo_keras.ops.messages import term_messages
 from glomo_keras.ops.mixture import num_terms
+from glomo_keras.ops.row_blocks import supports_jit
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -61,6 +62,7 @@ class GraphMessages(keras.layers.Layer):
 
     def build(self, features_shape, graphs_shape=None):
         self.compute_output_shape(features_shape, graphs_shape)
+        self.supports_jit = supports_jit(features_shape[1])
 
     def call(self, features, graphs, padding_mask=None, features_mask=None):
         mask = features_mask if padding_mask is None else padding_mask

@@ -2,9 +2,12 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import _validation as check
+from glomo_keras.ops.graphs import layers_and_heads
 from glomo_keras.ops.mixture import apply_mixture
+from glomo_keras.ops.mixture import is_always_short
 from glomo_keras.ops.mixture import mix_graphs
 from glomo_keras.ops.mixture import num_terms
+from glomo_keras.ops.row_blocks import supports_jit
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -54,7 +57,8 @@ class GraphMixture(keras.layers.Layer):
 
     Raises:
         ValueError: an argument out of its range, graphs of another rank,
-            lengths that differ, no features where they are required.
+            lengths that differ, no features where they are required, another
+            number of graphs than at first.
 
     Example:
 
@@ -108,6 +112,10 @@ class GraphMixture(keras.layers.Layer):
     def build(self, graphs_shape, features_shape=None):
         shape = self._check_shapes(graphs_shape, features_shape)
         terms = num_terms(shape[1], shape[2], self.include_products)
+        if features_shape is not None and not is_always_short(
+            shape[1], features_shape[-1], self.include_products, self.max_length
+        ):
+            self.supports_jit = supports_jit(shape[-2])
         if self.conditioned:
             self.kernel = self.add_weight(
                 name="kernel",
@@ -129,13 +137,27 @@ class GraphMixture(keras.layers.Layer):
             check.check_same_length(
                 features=features_shape[1], graphs=shape[-1]
             )
-        elif self.conditioned:
+        self._check_features(features_shape)
+        return shape
+
+    def _check_features(self, features):
+        if self.conditioned and features is None:
             raise ValueError(
                 "A conditioned mixture needs the features that give its "
                 "weights: call it with `features`, or use conditioned=False. "
                 "Received: features=None"
             )
-        return shape
+
+    def _check_terms(self, graphs):
+        layers, heads = layers_and_heads(graphs)
+        terms = num_terms(layers, heads, self.include_products)
+        if terms != self.logits.shape[-1]:
+            raise ValueError(
+                f"The mixture has weights for {self.logits.shape[-1]} terms: "
+                "`graphs` must have the layers L and heads K that it was built "
+                f"with. Received: graphs of L={layers}, K={heads}, which make "
+                f"{terms} terms"
+            )
 
     def call(
         self,
@@ -149,6 +171,7 @@ class GraphMixture(keras.layers.Layer):
         mask = features_mask if padding_mask is None else padding_mask
         tensor = graphs["keys"] if isinstance(graphs, dict) else graphs
         check.check_padding_mask(mask, tensor.shape[-2])
+        self._check_terms(graphs)
         options = {
             "padding_mask": mask,
             "direction": self.direction,
@@ -178,6 +201,7 @@ class GraphMixture(keras.layers.Layer):
         Returns:
             Float32 tensor `(n, N)`, or `(B, T, n, N)` when conditioned.
         """
+        self._check_features(features)
         logits = ops.convert_to_tensor(self.logits)
         if self.conditioned:
             features = ops.expand_dims(features, 1)

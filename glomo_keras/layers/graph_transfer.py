@@ -42,7 +42,8 @@ class GraphTransfer(keras.layers.Layer):
 
     Raises:
         ValueError: an argument out of its range, graphs that are not such a
-            dict, wrong ranks, or lengths that differ.
+            dict or of other directions than at first, wrong ranks, or
+            lengths that differ.
 
     Example:
 
@@ -106,6 +107,7 @@ class GraphTransfer(keras.layers.Layer):
 
     def build(self, features_shape, graphs_shape=None):
         directions = check.checked_directions(graphs_shape)
+        self._directions = tuple(directions)
         for direction in directions:
             self.mixtures[direction].build(
                 graphs_shape[f"{direction}_graphs"], features_shape
@@ -128,7 +130,7 @@ class GraphTransfer(keras.layers.Layer):
         training=None,
     ):
         mask = features_mask if padding_mask is None else padding_mask
-        directions = check.checked_directions(graphs)
+        directions = self._checked_directions(graphs)
         sums = [
             self.mixtures[direction](
                 graphs[f"{direction}_graphs"],
@@ -139,6 +141,16 @@ class GraphTransfer(keras.layers.Layer):
             for direction in directions
         ]
         return self.fusion(features, self._messages(sums), training=training)
+
+    def _checked_directions(self, graphs):
+        directions = check.checked_directions(graphs)
+        if self.built and tuple(directions) != self._directions:
+            raise ValueError(
+                "`graphs` must have the directions that the layer was built "
+                f"with, {self._directions}. "
+                f"Received: {sorted(graphs)}"
+            )
+        return directions
 
     def _messages(self, sums):
         """`[R_fw1, R_bw1, R_fw2, ...]` side by side, `(B, T, parts * d)`."""
@@ -157,7 +169,7 @@ class GraphTransfer(keras.layers.Layer):
         return previous_mask
 
     def compute_output_shape(self, features_shape, graphs_shape):
-        for direction in check.checked_directions(graphs_shape):
+        for direction in self._checked_directions(graphs_shape):
             graph = check.checked_graph_shape(
                 f"{direction}_graphs",
                 graphs_shape[f"{direction}_graphs"],

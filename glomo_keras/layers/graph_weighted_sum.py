@@ -12,10 +12,13 @@ class GraphWeightedSum(keras.layers.Layer):
         m_t = sum_s G_ts F_s
 
     With K heads the features are split in K slices of equal width: head k
-    weighs slice k. No weights of its own. The sum runs in float32 and is
-    normalised after the product; beyond 512 units it goes by blocks of rows,
-    so that memory grows with T (in a TensorFlow graph only where the length
-    is static).
+    weighs slice k. No weights of its own. Edges and features are multiplied in
+    float32, bfloat16 features as they are; the sum is float32 and normalised
+    after the product. Beyond 512 units it goes by blocks of rows, so that
+    memory grows with T (in a TensorFlow graph only where the length is
+    static).
+
+    The output has no Keras mask: which rows it has depends on `positions`.
 
     Args:
         direction: `"forward"` or `"backward"`, of a graph in factored form.
@@ -70,6 +73,10 @@ class GraphWeightedSum(keras.layers.Layer):
         shape = check.checked_graph_shape(
             "graph", graph_shape, (3, 4), "(B, K, T, T) or (B, T, T)"
         )
+        if isinstance(graph_shape, dict):
+            check.check_rank(
+                "graph['keys']", graph_shape["keys"], 4, "(B, K, T, C)"
+            )
         check.check_same_length(features=features_shape[1], graph=shape[-1])
         heads = shape[1] if len(shape) == 4 else 1
         if features_shape[-1] % heads:
@@ -97,6 +104,9 @@ class GraphWeightedSum(keras.layers.Layer):
             activation=self.activation,
         )
         return ops.cast(total, self.compute_dtype)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
 
     def compute_output_spec(
         self,

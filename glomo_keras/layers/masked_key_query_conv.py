@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import _validation as check
+from glomo_keras.layers._initializers import fresh
 from glomo_keras.ops.fast_convolution import convolve_by_fours
 from glomo_keras.ops.fast_convolution import is_faster_by_fours
 from glomo_keras.ops.masked_convolution import causal_padding
@@ -133,7 +134,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
                 self.rank,
                 self.direction,
                 self.first_mask if index == 0 else "B",
-                keras.initializers.get(self.kernel_initializer).clone(),
+                fresh(self.kernel_initializer),
                 dtype=self.dtype_policy,
                 trainable=self.trainable,
                 name=f"{name}_conv_{index}",

@@ -66,3 +66,7 @@ class MeanMaxPooling(keras.layers.Layer):
 
     def compute_output_shape(self, features_shape):
         return (features_shape[0], 2 * features_shape[-1])
+
+    def get_config(self):
+        # Not left to Keras, which cannot make one from a dtype policy.
+        return super().get_config()

@@ -25,11 +25,11 @@ class PixelCoordinates(keras.layers.Layer):
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
-        images: tensor `(B, H, W, d)`.
+        images: tensor `(B, H, W, d)` of numbers, integers too.
         training: boolean, whether the shift acts.
 
     Returns:
-        Tensor `(B, H, W, d + 4 n)` for n wave lengths.
+        Tensor `(B, H, W, d + 4 n)` of the compute dtype for n wave lengths.
 
     Raises:
         ValueError: no wave length, one that is not positive, a negative shift,
@@ -80,7 +80,8 @@ class PixelCoordinates(keras.layers.Layer):
             ],
             axis=-1,
         )  # (B, H, W, 4 n)
-        return ops.concatenate([images, ops.cast(where, images.dtype)], -1)
+        parts = [ops.cast(x, self.compute_dtype) for x in (images, where)]
+        return ops.concatenate(parts, axis=-1)
 
     def _waves(self, count, first):
         """Sines and cosines of `count` numbers, float32 `(count, 2 n)`."""

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import _validation as check
+from glomo_keras.layers._with_mask import _WithMask
 from glomo_keras.ops.attention import masked_softmax
 
 
@@ -48,6 +49,9 @@ class SoftAlignment(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
+        self.with_mask = _WithMask(
+            dtype=self.dtype_policy, trainable=self.trainable, name="with_mask"
+        )
         self.supports_masking = True
 
     def build(self, premise_shape, hypothesis_shape):
@@ -79,9 +83,13 @@ class SoftAlignment(keras.layers.Layer):
             ops.swapaxes(scores, 1, 2),
             None if rows is None else ops.expand_dims(rows, 1),
         )  # (B, S, T)
-        return (
+        premise, hypothesis = (
             ops.matmul(self._cast(to_hypothesis), hypothesis),
             ops.matmul(self._cast(to_premise), premise),
+        )
+        return (
+            self.with_mask(premise, mask=rows),
+            self.with_mask(hypothesis, mask=columns),
         )
 
     def _cast(self, tensor):
@@ -102,3 +110,7 @@ class SoftAlignment(keras.layers.Layer):
     def compute_output_shape(self, premise_shape, hypothesis_shape):
         self._check_shapes(premise_shape, hypothesis_shape)
         return tuple(premise_shape), tuple(hypothesis_shape)
+
+    def get_config(self):
+        # Not left to Keras, which cannot make one from a dtype policy.
+        return super().get_config()

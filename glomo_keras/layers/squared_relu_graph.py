@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import _validation as check
+from glomo_keras.layers._initializers import fresh
 from glomo_keras.ops.graphs import materialize
 
 
@@ -23,7 +24,9 @@ class SquaredReLUGraph(keras.layers.Layer):
     b is `-threshold`.
 
     Scores, squares and sums are float32 whatever the dtype policy (a float16
-    score of 256 overflows when squared); the graph has the compute dtype.
+    score of 256 overflows when squared), but bfloat16 queries and keys, which
+    have the range of float32, are multiplied as they are. The graph has the
+    compute dtype.
 
     Args:
         num_heads: integer, K.
@@ -106,7 +109,7 @@ class SquaredReLUGraph(keras.layers.Layer):
             self.threshold_kernel = self.add_weight(
                 name="threshold_kernel",
                 shape=(self.num_graph_layers, self.key_dim),
-                initializer=self.kernel_initializer.clone(),
+                initializer=fresh(self.kernel_initializer),
             )
         self.threshold_bias = self.add_weight(
             name="threshold_bias",
@@ -120,7 +123,7 @@ class SquaredReLUGraph(keras.layers.Layer):
         kernel = self.add_weight(
             name=f"{name}_kernel",
             shape=(shape[-1], size),
-            initializer=self.kernel_initializer.clone(),
+            initializer=fresh(self.kernel_initializer),
         )
         bias = self.add_weight(
             name=f"{name}_bias", shape=heads, initializer="zeros"

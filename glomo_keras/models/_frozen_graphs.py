@@ -4,6 +4,7 @@ from keras import ops
 from glomo_keras.ops.graphs import join_layers
 
 
+@keras.saving.register_keras_serializable(package="glomo_keras")
 class _FrozenGraphs(keras.layers.Layer):
     """The graphs of a predictor that nothing trains, in factored form.
 
@@ -63,3 +64,15 @@ class _FrozenGraphs(keras.layers.Layer):
 
     def compute_mask(self, inputs, previous_mask):
         return None
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "predictor": keras.saving.serialize_keras_object(self.predictor),
+            "layers": self.layers,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        predictor = keras.saving.deserialize_keras_object(config["predictor"])
+        return cls(**{**config, "predictor": predictor})

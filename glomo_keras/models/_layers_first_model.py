@@ -20,8 +20,8 @@ class LayersFirstModel(keras.Model):
 
 
 def with_dtype_policy(config):
-    """The config with `dtype` as a policy where it is that of one."""
+    """A copy of the config, with `dtype` as a policy if it is that of one."""
     if not isinstance(config.get("dtype"), dict):
-        return config
+        return dict(config)
     policy = keras.dtype_policies.deserialize(config["dtype"])
     return {**config, "dtype": policy}

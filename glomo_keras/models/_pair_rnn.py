@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable(package="glomo_keras")
 class _PairRNN(keras.layers.Layer):
     """One RNN over two texts as one batch of twice the size.
 
@@ -55,6 +56,16 @@ class _PairRNN(keras.layers.Layer):
     def compute_output_shape(self, first_shape, second_shape):
         width = self.rnn.compute_output_shape(first_shape)[-1]
         return (*first_shape[:2], width), (*second_shape[:2], width)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "rnn": keras.layers.serialize(self.rnn),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "rnn": keras.layers.deserialize(config["rnn"])})
 
 
 def _larger(first, second):

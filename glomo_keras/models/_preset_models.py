@@ -70,4 +70,8 @@ class PresetPretrainer(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**with_dtype_policy(config))
+        config = with_dtype_policy(config)
+        trainable_graphs = config.pop("trainable_graphs", True)
+        model = cls(**config)
+        model.graph_predictor.trainable = trainable_graphs
+        return model

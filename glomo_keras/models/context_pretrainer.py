@@ -428,4 +428,6 @@ class ContextPretrainer(PresetPretrainer):
             "scale_embedding_gradient": self.scale_embedding_gradient,
             "seed": self.seed,
             "name": self.name,
+            "trainable": self.trainable,
+            "trainable_graphs": self.graph_predictor.trainable,
         }

@@ -1,3 +1,6 @@
+import json
+import pathlib
+
 import keras
 from keras import ops
 
@@ -11,6 +14,8 @@ from glomo_keras.models._preset_models import PresetPredictor
 from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.graphs import FACTORS
 from glomo_keras.ops.graphs import split_layers
+
+ASSETS = "tokens.json"
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -288,7 +293,9 @@ class GraphPredictor(PresetPredictor):
             A `keras.Model` that shares this model's layers. Its outputs are
             `forward_graphs` and `backward_graphs`, each a dict of `queries`
             and `keys` `(B, L, K, T, C)`, `thresholds` `(B, L, K, T)` and
-            `padding_mask` `(B, T)`.
+            `padding_mask` `(B, T)`. A model that is to be saved holds this or
+            the predictor itself, not both: Keras stores weights that two
+            models in it share with one of them, and cannot read the other.
         """
         return self._factored_model[0]
 
@@ -313,6 +320,24 @@ class GraphPredictor(PresetPredictor):
                     f"tokens of a vocabulary file. Received: {token!r}"
                 )
         self._vocabulary_text = None if tokens is None else "\n".join(tokens)
+
+    def save_assets(self, dir_path):
+        """Writes vocabulary and tokenizer into a `.keras` file."""
+        if self._vocabulary_text is None:
+            return
+        assets = {
+            "vocabulary": self.vocabulary,
+            "tokenizer": self.tokenizer_config,
+        }
+        (pathlib.Path(dir_path) / ASSETS).write_text(json.dumps(assets))
+
+    def load_assets(self, dir_path):
+        """Reads what `save_assets` wrote, if it is there."""
+        path = dir_path and pathlib.Path(dir_path) / ASSETS
+        if path and path.exists():
+            assets = json.loads(path.read_text())
+            self.vocabulary = assets["vocabulary"]
+            self.tokenizer_config = assets["tokenizer"]
 
     def get_config(self):
         names = (

@@ -47,6 +47,7 @@ class ImageClassifier(LayersFirstModel):
             None.
         dtype: dtype policy.
         name: string.
+        trainable: boolean; False freezes the whole model.
 
     Call arguments:
         inputs: dict of `images`, uint8 `(B, S, S, 3)`.
@@ -84,6 +85,7 @@ class ImageClassifier(LayersFirstModel):
         units=None,
         dtype=None,
         name=None,
+        trainable=True,
     ):
         check.check_positive(num_classes=num_classes, image_size=image_size)
         check.check_option("depth", depth, tuple(BLOCKS))
@@ -169,6 +171,8 @@ class ImageClassifier(LayersFirstModel):
         self.include_products = include_products
         self.units = units
         self.policy = self.normalization.dtype_policy
+        if not trainable:  # True would thaw a frozen predictor
+            self.trainable = False
 
     def message_model(self):
         """A model from images to messages, frozen graphs applied to pixels.
@@ -215,6 +219,7 @@ class ImageClassifier(LayersFirstModel):
             "include_products",
             "units",
             "name",
+            "trainable",
         )
         predictor = self.graph_predictor
         return {

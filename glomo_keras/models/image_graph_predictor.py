@@ -228,7 +228,7 @@ class ImageGraphPredictor(PresetPredictor):
             A `keras.Model` that shares this model's layers. Its outputs are
             `forward_graphs` and, if bidirectional, `backward_graphs`, each a
             dict of `queries` and `keys` `(B, L, K, T, C)` and `thresholds`
-            `(B, L, K, T)`.
+            `(B, L, K, T)`. See `GraphPredictor.factored` on saving.
         """
         return self._factored_model[0]
 

@@ -129,7 +129,9 @@ class PairClassifier(LayersFirstModel):
 
         # === Functional Model ===
         names = [*self.features, *graphs.input_names]
-        inputs = {k: v for t in TEXTS for k, v in text_inputs(names, t).items()}
+        inputs = {}
+        for text in TEXTS:
+            inputs |= text_inputs(names, text) | graphs.own_inputs(text)
         masks = [inputs[f"{text}_padding_mask"] for text in TEXTS]
         encoded = self._encode(inputs, masks)
         aligned = self.alignment(

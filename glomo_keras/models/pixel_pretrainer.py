@@ -342,6 +342,8 @@ class PixelPretrainer(PresetPretrainer):
             "share_cell": self.share_cell,
             "seed": self.seed,
             "name": self.name,
+            "trainable": self.trainable,
+            "trainable_graphs": self.graph_predictor.trainable,
         }
 
 

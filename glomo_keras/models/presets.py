@@ -223,4 +223,6 @@ def _read_json(path):
 
 
 def _write_json(path, document):
-    path.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    # Sizes may be numbers of numpy.
+    text = json.dumps(document, indent=2, default=lambda x: x.item())
+    path.write_text(text + "\n", "utf-8")

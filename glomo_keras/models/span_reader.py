@@ -118,6 +118,7 @@ class SpanReader(LayersFirstModel):
         if isinstance(graphs, dict):
             graphs = keras.saving.deserialize_keras_object(graphs)
         graphs = TaskGraphs() if graphs is None else graphs
+        dtype = keras.dtype_policies.get(dtype)
         # A layer with several dropouts counts on from its seed.
         seeds = (
             itertools.repeat(None)
@@ -231,7 +232,7 @@ class SpanReader(LayersFirstModel):
         self.dropout = dropout
         self.feature_dropout = feature_dropout
         self.seed = seed
-        self._dtype_argument = dtype
+        self.policy = dtype
 
     def _inputs(self):
         names = [*self.features, *self.graphs.input_names]
@@ -272,8 +273,5 @@ class SpanReader(LayersFirstModel):
             **{name: getattr(self, name) for name in names},
             "features": serialize_features(self.features),
             "graphs": keras.saving.serialize_keras_object(self.graphs),
-            "dtype": self._dtype_argument
-            and keras.dtype_policies.serialize(
-                keras.dtype_policies.get(self._dtype_argument)
-            ),
+            "dtype": keras.dtype_policies.serialize(self.policy),
         }

@@ -85,13 +85,13 @@ class TaskGraphs:
         self.num_mixtures = num_mixtures
         self.conditioned = conditioned
         self.include_products = include_products
-        self.graph_layers = graph_layers and tuple(graph_layers)
+        self.graph_layers = graph_layers and tuple(graph_layers) or None
         self.uniform_edges = uniform_edges
         self.units = units
         self.dropout = dropout
         self.seed = seed
         self.max_length = max_length
-        self.dtype = dtype
+        self.policy = dtype = keras.dtype_policies.get(dtype)
         self._check_predictor()
         self.source = self._make_source()
         self.transfer = None
@@ -131,7 +131,7 @@ class TaskGraphs:
     def _make_source(self):
         if self.mode == "uniform":
             return UniformGraph(
-                self.uniform_edges, dtype=self.dtype, name="uniform_graph"
+                self.uniform_edges, dtype=self.policy, name="uniform_graph"
             )
         if self.predictor is None:
             return None
@@ -189,8 +189,9 @@ class TaskGraphs:
         return self._apply(states, graphs, padding_mask)
 
     def _apply(self, features, graphs, padding_mask):
-        # Pictures and probes look at what was transferred.
-        self.transferred.append((features, graphs, padding_mask))
+        if isinstance(features, keras.KerasTensor):
+            # Of the functional model: pictures and probes look at them.
+            self.transferred.append((features, graphs, padding_mask))
         return self.transfer(features, graphs, padding_mask=padding_mask)
 
     def get_config(self):
@@ -210,10 +211,7 @@ class TaskGraphs:
             **{name: getattr(self, name) for name in names},
             "predictor": self.predictor
             and keras.saving.serialize_keras_object(self.predictor),
-            "dtype": self.dtype
-            and keras.dtype_policies.serialize(
-                keras.dtype_policies.get(self.dtype)
-            ),
+            "dtype": keras.dtype_policies.serialize(self.policy),
         }
 
     @classmethod

@@ -85,6 +85,7 @@ class TextClassifier(LayersFirstModel):
         if isinstance(graphs, dict):
             graphs = keras.saving.deserialize_keras_object(graphs)
         graphs = TaskGraphs() if graphs is None else graphs
+        dtype = keras.dtype_policies.get(dtype)
 
         # === Layers ===
         def dense(name, activation, units=hidden_dim):
@@ -119,6 +120,7 @@ class TextClassifier(LayersFirstModel):
 
         # === Functional Model ===
         inputs = text_inputs([*features, *graphs.input_names])
+        inputs |= graphs.own_inputs()
         mask = inputs["padding_mask"]
         given = graphs.graphs_of(inputs)
         hidden = graphs.on_embeddings(embed_text(features, inputs), given, mask)
@@ -142,7 +144,7 @@ class TextClassifier(LayersFirstModel):
         self.hidden_dim = hidden_dim
         self.dropout = dropout
         self.seed = seed
-        self._dtype_argument = dtype
+        self.policy = dtype
 
     def get_config(self):
         return {
@@ -152,10 +154,7 @@ class TextClassifier(LayersFirstModel):
             "hidden_dim": self.hidden_dim,
             "dropout": self.dropout,
             "seed": self.seed,
-            "dtype": self._dtype_argument
-            and keras.dtype_policies.serialize(
-                keras.dtype_policies.get(self._dtype_argument)
-            ),
+            "dtype": keras.dtype_policies.serialize(self.policy),
             "name": self.name,
             "trainable": self.trainable,
         }

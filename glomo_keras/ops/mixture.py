@@ -135,14 +135,15 @@ def apply_mixture(
     arguments = (float_factors(graph), features, weights)
     length = num_units(graph)
     layers, _ = layers_and_heads(graph)
-    limit = _longest_mixed(layers, features.shape[-1], include_products)
+    width = features.shape[-1]
+    limit = _longest_mixed(layers, width, include_products)
     through_graph, by_layer = (
         functools.partial(
             function, include_products=include_products, **options
         )
         for function in (_apply_through_graph, _apply_by_layer)
     )
-    if max_length is not None and max_length <= limit:
+    if is_always_short(layers, width, include_products, max_length):
         return through_graph(*arguments)
     if isinstance(length, int):
         return (through_graph if length <= limit else by_layer)(*arguments)
@@ -166,6 +167,13 @@ def _apply_through_graph(graph, features, weights, include_products, **options):
         mixed = _mix_materialized(group, shares, include_products)
         outputs.append(ops.matmul(mixed, features[:, :, columns]))
     return ops.concatenate(outputs, axis=-2)
+
+
+def is_always_short(num_layers, width, include_products, max_length):
+    """Whether inputs of at most `max_length` units all go through M."""
+    if max_length is None:
+        return False
+    return max_length <= _longest_mixed(num_layers, width, include_products)
 
 
 def _longest_mixed(num_layers, width, include_products):

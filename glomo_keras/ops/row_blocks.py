@@ -8,6 +8,18 @@ BLOCK_ROWS = 128
 COLUMN_GROUPS = 4
 
 
+def supports_jit(length):
+    """Whether XLA compiles the gradient of blocks of so many rows.
+
+    TensorFlow gives a loop over a number of blocks that is not known when it
+    traces no gradient under XLA, whatever the inputs turn out to be.
+
+    Args:
+        length: T as in a shape, None where it is dynamic.
+    """
+    return length is not None or keras.config.backend() != "tensorflow"
+
+
 def map_row_blocks(
     function,
     arguments,

@@ -19,7 +19,7 @@ class ServerUrl(typing.NamedTuple):
 
 
 def parse(url):
-    """Reads the URL of a server, with or without `/v1/models/NAME...`.
+    """Reads the URL of a server, with or without `/v1`, `/v1/models/NAME...`.
 
     Args:
         url: string, `HOST:PORT` for gRPC.
@@ -38,8 +38,7 @@ def parse(url):
             "grpcs://... or HOST:PORT, and may go on with /v1/models/NAME. "
             f"Received: url={url!r}"
         )
+    path = re.sub(r"(/v1(/models)?)?/*$", "", path)
     model, version = match.groups() if match else (None, None)
     number = None if version is None else int(version)
-    return ServerUrl(
-        parts.scheme, parts.netloc, path.rstrip("/"), model, number
-    )
+    return ServerUrl(parts.scheme, parts.netloc, path, model, number)

@@ -57,3 +57,9 @@ def test_repetition_takes_no_quadratic_time(unit):
     start = time.perf_counter()
     clean_paragraphs(unit * 100_000)
     assert time.perf_counter() - start < 3
+
+
+def test_an_unclosed_link_takes_no_quadratic_time():
+    start = time.perf_counter()
+    clean_paragraphs("[//" + 50_000 * "a")
+    assert time.perf_counter() - start < 3

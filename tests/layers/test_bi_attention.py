@@ -191,3 +191,13 @@ def test_wrong_shapes_are_refused(x, m, masks, message):
 def test_dropout_out_of_range_is_refused():
     with pytest.raises(ValueError, match="`dropout` must be.*Received: "):
         BiAttention(dropout=1.0)
+
+
+def test_any_callable_initializes():
+    def initialize(shape, dtype=None):
+        return ops.full(shape, 0.5, dtype)
+
+    layer = BiAttention(kernel_initializer=initialize)
+    layer.build((2, 7, 8), (2, 5, 8))
+    for weight in (layer.kernel, layer.memory_kernel):
+        assert np.all(to_numpy(weight) == 0.5)

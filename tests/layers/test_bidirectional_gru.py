@@ -148,3 +148,15 @@ def test_gradient_of_padding_is_zero_and_that_of_units_is_not():
 def test_wrong_arguments_are_refused(units, shape, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         BidirectionalGRU(units)(np.zeros(shape, "float32"))
+
+
+def test_any_callable_initializes():
+    def initialize(shape, dtype=None):
+        return ops.full(shape, 0.5, dtype)
+
+    layer = BidirectionalGRU(
+        3, kernel_initializer=initialize, recurrent_initializer=initialize
+    )
+    layer.build((2, 7, 8))
+    for weight in (layer.kernel, layer.cell.recurrent_kernel):
+        assert np.all(to_numpy(weight) == 0.5)

@@ -71,6 +71,19 @@ def test_mix_alone_is_trained_unless_told(files):
     assert not frozen.trainable_weights
 
 
+@pytest.mark.parametrize("finetune", [False, True])
+def test_thawed_model_trains_no_more_than_before(finetune):
+    elmo = Elmo(ElmoLanguageModel(**SIZES), finetune=finetune)
+    ids = keras.Input((None, 12), dtype="int32")
+    model = keras.Model(ids, elmo(ids))
+    count = len(model.trainable_weights)
+    model.trainable = False
+    assert not model.trainable_weights
+    model.trainable = True
+    assert len(model.trainable_weights) == count
+    assert elmo.language_model.trainable == finetune
+
+
 @pytest.mark.parametrize("normalize", [False, True])
 def test_features_are_the_mixed_layers(files, normalize):
     paths, options, arrays = files
@@ -126,6 +139,18 @@ def test_mask_is_that_of_the_ids():
     elmo = Elmo(ElmoLanguageModel(**SIZES))
     mask = to_numpy(elmo.compute_mask(char_ids(), None))
     assert mask.tolist() == [[True] * 7, [True] * 2 + [False] * 5]
+
+
+def test_explicit_mask_is_that_of_the_output():
+    elmo = Elmo(ElmoLanguageModel(**SIZES))
+    ids = char_ids()
+    ids[0, 0] = 0
+    mask = np.arange(7) < np.array([[7], [1]])
+    pool = keras.layers.GlobalAveragePooling1D()
+    outputs = elmo(ids, padding_mask=mask)
+    found, outputs = to_numpy(pool(outputs)), to_numpy(outputs)
+    np.testing.assert_allclose(found[0], outputs[0].mean(0), atol=TOLERANCE)
+    np.testing.assert_allclose(found[1], outputs[1, 0], atol=TOLERANCE)
 
 
 def test_state_is_carried_row_by_row(files):

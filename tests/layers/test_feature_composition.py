@@ -63,10 +63,19 @@ def test_keras_mask_is_handed_on():
     )
 
 
-def test_unknown_composition_and_widths_are_refused():
+def test_unknown_composition_and_shapes_are_refused():
     with pytest.raises(ValueError, match="`composition` must be one of"):
         FeatureComposition("sum")
     with pytest.raises(ValueError, match="`features` must have shape"):
         FeatureComposition()(features()[0], features()[0])
     with pytest.raises(ValueError, match="must have one width.*Received: "):
         FeatureComposition()(features(), features(6))
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_lengths_that_differ_are_refused(built):
+    layer = FeatureComposition("residual")
+    if built:
+        layer(features(), features())
+    with pytest.raises(ValueError, match="number of units T.*Received: "):
+        layer(features(units=1), features())

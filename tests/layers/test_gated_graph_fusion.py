@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from glomo_keras.layers import GatedGraphFusion
 from tests import reference
@@ -91,3 +92,13 @@ def test_unknown_options_are_refused(options, message):
 def test_wrong_shapes_are_refused(h, m, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         GatedGraphFusion()(np.zeros(h, "float32"), np.zeros(m, "float32"))
+
+
+def test_any_callable_initializes():
+    def initialize(shape, dtype=None):
+        return ops.full(shape, 0.5, dtype)
+
+    layer = GatedGraphFusion(kernel_initializer=initialize)
+    layer.build((2, 7, 8), (2, 7, 8))
+    for weight in (layer.value_dense.kernel, layer.gate_dense.kernel):
+        assert np.all(to_numpy(weight) == 0.5)

@@ -178,9 +178,21 @@ def test_wrong_shapes_are_refused(shapes, message):
         GraphMixture()(*[np.zeros(shape, "float32") for shape in shapes])
 
 
-def test_conditioned_mixture_needs_features():
+@pytest.mark.parametrize("built", [False, True])
+def test_conditioned_mixture_needs_features(built):
+    layer = GraphMixture(conditioned=True)
+    if built:
+        layer(graphs(), features())
     with pytest.raises(ValueError, match="conditioned mixture needs"):
-        GraphMixture(conditioned=True)(graphs())
+        layer(graphs())
+
+
+@pytest.mark.parametrize("sizes", [{"layers": 2}, {"heads": 3}])
+def test_another_number_of_graphs_is_refused(sizes):
+    layer = GraphMixture()
+    layer(graphs())
+    with pytest.raises(ValueError, match="weights for 20 terms.*Received: "):
+        layer(factors(**sizes))
 
 
 def test_mask_of_another_length_is_refused():

@@ -5,6 +5,7 @@ from keras import ops
 
 from glomo_keras.layers import GraphTransfer
 from tests import reference
+from tests.backends import needs_tensorflow
 from tests.backends import to_numpy
 from tests.backends import value_and_gradients
 from tests.layers.graph_inputs import factors
@@ -107,6 +108,48 @@ def test_both_forms_equal_the_formula(
         np.testing.assert_allclose(fused, expected, atol=TOLERANCE)
 
 
+def transfer_model(length, max_length=None):
+    """A model of features and factored graphs; the length may be None."""
+    shapes = {"queries": (2, 4), "keys": (2, 4), "thresholds": (2,)}
+    graph = {
+        name: keras.Input((2, shape[0], length, *shape[1:]), name=name)
+        for name, shape in shapes.items()
+    }
+    graph["padding_mask"] = keras.Input((length,), dtype="bool", name="mask")
+    h = keras.Input((length, 8), name="features")
+    fused = GraphTransfer(max_length=max_length)(h, {"forward_graphs": graph})
+    return keras.Model([h, graph], keras.layers.Dense(1)(fused))
+
+
+@needs_tensorflow
+def test_where_xla_cannot_train_it_is_not_chosen():
+    """A loop over an unknown number of blocks has no gradient there."""
+    for length, max_length, fine in (
+        (None, None, False),
+        (None, 4096, False),
+        (None, 20, True),
+        (7, None, True),
+    ):
+        model = transfer_model(length, max_length)
+        assert all(x.supports_jit for x in model._flatten_layers()) == fine
+    model = transfer_model(None)
+    with pytest.warns(UserWarning, match="jit_compile"):
+        model.compile("sgd", "mse", jit_compile=True)
+    for units in (5, 7):
+        given = {
+            name: np.ones([2 if n is None else n for n in shape], "float32")
+            for name, shape in {
+                "queries": (2, 2, 2, units, 4),
+                "keys": (2, 2, 2, units, 4),
+                "thresholds": (2, 2, 2, units),
+            }.items()
+        }
+        given["padding_mask"] = np.ones((2, units), bool)
+        h = np.ones((2, units, 8), "float32")
+        loss = model.train_on_batch([h, given], np.ones((2, units, 1)))
+        assert np.isfinite(loss)
+
+
 def test_transfer_of_three_units_by_hand():
     graph = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.5, 0]], "float32")
     graphs = {
@@ -184,6 +227,23 @@ def test_same_seed_gives_the_same_dropout_and_directions_differ():
 def test_graphs_that_are_no_such_dict_are_refused(graphs):
     with pytest.raises(ValueError, match="`graphs` must be a dict.*Received: "):
         GraphTransfer()(features(), graphs)
+
+
+@pytest.mark.parametrize(
+    ("built", "called"),
+    [(DIRECTIONS, ("forward",)), (("forward",), ("backward",))],
+)
+def test_other_directions_than_at_first_are_refused(built, called):
+    first, then = (
+        {f"{d}_graphs": materialised()[f"{d}_graphs"] for d in directions}
+        for directions in (built, called)
+    )
+    layer = GraphTransfer()
+    layer(features(), first)
+    count = len(layer.weights)
+    with pytest.raises(ValueError, match="directions.*built with.*Received: "):
+        layer(features(), then)
+    assert len(layer.weights) == count
 
 
 @pytest.mark.parametrize(

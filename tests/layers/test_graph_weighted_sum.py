@@ -69,6 +69,15 @@ def test_positions_are_rows(dtype):
         np.testing.assert_allclose(some, whole[:, positions], atol=1e-6)
 
 
+def test_positions_of_masked_features_can_be_pooled():
+    x = keras.layers.Masking()(features() * padding_mask()[..., None])
+    total = GraphWeightedSum()(x, graph(), positions=np.array([6, 1]))
+    pooled = keras.layers.GlobalAveragePooling1D()(total)
+    np.testing.assert_allclose(
+        to_numpy(pooled), to_numpy(total).mean(1), atol=TOLERANCE
+    )
+
+
 @pytest.mark.parametrize("explicit", [True, False])
 def test_both_masks_clear_padding(explicit):
     made = factors(layers=None, mask=False)
@@ -160,6 +169,14 @@ def test_wrong_shapes_are_refused(x, form, message):
         GraphWeightedSum()(np.zeros(x, "float32"), np.zeros(form, "float32"))
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         GraphWeightedSum().compute_output_shape(x, form)
+
+
+def test_factors_without_heads_are_refused():
+    made = {
+        name: x[:, 0] for name, x in factors(layers=None, mask=False).items()
+    }
+    with pytest.raises(ValueError, match=r"\(B, K, T, C\).*Received: "):
+        GraphWeightedSum()(features(7), made)
 
 
 def test_wrong_options_and_masks_are_refused():

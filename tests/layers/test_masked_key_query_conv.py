@@ -263,3 +263,13 @@ def test_inputs_of_another_rank_are_refused(rank, shape):
     layer = MaskedKeyQueryConv(4, rank=rank)
     with pytest.raises(ValueError, match="`inputs` must have shape.*Received"):
         layer(np.zeros(shape, "float32"))
+
+
+def test_any_callable_initializes():
+    def initialize(shape, dtype=None):
+        return ops.full(shape, 0.5, dtype)
+
+    layer = MaskedKeyQueryConv(2, num_layers=1, kernel_initializer=initialize)
+    layer.build((2, 7, 8))
+    for weight in (layer.key_convs[0].kernel, layer.query_convs[0].kernel):
+        assert np.all(to_numpy(weight) == 0.5)

@@ -78,3 +78,9 @@ def test_keras_mask_is_used():
 def test_wrong_shapes_are_refused(x, mask, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         MeanMaxPooling()(np.zeros(x, "float32"), np.zeros(mask, "bool"))
+
+
+def test_a_policy_is_in_the_config():
+    layer = MeanMaxPooling(dtype=keras.DTypePolicy("mixed_bfloat16"))
+    other = MeanMaxPooling.from_config(layer.get_config())
+    assert other.dtype_policy.name == "mixed_bfloat16"

@@ -69,6 +69,13 @@ def test_coordinates_are_waves_of_row_and_column():
             )
 
 
+def test_coordinates_of_integer_images_are_those_of_floats():
+    layer = gk.layers.PixelCoordinates()
+    np.testing.assert_array_equal(
+        to_numpy(layer(IMAGES)), to_numpy(layer(IMAGES.astype("float32")))
+    )
+
+
 def test_coordinates_shift_in_training_alone():
     layer = gk.layers.PixelCoordinates(max_shift=50, seed=0)
     images = np.zeros((1, 3, 3, 1), "float32")

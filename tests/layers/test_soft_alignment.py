@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -63,6 +64,20 @@ def test_padding_changes_nothing():
     found = aligned(*more, *masks)
     for x, y, m in zip(found, expected, (mask, OTHER_MASK), strict=True):
         np.testing.assert_allclose(x[:, : m.shape[1]][m], y[m], atol=TOLERANCE)
+
+
+def test_both_keras_masks_are_handed_on():
+    masks = (padding_mask(), OTHER_MASK)
+    x = [features(), features(units=5, seed=2)]
+    x = [y * mask[..., None] for y, mask in zip(x, masks, strict=True)]
+    inputs = [keras.Input((None, 8)), keras.Input((None, 8))]
+    outputs = SoftAlignment()(*map(keras.layers.Masking(), inputs))
+    pool = keras.layers.GlobalAveragePooling1D()
+    model = keras.Model(inputs, [*outputs, *map(pool, outputs)])
+    *aligned, first, second = (to_numpy(y) for y in model(x))
+    for y, mask, pooled in zip(aligned, masks, (first, second), strict=True):
+        expected = y[1, mask[1]].mean(0)
+        np.testing.assert_allclose(pooled[1], expected, atol=TOLERANCE)
 
 
 def test_unit_with_nothing_to_be_aligned_with_gets_zero_and_a_gradient():

@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -215,3 +217,25 @@ def test_layers_of_are_the_layers_of_the_factors(threshold):
         np.testing.assert_array_equal(
             ops.convert_to_numpy(one["padding_mask"]), mask
         )
+
+
+def test_any_callable_initializes():
+    def initialize(shape, dtype=None):
+        return ops.full(shape, 0.5, dtype)
+
+    layer = SquaredReLUGraph(2, 3, kernel_initializer=initialize)
+    layer.build((2, 7, 8), (2, 7, 8))
+    for weight in (
+        layer.key_kernel,
+        layer.query_kernel,
+        layer.threshold_kernel,
+    ):
+        assert np.all(to_numpy(weight) == 0.5)
+
+
+def test_numpy_sizes_are_those_of_python():
+    layer = SquaredReLUGraph(np.int64(2), np.int32(3))
+    assert layer(**keys_and_queries()).shape == (2, 1, 2, 7, 7)
+    config = json.dumps(keras.saving.serialize_keras_object(layer))
+    again = keras.saving.deserialize_keras_object(json.loads(config))
+    assert again.get_config() == layer.get_config()

@@ -120,6 +120,18 @@ def test_file_and_preset_give_the_same_model(trained, tmp_path):
         assert to_numpy(loaded.context_loss(ids))["loss"] == expected
 
 
+@pytest.mark.parametrize("frozen", ["all", "graphs"])
+def test_what_is_frozen_stays_so_in_a_file(frozen, tmp_path):
+    model = small_pretrainer()
+    (model if frozen == "all" else model.graph_predictor).trainable = False
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert [w.path for w in loaded.trainable_weights] == [
+        w.path for w in model.trainable_weights
+    ]
+    assert not loaded.graph_predictor.trainable_weights
+
+
 def test_same_seed_gives_the_same_numbers_twice(trained):
     model, history = trained_once()
     assert history == trained[1]

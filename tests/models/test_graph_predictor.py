@@ -144,8 +144,11 @@ def test_float16_scores_of_1000_do_not_overflow():
 def test_file_round_trip(options, tmp_path):
     predictor = small_predictor(**options)
     predictor.vocabulary = list("abcdefghi")
+    predictor.tokenizer_config = {"lowercase": True, "numbers": "N"}
     predictor.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.vocabulary == predictor.vocabulary
+    assert loaded.tokenizer_config == predictor.tokenizer_config
     assert loaded.get_config() == predictor.get_config()
     for name, graph in predictor(inputs()).items():
         np.testing.assert_array_equal(

@@ -108,11 +108,15 @@ def test_file_round_trip(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.get_config() == model.get_config()
-    assert not loaded.graph_predictor.trainable
+    assert loaded.trainable_weights and not loaded.graph_predictor.trainable
     x = {"images": images()}
     np.testing.assert_array_equal(
         to_numpy(loaded(x))["logits"], to_numpy(model(x))["logits"]
     )
+    model.trainable = False
+    model.save(tmp_path / "frozen.keras")
+    frozen = keras.models.load_model(tmp_path / "frozen.keras")
+    assert not frozen.trainable_weights
 
 
 @pytest.mark.parametrize(

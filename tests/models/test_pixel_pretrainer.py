@@ -100,9 +100,11 @@ def test_training_learns_a_constant_image():
 
 def test_preset_round_trip(tmp_path):
     pretrainer = small_pretrainer(anchor="corner", channel_order="bgr")
+    pretrainer.graph_predictor.trainable = False
     pretrainer.save_to_preset(tmp_path)
     loaded = gk.PixelPretrainer.from_preset(tmp_path)
     assert loaded.get_config() == pretrainer.get_config()
+    assert not loaded.graph_predictor.trainable
     np.testing.assert_array_equal(
         to_numpy(loaded.logits(images()))["forward"],
         to_numpy(pretrainer.logits(images()))["forward"],

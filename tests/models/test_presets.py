@@ -65,6 +65,15 @@ def test_round_trip_keeps_graphs_vocabulary_and_tokenizer(predictor, folder):
         np.testing.assert_allclose(found, to_numpy(graphs), atol=TOLERANCE)
 
 
+def test_sizes_may_be_numbers_of_numpy(tmp_path):
+    predictor = gk.GraphPredictor(
+        np.int64(9), np.int32(8), num_heads=2, key_dim=3, num_conv_layers=1
+    )
+    predictor.save_to_preset(tmp_path)
+    loaded = gk.GraphPredictor.from_preset(tmp_path)
+    assert (loaded.vocabulary_size, loaded.embedding_dim) == (9, 8)
+
+
 def test_loaded_predictor_is_frozen_unless_asked(folder):
     frozen = gk.GraphPredictor.from_preset(folder)
     assert not frozen.trainable_weights

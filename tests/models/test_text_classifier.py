@@ -25,9 +25,9 @@ def modes(*fast):
 
 def make_model(mode="none", predictor_options=(), **options):
     keras.utils.set_random_seed(3)
-    graphs = gk.models.TaskGraphs(
-        mode, small_predictor(**dict(predictor_options)), **options
-    )
+    predictor = small_predictor(**dict(predictor_options))
+    predictor.vocabulary = list("abcdefghi")
+    graphs = gk.models.TaskGraphs(mode, predictor, **options)
     features = {"word_ids": keras.layers.Embedding(9, 5, trainable=False)}
     return gk.models.TextClassifier(features, graphs, hidden_dim=4)
 
@@ -60,6 +60,8 @@ def test_each_mode_reads_from_file(mode, tmp_path):
     model.save(tmp_path / "model.keras")
     read = keras.saving.load_model(tmp_path / "model.keras")
     assert read.graphs.get_config() == model.graphs.get_config()
+    if mode in PREDICTED:
+        assert read.graphs.predictor.vocabulary == list("abcdefghi")
     np.testing.assert_allclose(logits_of(read), logits_of(model), atol=1e-6)
 
 
@@ -172,6 +174,60 @@ def test_texts_of_no_word_and_of_one_give_finite_logits_and_steps(mode):
     )
     model.train_on_batch(given, {"logits": np.array([0, 1])})
     assert all(np.isfinite(x).all() for x in model.get_weights())
+
+
+def test_graphs_may_be_inputs(tmp_path):
+    features = {"word_ids": keras.layers.Embedding(9, 5)}
+    graphs = gk.models.GivenGraphs(2, 2, "states", conditioned=True)
+    model = gk.models.TextClassifier(features, graphs, hidden_dim=4)
+    given = inputs()
+    predictor = small_predictor()
+    arguments = {
+        "word_ids": given["token_ids"],
+        "padding_mask": given["padding_mask"],
+        **{name: to_numpy(x) for name, x in predictor(given).items()},
+    }
+    model.save(tmp_path / "model.keras")
+    read = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        to_numpy(read(arguments)["logits"]),
+        to_numpy(model(arguments)["logits"]),
+        atol=1e-6,
+    )
+
+
+def test_policy_of_the_session_that_saved_is_kept(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        make_model("uniform").save(tmp_path / "model.keras")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    read = keras.saving.load_model(tmp_path / "model.keras")
+    for layer in (read.rnn, read.graphs.transfer, read.pooling):
+        assert layer.dtype_policy.name == "mixed_bfloat16"
+
+
+def test_clones_and_parts_have_what_they_are_made_of(tmp_path):
+    model = make_model("glomo")
+    clone = keras.models.clone_model(model)
+    shapes = [sorted(tuple(w.shape) for w in m.weights) for m in (clone, model)]
+    assert shapes[0] == shapes[1]
+    states = keras.Model(model.input, model.get_layer("pooling").output)
+    states.save(tmp_path / "states.keras")
+    read = keras.saving.load_model(tmp_path / "states.keras")
+    given = make_inputs(model)
+    np.testing.assert_allclose(
+        to_numpy(read(given)), to_numpy(states(given)), atol=1e-6
+    )
+
+
+def test_eager_calls_leave_nothing_behind():
+    graphs = gk.models.TaskGraphs("uniform")
+    mask = keras.ops.ones((1, 3), "bool")
+    for _ in range(2):
+        given = graphs.graphs_of({"padding_mask": mask})
+        graphs.on_embeddings(keras.ops.ones((1, 3, 4)), given, mask)
+    assert graphs.transferred == []
 
 
 def test_several_features_stand_side_by_side():

@@ -1,0 +1,22 @@
+import keras
+
+
+class _WithMask(keras.layers.Layer):
+    """Gives a tensor the mask as its Keras mask.
+
+    `compute_mask` sees neither a mask given as an argument of another name
+    nor that of a second tensor.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, inputs_shape):
+        pass
+
+    def call(self, inputs, mask=None):
+        return inputs
+
+    def compute_output_shape(self, inputs_shape):
+        return inputs_shape
