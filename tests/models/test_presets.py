@@ -67,11 +67,11 @@ def test_round_trip_keeps_graphs_vocabulary_and_tokenizer(predictor, folder):
 
 def test_sizes_may_be_numbers_of_numpy(tmp_path):
     predictor = gk.GraphPredictor(
-        np.int64(9), np.int32(8), num_heads=2, key_dim=3, num_conv_layers=1
+        9, 8, num_heads=np.int64(2), key_dim=np.int32(3), num_conv_layers=1
     )
     predictor.save_to_preset(tmp_path)
     loaded = gk.GraphPredictor.from_preset(tmp_path)
-    assert (loaded.vocabulary_size, loaded.embedding_dim) == (9, 8)
+    assert (loaded.num_heads, loaded.key_dim) == (2, 3)
 
 
 def test_loaded_predictor_is_frozen_unless_asked(folder):
