@@ -9,11 +9,11 @@ what the released code ran: 100,001 words, SGD with learning rate 8, halved
 after three evaluations without gain, stopped below 0.08.
 
 The first run tokenises the corpus into `--cache`. OUT is a run folder:
-config.json, history.csv, metrics.json, tensorboard/, figures/, checkpoint/;
-`OUT/preset` is what `GraphPredictor.from_preset` loads, `OUT/pretrainer` the
-whole model. Killed at any moment and started again with the same command, it
-goes on as the same run; an epoch (`--steps-per-epoch` steps) is what is
-redone.
+config.json, data.json, history.csv, metrics.json, tensorboard/, figures/,
+checkpoint/; `OUT/preset` is what `GraphPredictor.from_preset` loads,
+`OUT/pretrainer` the whole model. Killed at any moment and started again with
+the same command, it goes on as the same run, unless the text has changed; an
+epoch (`--steps-per-epoch` steps) is what is redone.
 """
 
 import dataclasses
@@ -149,6 +149,7 @@ class Options:
     """Adam: epochs without gain after which training stops."""
     seed: int = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """On some processors bfloat16 is slower: docs/performance.md."""
     jit_compile: Literal["auto", "true", "false"] = "auto"
     """Whether XLA compiles the training step."""
     overwrite: bool = False

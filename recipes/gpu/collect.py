@@ -91,7 +91,8 @@ def chosen(run, what):
     ]
     pretrainer = [path for path in run.glob("pretrainer/*") if path.is_file()]
     if what == "checkpoint":
-        others = [run / "config.json", run / "history.csv"]
+        others = [run / f"{name}.json" for name in ("config", "data")]
+        others.append(run / "history.csv")
     paths = {
         "results": others,
         "checkpoint": [*others, *newest],

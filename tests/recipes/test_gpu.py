@@ -178,10 +178,18 @@ def test_batches_start_anywhere_and_end_where_the_windows_do():
         assert dataset.num_batches == expected
 
 
+RESULTS = {
+    "config.json",
+    "data.json",
+    "history.csv",
+    "preset/model.weights.h5",
+}
+
+
 def run_folder(path):
     """Something like what a training leaves."""
     rng = np.random.default_rng(0)
-    files = ["config.json", "history.csv", "preset/model.weights.h5"]
+    files = [*RESULTS]
     files += ["checkpoint/checkpoint-00000001.npz"]
     files += ["checkpoint/checkpoint-00000002.npz", "pretrainer/config.json"]
     files += ["checkpoint/checkpoint-00000003.npz.tmp", ".lock"]
@@ -199,7 +207,6 @@ def files_of(folder):
     }
 
 
-RESULTS = {"config.json", "history.csv", "preset/model.weights.h5"}
 NEWEST = "checkpoint/checkpoint-00000002.npz"
 
 
@@ -207,7 +214,7 @@ NEWEST = "checkpoint/checkpoint-00000002.npz"
     ("what", "names"),
     [
         ("results", RESULTS),
-        ("checkpoint", {"config.json", "history.csv", NEWEST}),
+        ("checkpoint", RESULTS - {"preset/model.weights.h5"} | {NEWEST}),
         ("all", RESULTS | {NEWEST, "pretrainer/config.json"}),
     ],
 )
