@@ -1,4 +1,8 @@
-"""Refusals of options, in one form."""
+"""What recipes refuse, and by what they know their data again."""
+
+import zlib
+
+import numpy as np
 
 
 def refuse(name, wanted, options):
@@ -7,3 +11,21 @@ def refuse(name, wanted, options):
     raise ValueError(
         f"--{flag} is {wanted}. Received: {name}={getattr(options, name)}"
     )
+
+
+def fingerprint(arrays):
+    """What tells arrays from others, for `RunFolder.check_data`.
+
+    Args:
+        arrays: dict of arrays.
+
+    Returns:
+        Dict of `shape` and `crc32` for each of them.
+    """
+    return {
+        name: {
+            "shape": list(array.shape),
+            "crc32": zlib.crc32(np.ascontiguousarray(array)),
+        }
+        for name, array in arrays.items()
+    }

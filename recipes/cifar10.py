@@ -27,7 +27,7 @@ at `--size 16` with 600 images and 6 epochs a run trains in under a CPU minute
 (AMD EPYC) and gets 29 to 33 % of the test images right (docs/vision.md).
 
 OUT has a run folder for each graph and round (`OUT/glomo/round_1`) with
-config.json, history.csv, metrics.json, checkpoint/, and the table,
+config.json, data.json, history.csv, metrics.json, checkpoint/, and the table,
 results.md and results.json. Killed and started again with the same command
 it goes on where it stopped.
 """
@@ -47,8 +47,8 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.data.batches import Batches
 from glomo_keras.data.cache_files import digest
+from recipes.checks import fingerprint
 from recipes.checks import refuse
-from recipes.pretrain_images import describe as describe_images
 from recipes.pretraining import with_config
 from recipes.xla import JIT_COMPILE
 
@@ -128,6 +128,11 @@ class Split:
     labels: np.ndarray
 
 
+def resolve(options):
+    """The options with the values of `config` for those that are None."""
+    return with_config(options, CONFIGS)
+
+
 def check(options):
     """Refuses options out of their range, before any work."""
     for name in ("rounds", "size", "epochs", "batch_size", "num_mixtures"):
@@ -143,12 +148,19 @@ def check(options):
 
 def main(options):
     """Runs the recipe; returns the rows of the table."""
-    options = with_config(options, CONFIGS)
+    options = resolve(options)
     check(options)
     keras.config.set_dtype_policy(options.precision)
     splits, classes = load(options)
+    facts = fingerprint(
+        {
+            f"{name}_{part}": getattr(split, part)
+            for name, split in splits.items()
+            for part in ("images", "labels")
+        }
+    )
     results = [
-        run_round(options, graph, number, splits, len(classes))
+        run_round(options, graph, number, splits, len(classes), facts)
         for graph in options.graph
         for number in range(1, options.rounds + 1)
     ]
@@ -206,7 +218,7 @@ def take(images, rows):
     return Split(np.asarray(images.images[rows]), images.labels[rows])
 
 
-def run_round(options, graph, number, splits, num_classes):
+def run_round(options, graph, number, splits, num_classes, facts):
     """Trains and tests one model, or goes on with it.
 
     Returns:
@@ -218,9 +230,7 @@ def run_round(options, graph, number, splits, num_classes):
     folder = training.RunFolder(options.out / graph / f"round_{number}")
     harmless = ("out", "cache", "data_dir", "messages")
     with folder.start(settings, harmless, options.overwrite):
-        folder.check_data(
-            describe_images({name: x.images for name, x in splits.items()})
-        )
+        folder.check_data(facts)
         if folder.finished:
             print(f"Finished before: {folder.metrics_path}")
             return folder.read_metrics()

@@ -98,6 +98,8 @@ def main(options):
     results = ["choices.csv", *(f"{name}-*.json" for name in VARIANTS)]
     folder = training.RunFolder(options.out, results)
     with folder.start(options, HARMLESS):
+        corpus = pretrain_text.load(resolve(options, "base", 0))
+        folder.check_data(pretrain_text.describe(corpus))
         rows = []
         for name in options.variants:
             for seed in range(options.seeds):
@@ -126,6 +128,19 @@ def result_of(options, name, seed):
     return json.loads(path.read_text())
 
 
+def resolve(options, name, seed):
+    """Those of `recipes.pretrain_text` for a variant."""
+    return pretrain_text.resolve(
+        pretrain_text.Options(
+            corpus=options.corpus,
+            out=options.out,
+            cache=options.cache,
+            seed=seed,
+            **{"precision": options.precision, **VARIANTS[name]},
+        )
+    )
+
+
 def train_variant(options, name, seed):
     """Trains one variant and measures it.
 
@@ -137,15 +152,7 @@ def train_variant(options, name, seed):
     Returns:
         Dict, a row of the table.
     """
-    settings = pretrain_text.resolve(
-        pretrain_text.Options(
-            corpus=options.corpus,
-            out=options.out,
-            cache=options.cache,
-            seed=seed,
-            **{"precision": options.precision, **VARIANTS[name]},
-        )
-    )
+    settings = resolve(options, name, seed)
     keras.config.set_dtype_policy(settings.precision)
     corpus = pretrain_text.load(dataclasses.replace(settings, seed=0))
     step_seconds = measure_step(settings, corpus)

@@ -188,7 +188,8 @@ def main(options):
             f"Received: {options.models / pattern}"
         )
     words = vocabulary.read_text("utf-8").splitlines()[2:]
-    with RunFolder(options.out).start(options, overwrite=True) as folder:
+    run = RunFolder(options.out, ["memory.csv"])
+    with run.start(options, overwrite=True) as folder:
         with local_server(options.models) as (pid, grpc, rest):
             url = grpc if options.protocol == "grpc" else rest
 

@@ -10,8 +10,9 @@ Pairs labelled "-" are dropped and counted. The labels of the test sets are
 not public, so the two dev sets are what is tested on, once, after training:
 the best epoch is chosen by a part of the training set, held out by premise.
 
-OUT/seed-N holds config.json, history.csv, metrics.json (`matched_accuracy`,
-`mismatched_accuracy`), figures/ and the predictions as GLUE takes them,
+OUT/seed-N holds config.json, data.json, history.csv, metrics.json
+(`matched_accuracy`, `mismatched_accuracy`), figures/ and the predictions as
+GLUE takes them,
 `MNLI-m.tsv` and `MNLI-mm.tsv`, whose index counts the labelled pairs of the
 dev file (with --limit, those drawn from it) from 0. Killed and started again
 with the same command, it goes on as the same run.

@@ -8,6 +8,8 @@ from glomo_keras import training
 from recipes.checks import refuse
 from recipes.xla import JIT_COMPILE
 
+RESULTS = ("preset", "pretrainer", "evaluation.json", "speed.csv")
+
 
 def with_config(options, configs):
     """The options with the values of `config` for those that are None."""
@@ -17,9 +19,6 @@ def with_config(options, configs):
         if getattr(options, name) is None
     }
     return dataclasses.replace(options, **missing)
-
-
-RESULTS = ("preset", "pretrainer", "evaluation.json", "speed.csv")
 
 
 def run(options, harmless, load, describe, build, fit, report):

@@ -1,4 +1,4 @@
-"""Reads text files of any size line by line, whatever bytes they hold."""
+"""Reads text files of any size line by line, with faults in UTF-8 or none."""
 
 import bz2
 import gzip

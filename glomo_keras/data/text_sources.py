@@ -1,7 +1,6 @@
 """Text files as sources of texts: what one text is, and how it is found."""
 
 import html
-import json
 import os
 import re
 import warnings
@@ -19,8 +18,7 @@ class TextFile:
 
     A WikiExtractor file (it starts with `<doc `) holds one text per `<doc>`;
     its line breaks end paragraphs, and the line that repeats the title is
-    dropped. With WikiExtractor's `--json` each line is an object, and its
-    `"text"` the text. Any other file is read as `texts` says.
+    dropped. Any other file is read as `texts` says.
 
     Args:
         path: str. A name that ends in `.gz`, `.bz2` or `.xz` is unpacked on
@@ -64,8 +62,7 @@ class TextFile:
         Warns when the file is empty or holds bytes that are no UTF-8.
 
         Raises:
-            ValueError: if it is no text, or a line of it no such object as
-                the first.
+            ValueError: if it is no text, or texts in JSON.
         """
         empty = True
         for text in self._split(_skip_blank(read_lines(self.path))):
@@ -82,39 +79,20 @@ class TextFile:
         if first.startswith("<doc "):
             yield from ((text, True) for text in _split_documents(lines))
             return
-        if _text_of(first) is not None:
-            yield from ((text, True) for text in self._split_objects(lines))
-            return
+        if first.startswith('{"') and '"text"' in first:
+            raise ValueError(
+                f"{self.path} holds objects in JSON rather than texts: run "
+                "WikiExtractor without --json, or write the texts out. "
+                f"Received: {first[:80]!r}"
+            )
         split = _SPLITTERS[self._unit()]
         yield from ((text, False) for text in split(lines))
-
-    def _split_objects(self, lines):
-        for number, line in enumerate(lines, 1):
-            text = _text_of(line)
-            if text is None:
-                raise ValueError(
-                    f"{self.path} has an object with a text in its first "
-                    f"line, and none in line {number}. "
-                    f"Received: {line[:80]!r}"
-                )
-            yield text
 
     def _unit(self):
         if self.unit != "auto":
             return self.unit
         small = os.path.getsize(self.path) < SMALL_FILE_BYTES
         return "file" if small else "line"
-
-
-def _text_of(line):
-    """The `"text"` of an object in JSON, None if there is none."""
-    if not line.startswith("{"):
-        return None
-    try:
-        text = json.loads(line).get("text")
-    except ValueError:
-        return None
-    return text if isinstance(text, str) else None
 
 
 def _chain(first, lines):

@@ -220,15 +220,18 @@ class WordTokenizer:
             A `WordTokenizer`.
 
         Raises:
-            FileNotFoundError: if one of the files is missing, as of a preset
-                of images.
-            ValueError: if there is no such preset, or `metadata.json` has no
-                `"tokenizer"` entry.
+            FileNotFoundError: if one of the files is missing.
+            ValueError: if there is no such preset, it is one of images, or
+                `metadata.json` has no `"tokenizer"` entry.
         """
         folder = bundled_presets.find(folder)
-        words = vocabulary_lib.read_vocabulary(
-            vocabulary_lib.vocabulary_path(folder)
-        )
+        path = vocabulary_lib.vocabulary_path(folder)
+        if (folder / "metadata.json").exists() and not os.path.exists(path):
+            raise ValueError(
+                "A tokenizer needs a preset of texts; this one has no "
+                f"vocabulary. Received: {folder}"
+            )
+        words = vocabulary_lib.read_vocabulary(path)
         path = os.path.join(folder, "metadata.json")
         with open(path, encoding="utf-8") as file:
             metadata = json.load(file)

@@ -70,8 +70,4 @@ class PresetPretrainer(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = with_dtype_policy(config)
-        trainable_graphs = config.pop("trainable_graphs", True)
-        model = cls(**config)
-        model.graph_predictor.trainable = trainable_graphs
-        return model
+        return cls(**with_dtype_policy(config))

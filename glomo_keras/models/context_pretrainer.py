@@ -63,6 +63,7 @@ class ContextPretrainer(PresetPretrainer):
         scale_embedding_gradient: boolean, whether in training the gradient
             of each token's lookups is divided by its count in the batch (the
             released code).
+        trainable_graphs: boolean; False freezes the graph predictor alone.
         seed: integer, of the positions and candidates.
         dtype: dtype policy.
         **kwargs: of `keras.Model`.
@@ -117,6 +118,7 @@ class ContextPretrainer(PresetPretrainer):
         embeddings_initializer=None,
         coupled=False,
         scale_embedding_gradient=False,
+        trainable_graphs=True,
         seed=None,
         dtype=None,
         **kwargs,
@@ -157,6 +159,8 @@ class ContextPretrainer(PresetPretrainer):
             dtype=dtype,
             name="graph_predictor",
         )
+        if not trainable_graphs:
+            self.graph_predictor.trainable = False
         self.feature_predictor = FeaturePredictor(
             embedding_dim,
             num_heads,

@@ -51,6 +51,7 @@ class PixelPretrainer(PresetPretrainer):
         share_cell: boolean, one composition for all layers of a direction.
         normalization: `"layer"`, `"batch"` or `"none"`, in the CNNs.
         dropout: float, on the channels of the CNNs' input.
+        trainable_graphs: boolean; False freezes the graph predictor alone.
         seed: integer, of the positions.
         dtype: dtype policy.
         **kwargs: of `keras.Model`.
@@ -103,6 +104,7 @@ class PixelPretrainer(PresetPretrainer):
         share_cell=True,
         normalization="layer",
         dropout=0.0,
+        trainable_graphs=True,
         seed=None,
         dtype=None,
         **kwargs,
@@ -141,6 +143,8 @@ class PixelPretrainer(PresetPretrainer):
             dtype=dtype,
             name="graph_predictor",
         )
+        if not trainable_graphs:
+            self.graph_predictor.trainable = False
         self.directions = self.graph_predictor.directions
         self.feature_predictor = FeaturePredictor(
             embedding_dim,

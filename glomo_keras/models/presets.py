@@ -8,6 +8,7 @@ metadata.json     format version, versions, tokenizer, SHA-256 of the rest
 
 import hashlib
 import json
+import operator
 import os
 import pathlib
 import warnings
@@ -224,5 +225,5 @@ def _read_json(path):
 
 def _write_json(path, document):
     # Sizes may be numbers of numpy.
-    text = json.dumps(document, indent=2, default=lambda x: x.item())
+    text = json.dumps(document, indent=2, default=operator.index)
     path.write_text(text + "\n", "utf-8")

@@ -29,7 +29,7 @@ def parse(url):
     """
     whole = url if "://" in url else f"grpc://{url}"
     parts = urllib.parse.urlsplit(whole)
-    path, asks_for, name = parts.path.partition("/v1/models/")
+    path, asks_for, name = parts.path.rstrip("/").partition("/v1/models/")
     match = _MODEL.fullmatch(name)
     fine = parts.scheme in SCHEMES and parts.netloc and " " not in whole
     if not fine or bool(asks_for) != bool(match):
@@ -38,7 +38,7 @@ def parse(url):
             "grpcs://... or HOST:PORT, and may go on with /v1/models/NAME. "
             f"Received: url={url!r}"
         )
-    path = re.sub(r"(/v1(/models)?)?/*$", "", path)
+    path = re.sub(r"(/v1(/models)?)?$", "", path)
     model, version = match.groups() if match else (None, None)
     number = None if version is None else int(version)
     return ServerUrl(parts.scheme, parts.netloc, path, model, number)

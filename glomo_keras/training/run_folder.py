@@ -17,8 +17,8 @@ class RunFolder:
     `config.json, data.json, history.csv, metrics.json, tensorboard/,
     figures/, checkpoint/`, and its results. One process at a time may work
     in it. The same options in the same folder are the same run, which goes on
-    where it stopped; other options are refused, once anything but
-    `config.json` has been written.
+    where it stopped; other options are refused once an epoch or a result has
+    been written.
 
     Args:
         path: The folder.
@@ -161,7 +161,7 @@ class RunFolder:
             raise ValueError(
                 "The folder holds a run with other options:\n"
                 + _indented(differences)
-                + "\nChoose another folder, or empty this one (overwrite). "
+                + "\nChoose another folder, or empty this one. "
                 f"Received: path={self.path}"
             )
         if differences:

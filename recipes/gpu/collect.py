@@ -91,8 +91,8 @@ def chosen(run, what):
     ]
     pretrainer = [path for path in run.glob("pretrainer/*") if path.is_file()]
     if what == "checkpoint":
-        others = [run / f"{name}.json" for name in ("config", "data")]
-        others.append(run / "history.csv")
+        names = ("config.json", "data.json", "history.csv")
+        others = [run / name for name in names if (run / name).exists()]
     paths = {
         "results": others,
         "checkpoint": [*others, *newest],

@@ -1,11 +1,13 @@
 """The modes of the graphs, from options."""
 
 import hashlib
+import json
 import math
 
 import keras
 
 import glomo_keras as gk
+from glomo_keras import bundled_presets
 from glomo_keras import data
 from glomo_keras.models.task_graphs import PREDICTED
 
@@ -16,6 +18,14 @@ def tables(options, lexicon):
         return {}
     tokenizer = data.WordTokenizer.from_preset(options.predictor)
     return {"token_ids": lexicon.token_ids(tokenizer)}
+
+
+def preset_digest(options):
+    """The SHA-256 of the predictor's weights, None where it is not used."""
+    if options.graph not in (*PREDICTED, "matched"):
+        return None
+    path = bundled_presets.find(options.predictor) / "metadata.json"
+    return json.loads(path.read_text("utf-8"))["sha256"]["model.weights.h5"]
 
 
 def make_graphs(options, seed=0, mode=None):

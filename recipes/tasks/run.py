@@ -10,6 +10,7 @@ import numpy as np
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.data.batches import Batches
+from recipes.checks import fingerprint
 from recipes.tasks import graphs
 from recipes.tasks import options as options_lib
 from recipes.tasks import pictures
@@ -85,8 +86,7 @@ def run(task, options):
     options_lib.check(options)
     task.check(options)
     keras.config.set_dtype_policy(options.precision)
-    loaded = None
-    metrics = []
+    loaded, folders, metrics = None, [], []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         folder = training.RunFolder(
             options.out / f"seed-{seed}", (WEIGHTS, *task.results)
@@ -95,13 +95,36 @@ def run(task, options):
         for name in options_lib.HARMLESS:
             del settings[name]
         with folder.start(settings, overwrite=options.overwrite):
+            folders.append(folder)
+            if not folder.finished and loaded is None:
+                loaded = task.load(options)
+                facts = describe(options, loaded)
+                for other in folders[:-1]:
+                    other.check_data(facts)
+            if loaded is not None:
+                folder.check_data(facts)
             if not folder.finished:
-                loaded = loaded or task.load(options)
-                folder.check_data(loaded.facts)
                 run_seed(task, options, loaded, seed, folder)
             metrics.append(folder.read_metrics())
     report(metrics, options)
     return metrics
+
+
+def describe(options, loaded):
+    """What tells the data and the predictor of a run from others."""
+    arrays = {}
+    for part in ("train", "validation"):
+        examples = getattr(loaded, part)
+        for name, rows in examples.texts.items():
+            arrays[f"{part}_{name}_words"] = np.concatenate(rows)
+        for name, values in examples.targets.items():
+            arrays[f"{part}_{name}"] = np.asarray(values)
+    arrays |= {f"{k}_table": x for k, x in loaded.train.tables.items()}
+    return {
+        **loaded.facts,
+        **fingerprint(arrays),
+        "predictor": graphs.preset_digest(options),
+    }
 
 
 def run_seed(task, options, loaded, seed, folder):

@@ -126,17 +126,10 @@ def test_a_zero_byte_within_a_text_is_a_character(tmp_path):
     assert len(read(path)) == 1
 
 
-def test_objects_of_the_wikiextractor_are_texts(tmp_path):
+def test_objects_in_json_are_refused(tmp_path):
     path = tmp_path / "wiki_00"
-    texts = [LINE, f"{LINE}\n{LINE}"]
-    objects = [
-        json.dumps({"id": "1", "title": "A title", "text": text})
-        for text in texts
-    ]
-    path.write_text("\n".join(objects))
-    assert read(path) == texts
-    path.write_text("\n".join([*objects, '{"id": "3"}']))
-    with pytest.raises(ValueError, match='none in line 3.*"3"'):
+    path.write_text(json.dumps({"id": "1", "title": "A", "text": LINE}))
+    with pytest.raises(ValueError, match="without --json.*Received: .*title"):
         read(path)
 
 

@@ -115,6 +115,7 @@ def test_message_cache_gives_what_the_model_gives(tmp_path, monkeypatch):
         (lambda: data.CropBatches(images(), 11, 3), "Received: batch_size=11"),
         (lambda: data.CropBatches(images(), 2, 7), "Received: crop=7"),
         (lambda: data.EvaluationCrops(images(), 0, 3), "batch_size=0"),
+        (lambda: data.EvaluationCrops(images(), 4, 99), "crop=99"),
     ],
 )
 def test_wrong_arguments_are_named(make, message):

@@ -110,6 +110,15 @@ def test_call_pads_and_looks_up():
     assert output["token_offsets"].numpy()[1, 1:].sum() == 0
 
 
+def test_a_negative_length_and_a_preset_of_images_are_refused():
+    with pytest.raises(ValueError, match="max_length=-1"):
+        WordTokenizer(VOCABULARY)(["the cat"], max_length=-1)
+    with pytest.raises(ValueError, match="no vocabulary.*glomo_pixels_small"):
+        WordTokenizer.from_preset("glomo_pixels_small")
+    with pytest.raises(ValueError, match="A preset is.*'glomo_smal_en'"):
+        WordTokenizer.from_preset("glomo_smal_en")
+
+
 def test_call_cuts_to_max_length():
     output = WordTokenizer(VOCABULARY)(["the cat sat", "the"], max_length=2)
     assert output["token_ids"].numpy().tolist() == [[2, 3], [2, 0]]

@@ -8,6 +8,7 @@ from PIL import Image
 import glomo_keras as gk
 from recipes import cifar10
 from recipes import draw_pixel_graphs
+from recipes import measure_messages
 from tests.data.test_images import write_cifar
 from tests.models.small_models import randomised
 from tests.models.test_image_graph_predictor import SIZES
@@ -109,13 +110,23 @@ def test_uniform_and_random_graphs_train(folder, tmp_path, small_resnet):
     assert all(row["deviation"] is None for row in rows)
 
 
+def test_messages_are_measured(folder, small_resnet):
+    rows = measure_messages.main(
+        measure_messages.Options(
+            str(folder / "predictor"), size=6, batch_size=2, steps=1
+        )
+    )
+    assert rows["size"] == "6x6"
+    step = "training step, {} (CPU ms an image)"
+    assert all(float(rows[step.format(x)]) > 0 for x in ("stream", "cache"))
+
+
 def test_split_is_of_the_papers_shares(tmp_path):
     write_cifar(tmp_path, "binary")
-    run = cifar10.with_config(
+    run = cifar10.resolve(
         cifar10.Options(
             str(tmp_path), tmp_path, cache=tmp_path, size=8, batch_size=4
-        ),
-        cifar10.CONFIGS,
+        )
     )
     splits, classes = cifar10.load(run)
     sizes = {name: len(split.labels) for name, split in splits.items()}
@@ -125,9 +136,7 @@ def test_split_is_of_the_papers_shares(tmp_path):
 
 
 def test_class_folders_alone_give_a_test_set(folder, tmp_path):
-    run = cifar10.with_config(
-        options(folder / "train", tmp_path, limit=0), cifar10.CONFIGS
-    )
+    run = cifar10.resolve(options(folder / "train", tmp_path, limit=0))
     splits, _ = cifar10.load(run)
     sizes = {name: len(split.labels) for name, split in splits.items()}
     assert sizes == {"train": 42, "validation": 8, "test": 10}

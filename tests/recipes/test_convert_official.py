@@ -184,3 +184,6 @@ def test_missing_file_is_named(tmp_path):
     options = convert_official.Options(tmp_path / "no.npz", tmp_path / "out")
     with pytest.raises(SystemExit, match="no.npz"):
         convert_official.main(options)
+    options.state.write_text("no archive")
+    with pytest.raises(ValueError, match="numpy.savez.*no.npz, which is none"):
+        convert_official.main(options)

@@ -24,6 +24,12 @@ def test_summary_counts_and_compares_the_memory_of_start_and_end():
     assert found["growth"] == pytest.approx(0.1)
 
 
+def test_a_model_that_is_not_there_is_named(tmp_path):
+    options = load_test.Options(models=tmp_path, out=tmp_path / "out")
+    with pytest.raises(ValueError, match=f"no model.*Received: {tmp_path}"):
+        load_test.main(options)
+
+
 def test_what_a_client_meets_is_counted():
     class Client:
         def __enter__(self):

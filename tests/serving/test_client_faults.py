@@ -130,6 +130,7 @@ def test_wrong_number_is_refused(options):
     [
         ("http://h:1", "http://h:1/v1/models/glomo_small_en:predict"),
         ("http://h/", "http://h/v1/models/glomo_small_en:predict"),
+        ("http://h/v1/models/", "http://h/v1/models/glomo_small_en:predict"),
         ("http://h/v1", "http://h/v1/models/glomo_small_en:predict"),
         ("http://h/a/v1/models", "http://h/a/v1/models/glomo_small_en:predict"),
         (

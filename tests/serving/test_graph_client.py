@@ -172,6 +172,8 @@ def test_refusal_says_what_the_server_said(url, client):
 def test_wrong_inputs_are_refused_before_they_are_sent(client, given, message):
     with pytest.raises(ValueError, match=message):
         client.graphs(given)
+    with pytest.raises(ValueError, match="Received: rows {}"):
+        client.predict("serving_default", {})
 
 
 def test_rest_needs_neither_tensorflow_nor_grpc(server):
