@@ -1,39 +1,24 @@
 import csv
 import json
-import random
 
 import keras
 import pytest
 
 from recipes import compare_pretraining
 from recipes import pretrain_text
+from tests.finished_run import SIZES
+from tests.finished_run import write_text
 
-WORDS = "the cat sat on a mat while two dogs ran after one small bird".split()
-TINY = {
-    "vocabulary_size": 40,
-    "embedding_dim": 8,
-    "num_heads": 2,
-    "key_dim": 4,
-    "num_conv_layers": 1,
-    "num_positions": 4,
-    "num_candidates": 0,
-    "max_length": 12,
-    "batch_size": 4,
-}
 ROW = {"variant": "base", "seed": 0, "forward_perplexity": 12.5}
 
 
 @pytest.fixture
 def options(tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        pretrain_text.CONFIGS,
-        "small",
-        {**pretrain_text.CONFIGS["small"], **TINY},
-    )
-    rng = random.Random(0)
-    lines = [" ".join(rng.choices(WORDS, k=30)) + "." for _ in range(60)]
+    small = {**pretrain_text.CONFIGS["small"], **SIZES}
+    small |= {"num_positions": 4, "num_candidates": 0}
+    monkeypatch.setitem(pretrain_text.CONFIGS, "small", small)
     path = tmp_path / "text.txt"
-    path.write_text("\n\n".join(lines))
+    write_text(path)
     yield compare_pretraining.Options(
         corpus=(str(path),),
         out=tmp_path / "choices",
