@@ -13,6 +13,14 @@ def refuse(name, wanted, options):
     )
 
 
+def check_positive(options, *names):
+    """Raises ValueError where one of these is given and is below 1."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            refuse(name, "at least 1", options)
+
+
 def fingerprint(arrays):
     """What tells arrays from others, for `RunFolder.check_data`.
 

@@ -47,6 +47,7 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.data.batches import Batches
 from glomo_keras.data.cache_files import digest
+from recipes.checks import check_positive
 from recipes.checks import fingerprint
 from recipes.checks import refuse
 from recipes.pretraining import with_config
@@ -135,9 +136,9 @@ def resolve(options):
 
 def check(options):
     """Refuses options out of their range, before any work."""
-    for name in ("rounds", "size", "epochs", "batch_size", "num_mixtures"):
-        if getattr(options, name) < 1:
-            refuse(name, "at least 1", options)
+    check_positive(
+        options, "rounds", "size", "epochs", "batch_size", "num_mixtures"
+    )
     if options.limit < 0:
         refuse("limit", "at least 0", options)
     if options.learning_rate <= 0:

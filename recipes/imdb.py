@@ -25,6 +25,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras.training import atomic_file
+from recipes.checks import check_positive
 from recipes.checks import refuse
 from recipes.tasks import graphs
 from recipes.tasks import run
@@ -105,9 +106,7 @@ def load(options):
 
 def check(options):
     """Refuses options out of their range."""
-    for name in ("max_length", "hidden_dim"):
-        if getattr(options, name) < 1:
-            refuse(name, "at least 1", options)
+    check_positive(options, "max_length", "hidden_dim")
     if not 0 <= options.dropout < 1:
         refuse("dropout", "in [0, 1)", options)
     if options.learning_rate_decay <= 0:

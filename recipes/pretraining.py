@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from glomo_keras import training
+from recipes.checks import check_positive
 from recipes.checks import refuse
 from recipes.xla import JIT_COMPILE
 
@@ -44,9 +45,7 @@ def run(options, harmless, load, describe, build, fit, report):
     """
     settings = dataclasses.asdict(options)
     del settings["overwrite"]
-    for name in ("epochs", "steps_per_epoch", "batch_size"):
-        if getattr(options, name) < 1:
-            refuse(name, "at least 1", options)
+    check_positive(options, "epochs", "steps_per_epoch", "batch_size")
     if options.learning_rate <= 0:
         refuse("learning_rate", "above 0", options)
     folder = training.RunFolder(options.out, RESULTS)

@@ -24,6 +24,7 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import data
+from recipes.checks import check_positive
 from recipes.checks import refuse
 from recipes.tasks import graphs
 from recipes.tasks import run
@@ -78,16 +79,15 @@ class Dev:
 
 def check(options):
     """Refuses what no reader can be, before any work."""
-    for name in (
+    check_positive(
+        options,
         "max_context",
         "max_question",
         "max_answer",
         "validation_questions",
         "min_letter_count",
         "hidden_dim",
-    ):
-        if getattr(options, name) < 1:
-            refuse(name, "at least 1", options)
+    )
     if not 0 <= options.dropout < 1:
         refuse("dropout", "in [0, 1)", options)
 

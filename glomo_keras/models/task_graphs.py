@@ -85,7 +85,7 @@ class TaskGraphs:
         self.num_mixtures = num_mixtures
         self.conditioned = conditioned
         self.include_products = include_products
-        self.graph_layers = graph_layers and tuple(graph_layers) or None
+        self.graph_layers = tuple(graph_layers or ()) or None
         self.uniform_edges = uniform_edges
         self.units = units
         self.dropout = dropout

@@ -9,7 +9,9 @@ import keras
 import glomo_keras as gk
 from glomo_keras import bundled_presets
 from glomo_keras import data
+from glomo_keras.models import presets
 from glomo_keras.models.task_graphs import PREDICTED
+from recipes.tasks.options import WITH_PREDICTOR
 
 
 def tables(options, lexicon):
@@ -22,10 +24,10 @@ def tables(options, lexicon):
 
 def preset_digest(options):
     """The SHA-256 of the predictor's weights, None where it is not used."""
-    if options.graph not in (*PREDICTED, "matched"):
+    if options.graph not in WITH_PREDICTOR:
         return None
-    path = bundled_presets.find(options.predictor) / "metadata.json"
-    return json.loads(path.read_text("utf-8"))["sha256"]["model.weights.h5"]
+    path = bundled_presets.find(options.predictor) / presets.METADATA
+    return json.loads(path.read_text("utf-8"))["sha256"][presets.WEIGHTS]
 
 
 def make_graphs(options, seed=0, mode=None):

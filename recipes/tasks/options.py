@@ -6,10 +6,13 @@ from typing import Literal
 
 from glomo_keras import data
 from glomo_keras.models.task_graphs import PREDICTED
+from recipes.checks import check_positive
 from recipes.checks import refuse
 
 HARMLESS = ("out", "seeds", "first_seed", "overwrite")
 """Options that are not part of what a run is."""
+WITH_PREDICTOR = (*PREDICTED, "matched")
+"""Modes of the graphs that read `--predictor`."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -96,13 +99,17 @@ def check(options):
         ValueError: an option out of its range, or one that is missing, or no
             such preset.
     """
-    for name in ("seeds", "epochs", "batch_size", "patience", "num_mixtures"):
-        if getattr(options, name) < 1:
-            refuse(name, "at least 1", options)
-    for name in ("limit", "steps_per_epoch", "graph_units"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            refuse(name, "at least 1", options)
+    check_positive(
+        options,
+        "seeds",
+        "epochs",
+        "batch_size",
+        "patience",
+        "num_mixtures",
+        "limit",
+        "steps_per_epoch",
+        "graph_units",
+    )
     if not 0 <= options.graph_dropout < 1:
         refuse("graph_dropout", "in [0, 1)", options)
     if options.learning_rate <= 0:
@@ -114,5 +121,5 @@ def check(options):
             "Say where the data are: --data-dir FOLDER of the official files, "
             "or --tfds NAME. Received: data_dir=None, tfds=None"
         )
-    if options.graph in (*PREDICTED, "matched"):
+    if options.graph in WITH_PREDICTOR:
         data.WordTokenizer.from_preset(options.predictor)
