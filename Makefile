@@ -37,4 +37,4 @@ format:
 	$(PYTHON) -m ruff format .
 
 bench:
-	$(PYTHON) -m recipes.benchmark
+	$(PYTHON) -m benchmarks

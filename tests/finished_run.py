@@ -1,4 +1,4 @@
-"""The folder of a run of recipes.pretrain_text, without its training."""
+"""The folder of a run of recipes.pretrain.text, without its training."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import random
 import keras
 
 from glomo_keras import training
-from recipes import pretrain_text
+from recipes.pretrain import text as pretrain_text
 
 WORDS = "the cat sat on a mat while two dogs ran after one small bird".split()
 

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
 # CIFAR's official batches are pickles: it reads them with an unpickler that
 # makes arrays, lists and strings alone.
-READS_PICKLES = {"glomo_keras/data/cifar_batches.py"}
+READS_PICKLES = {"glomo_keras/data/images/cifar_batches.py"}
 UNSAFE_OPTIONS = {("safe_mode", False), ("allow_pickle", True)}
 UNSAFE_NAMES = {"Lambda", "enable_unsafe_deserialization"}
 

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import ContextDecoder
-from glomo_keras.layers import _validation as check
 from glomo_keras.metrics import Perplexity
 from glomo_keras.models._preset_models import PresetPretrainer
 from glomo_keras.models.feature_predictor import FeaturePredictor
@@ -17,6 +16,7 @@ from glomo_keras.ops.edges import admissible_edges
 from glomo_keras.ops.edges import edge_statistics
 from glomo_keras.ops.frequency import scale_gradient_by_frequency
 from glomo_keras.ops.graphs import graph_rows
+from glomo_keras.utils import validation as check
 
 STATISTICS_UNITS = 512
 

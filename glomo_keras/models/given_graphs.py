@@ -1,9 +1,9 @@
 import keras
 
-from glomo_keras.layers import _validation as check
 from glomo_keras.models._layers_first_model import with_dtype_policy
 from glomo_keras.models.task_graphs import TaskGraphs
 from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.utils import validation as check
 
 PLACES = {"embeddings": "glomo", "states": "glomo-rnn"}
 

@@ -8,12 +8,12 @@ from glomo_keras.layers import FeatureComposition
 from glomo_keras.layers import GraphWeightedSum
 from glomo_keras.layers import MaskedKeyQueryConv
 from glomo_keras.layers import SquaredReLUGraph
-from glomo_keras.layers import _validation as check
-from glomo_keras.layers._materialize_graph import _MaterializeGraph
+from glomo_keras.layers.graph._materialize_graph import _MaterializeGraph
 from glomo_keras.models._preset_models import PresetPredictor
 from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.graphs import FACTORS
 from glomo_keras.ops.graphs import split_layers
+from glomo_keras.utils import validation as check
 
 ASSETS = "tokens.json"
 

@@ -3,11 +3,11 @@ from keras import ops
 
 from glomo_keras.layers import GraphMessages
 from glomo_keras.layers import MessageTransfer
-from glomo_keras.layers import _validation as check
-from glomo_keras.layers._pixels_to_units import PixelsToUnits
-from glomo_keras.layers._pixels_to_units import UnitsToPixels
+from glomo_keras.layers.pixels._pixels_to_units import PixelsToUnits
+from glomo_keras.layers.pixels._pixels_to_units import UnitsToPixels
 from glomo_keras.models._layers_first_model import LayersFirstModel
 from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.utils import validation as check
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 GRAPHS = ("none", "predicted", "uniform")

@@ -4,11 +4,11 @@ from glomo_keras.layers import MaskedKeyQueryConv
 from glomo_keras.layers import PixelCoordinates
 from glomo_keras.layers import PixelEmbedding
 from glomo_keras.layers import SquaredReLUGraph
-from glomo_keras.layers import _validation as check
-from glomo_keras.layers._materialize_graph import _MaterializeGraph
-from glomo_keras.layers._pixels_to_units import PixelsToUnits
+from glomo_keras.layers.graph._materialize_graph import _MaterializeGraph
+from glomo_keras.layers.pixels._pixels_to_units import PixelsToUnits
 from glomo_keras.models._preset_models import PresetPredictor
 from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")

@@ -4,7 +4,6 @@ from keras import ops
 from glomo_keras.layers import BiAttention
 from glomo_keras.layers import MeanMaxPooling
 from glomo_keras.layers import SoftAlignment
-from glomo_keras.layers import _validation as check
 from glomo_keras.models._layers_first_model import LayersFirstModel
 from glomo_keras.models._pair_rnn import _PairRNN
 from glomo_keras.models.task_graphs import TaskGraphs
@@ -12,6 +11,7 @@ from glomo_keras.models.text_inputs import deserialize_features
 from glomo_keras.models.text_inputs import embed_text
 from glomo_keras.models.text_inputs import serialize_features
 from glomo_keras.models.text_inputs import text_inputs
+from glomo_keras.utils import validation as check
 
 TEXTS = ("premise", "hypothesis")
 

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import PixelWindowDecoder
-from glomo_keras.layers import _validation as check
 from glomo_keras.models._preset_models import PresetPretrainer
 from glomo_keras.models.feature_predictor import FeaturePredictor
 from glomo_keras.models.image_graph_predictor import ImageGraphPredictor
@@ -14,6 +13,7 @@ from glomo_keras.ops.graphs import graph_rows
 from glomo_keras.ops.pixels import CHANNELS
 from glomo_keras.ops.pixels import to_units
 from glomo_keras.ops.pixels import window_indices
+from glomo_keras.utils import validation as check
 
 STATISTICS_UNITS = 512
 

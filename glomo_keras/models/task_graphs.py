@@ -2,9 +2,9 @@ import keras
 
 from glomo_keras.layers import GraphTransfer
 from glomo_keras.layers import UniformGraph
-from glomo_keras.layers import _validation as check
 from glomo_keras.models._frozen_graphs import _FrozenGraphs
 from glomo_keras.models._layers_first_model import with_dtype_policy
+from glomo_keras.utils import validation as check
 
 MODES = ("none", "glomo", "glomo-rnn", "uniform", "random", "matched")
 PREDICTED = ("glomo", "glomo-rnn", "random")

@@ -3,13 +3,13 @@ import keras
 from glomo_keras.layers import BiAttention
 from glomo_keras.layers import BidirectionalGRU
 from glomo_keras.layers import MeanMaxPooling
-from glomo_keras.layers import _validation as check
 from glomo_keras.models._layers_first_model import LayersFirstModel
 from glomo_keras.models.task_graphs import TaskGraphs
 from glomo_keras.models.text_inputs import deserialize_features
 from glomo_keras.models.text_inputs import embed_text
 from glomo_keras.models.text_inputs import serialize_features
 from glomo_keras.models.text_inputs import text_inputs
+from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")

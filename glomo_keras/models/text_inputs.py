@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from glomo_keras.layers import _validation as check
+from glomo_keras.utils import validation as check
 
 UNIT_SHAPES = {
     "token_ids": (),

@@ -4,8 +4,8 @@
 These functions give the same tokens and offsets without them.
 """
 
-from glomo_keras.data.word_tokenizer import KEPT_DELIMITER_PATTERN
-from glomo_keras.data.word_tokenizer import SPACE_PATTERN
+from glomo_keras.data.text.word_tokenizer import KEPT_DELIMITER_PATTERN
+from glomo_keras.data.text.word_tokenizer import SPACE_PATTERN
 
 BLANK = " "
 # A control character: `SPACE_PATTERN` has made blanks of those of the text.

@@ -2,8 +2,8 @@
 
 import functools
 
-from glomo_keras.data.vocabulary import PAD_ID
-from glomo_keras.data.vocabulary import UNKNOWN_ID
+from glomo_keras.data.text.vocabulary import PAD_ID
+from glomo_keras.data.text.vocabulary import UNKNOWN_ID
 from glomo_keras.serving import core_tokenizer
 from glomo_keras.serving import limits
 

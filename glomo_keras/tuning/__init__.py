@@ -2,7 +2,7 @@
 
 What can be tried: `mixture_space`, `context_space`, `layer_ranges`. What is
 searched with them: `GraphHyperModel`, `make_tuner`. What came out:
-`trial_rows`, `plot_parallel_coordinates`. recipes.search puts them together.
+`trial_rows`, `plot_parallel_coordinates`. recipes.tuning.search puts them together.
 
 KerasTuner is imported when it is first needed:
 `pip install "glomo-keras[tuner]"`.

@@ -6,8 +6,8 @@ import time
 
 import keras_tuner
 
-from glomo_keras.training.atomic_file import atomic_file
 from glomo_keras.tuning.trial_rows import OUTCOME
+from glomo_keras.utils.atomic_file import atomic_file
 
 TUNERS = ("random", "bayesian", "hyperband", "grid")
 

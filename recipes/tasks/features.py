@@ -27,7 +27,7 @@ class WordVectorFeatures:
         if path is None or not path.is_file():
             raise ValueError(
                 "--features glove reads word vectors from a file: --vectors "
-                "FILE, GloVe's or one of recipes.train_word_vectors. "
+                "FILE, GloVe's or one of recipes.pretrain.word_vectors. "
                 f"Received: vectors={path}"
             )
         self.path = path

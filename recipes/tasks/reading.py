@@ -7,8 +7,8 @@ import numpy as np
 import tqdm
 
 from glomo_keras import data
-from glomo_keras.data.squad import stands_at
-from glomo_keras.data.squad_metric import exact_match
+from glomo_keras.data.tasks.squad import stands_at
+from glomo_keras.data.tasks.squad_metric import exact_match
 
 
 class Reading:

@@ -9,7 +9,7 @@ import numpy as np
 
 from glomo_keras import data
 from glomo_keras import training
-from glomo_keras.data.batches import Batches
+from glomo_keras.data.tasks.batches import Batches
 from recipes.checks import fingerprint
 from recipes.tasks import graphs
 from recipes.tasks import options as options_lib

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from glomo_keras.layers import GraphTransfer
-from recipes import convert_official
+from recipes.convert import pretrainer as convert_official
 from tests.backends import BACKEND
 from tests.backends import to_numpy
 from tests.backends import weight_gradients
@@ -157,7 +157,7 @@ def test_transfer_is_that_of_the_released_code(transfer, text):
 
 
 def test_adadelta_makes_the_steps_of_the_released_training():
-    """`recipes.squad --optimizer adadelta --learning-rate 0.5`."""
+    """`recipes.tasks.squad --optimizer adadelta --learning-rate 0.5`."""
     with np.load(GOLDENS / "adadelta_trace.npz") as arrays:
         trace = dict(arrays)
     variable = keras.Variable(trace["weights"][0])

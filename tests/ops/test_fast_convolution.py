@@ -127,7 +127,7 @@ def test_a_layer_trains_the_same_either_way(monkeypatch, direction):
 def test_inference_has_the_plain_convolution(monkeypatch):
     choose_always(monkeypatch)
     monkeypatch.setattr(
-        "glomo_keras.layers.masked_key_query_conv.convolve_by_fours",
+        "glomo_keras.layers.graph.masked_key_query_conv.convolve_by_fours",
         lambda *args: pytest.fail("by fours"),
     )
     layer = MaskedKeyQueryConv(WIDTH)
@@ -138,6 +138,6 @@ def test_inference_has_the_plain_convolution(monkeypatch):
 
 def choose_always(monkeypatch):
     monkeypatch.setattr(
-        "glomo_keras.layers.masked_key_query_conv.is_faster_by_fours",
+        "glomo_keras.layers.graph.masked_key_query_conv.is_faster_by_fours",
         lambda inputs, kernel: True,
     )

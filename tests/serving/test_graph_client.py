@@ -10,7 +10,7 @@ from glomo_keras.data import WordTokenizer
 from glomo_keras.serving import GraphClient
 from glomo_keras.serving import ServingError
 from glomo_keras.serving import export_saved_model
-from recipes.local_serving import LocalServer
+from recipes.serving.local import LocalServer
 from tests.serving.fresh_process import run_python
 from tests.serving.nasty_texts import TEXTS
 from tests.serving.small_predictor import NUM_HEADS

@@ -4,8 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from glomo_keras.training.atomic_file import atomic_file
 from glomo_keras.training.checkpoint_store import CheckpointStore
+from glomo_keras.utils.atomic_file import atomic_file
 
 
 @pytest.fixture

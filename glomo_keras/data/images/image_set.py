@@ -1,0 +1,169 @@
+"""Images read once, scaled, checked and kept on disk."""
+
+import collections
+import dataclasses
+import os
+
+import numpy as np
+
+from glomo_keras.data.text import cache_files
+
+FORMAT = 1
+LISTED = 10  # files named of each fault
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+    """Images of one size, in the order of their source.
+
+    Attributes:
+        images: uint8 array `(N, S, S, 3)`, mapped from disk.
+        labels: int32 array `(N,)`, or None.
+        class_names: list of str, or None.
+        names: list of N str, files or places in a data set.
+        skipped: list of `(name, reason)`, what could not be used.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    class_names: list | None
+    names: list
+    skipped: list
+
+    def __len__(self):
+        return len(self.images)
+
+
+def prepare_images(sources, cache, size):
+    """Reads, checks and scales all images, once; then opens what it wrote.
+
+    Everything is read before anything is trained, so that a bad file shows
+    now and not in an hour.
+
+    Args:
+        sources: list of sources, see `image_sources`.
+        cache: path of a folder, made if needed.
+        size: int, pixels a side.
+
+    Returns:
+        `ImageSet`.
+
+    Raises:
+        ValueError: if none of the files is an image that can be used, or the
+            classes of the sources differ.
+    """
+    classes = sources[0].class_names
+    for source in sources:
+        if source.class_names != classes:
+            raise ValueError(
+                "All sources must have the same classes. Received: "
+                f"{classes} and, in {source.name}, {source.class_names}"
+            )
+    state = [FORMAT, size, classes, [s.signature() for s in sources]]
+    folder = os.path.join(cache, f"images-{cache_files.digest(state)}")
+    os.makedirs(folder, exist_ok=True)
+    record = os.path.join(folder, "images.json")
+    if _fault(folder, cache_files.read_json(record)):
+        _write(folder, record, sources, size)
+    return _open(folder, cache_files.read_json(record))
+
+
+def split_rows(count, held_out, seed):
+    """A random split that depends on nothing but its arguments.
+
+    Args:
+        count: int, N.
+        held_out: int, rows to hold out.
+        seed: int.
+
+    Returns:
+        `(train, held_out)`, int arrays of rows; those for training in random
+        order, so that the first n are a sample.
+    """
+    order = np.random.default_rng((seed, 2)).permutation(count)
+    return order[held_out:], order[:held_out]
+
+
+def describe_skipped(skipped):
+    """What could not be used: counts by reason, and names.
+
+    Args:
+        skipped: list of `(name, reason)`.
+
+    Returns:
+        Str of some lines; `"No file was skipped."` if there are none.
+    """
+    if not skipped:
+        return "No file was skipped."
+    reasons = collections.defaultdict(list)
+    for name, reason in skipped:
+        reasons[reason].append(name)
+    lines = [f"Skipped files: {len(skipped):,}"]
+    for reason, names in sorted(reasons.items()):
+        lines += [f"  {len(names):,} {reason}:"]
+        lines += [f"    {name}" for name in names[:LISTED]]
+        if len(names) > LISTED:
+            lines += [f"    and {len(names) - LISTED:,} more"]
+    return "\n".join(lines)
+
+
+def _fault(folder, record):
+    if record is None:
+        return "is missing"
+    return cache_files.find_fault(folder, record["file"])
+
+
+def _write(folder, record, sources, size):
+    path = os.path.join(folder, "images.npy")
+    most = sum(len(source) for source in sources)
+    names, labels, skipped = [], [], []
+    with cache_files.replacing(path) as temporary:
+        images = np.lib.format.open_memmap(
+            temporary, "w+", "uint8", (most, size, size, 3)
+        )
+        for name, image, label in _examples(sources, size, most):
+            if isinstance(image, np.ndarray):
+                images[len(names)] = image
+                names.append(name)
+                labels.append(label)
+            else:
+                skipped.append([name, str(image)])
+        images.flush()
+        del images
+        if not names:
+            raise ValueError(
+                "There is no image that can be used. Received: "
+                f"{[s.name for s in sources]}\n{describe_skipped(skipped)}"
+            )
+    cache_files.write_json(
+        record,
+        {
+            "file": cache_files.describe_file(path),
+            "names": names,
+            "labels": None if labels[0] is None else labels,
+            "class_names": sources[0].class_names,
+            "skipped": skipped,
+        },
+    )
+
+
+def _examples(sources, size, most):
+    import tqdm
+
+    examples = (e for source in sources for e in source.examples(size))
+    # Quick reads show nothing; long ones show that they go on.
+    return tqdm.tqdm(
+        examples, "reading", most, unit="images", delay=5, mininterval=5
+    )
+
+
+def _open(folder, record):
+    images = np.load(os.path.join(folder, "images.npy"), mmap_mode="r")
+    labels = record["labels"]
+    return ImageSet(
+        images=images[: len(record["names"])],
+        labels=None if labels is None else np.array(labels, "int32"),
+        class_names=record["class_names"],
+        names=record["names"],
+        skipped=[tuple(entry) for entry in record["skipped"]],
+    )

@@ -1,0 +1,224 @@
+"""Where images come from: folders, official CIFAR-10 batches, TFDS.
+
+A source has a `name`, a `signature()` by which a cache knows its state, a
+length (the most images that it can give), `class_names` (None if unlabelled)
+and `examples(size)`, which yields `(name, image, label)`: the image a uint8
+array `(size, size, 3)` or the `UnusableImage` that says why there is none.
+"""
+
+import os
+import pathlib
+
+from glomo_keras.data.images.cifar_batches import CIFAR10_CLASSES
+from glomo_keras.data.images.cifar_batches import find_batches
+from glomo_keras.data.images.cifar_batches import read_batch
+from glomo_keras.data.images.image_files import UnusableImage
+from glomo_keras.data.images.image_files import read_image
+from glomo_keras.data.images.image_files import scale_image
+from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+
+
+def open_images(spec, data_dir=None):
+    """A source of unlabelled images.
+
+    Args:
+        spec: a folder (with folders in it, at any depth), an image file, a
+            folder of official CIFAR-10 batches, or `tfds:NAME`.
+        data_dir: folder of prepared TFDS data sets.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such thing, or no file.
+    """
+    spec = str(spec)
+    if spec.startswith("tfds:"):
+        return TfdsImages(spec, ("image",), data_dir)
+    if not os.path.exists(spec):
+        raise FileNotFoundError(
+            "Images come from a folder, an image file or tfds:NAME. "
+            f"Received: {spec!r}, which does not exist"
+        )
+    batches = find_batches(spec) if os.path.isdir(spec) else {}
+    if batches:
+        return CifarBatches(spec, batches["train"])
+    return ImageFiles(spec, [(path, None) for path in files_below(spec)])
+
+
+def open_labelled(spec, data_dir=None):
+    """Labelled images for training and test.
+
+    Args:
+        spec: a folder of official CIFAR-10 batches, a folder with `train` and
+            `test`, each with a folder for each class, a folder of class
+            folders alone, or `tfds:NAME` with the splits train and test.
+        data_dir: folder of prepared TFDS data sets.
+
+    Returns:
+        Dict of `train` and `test`, sources; of a folder of class folders
+        alone, `train` only.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such thing, or the
+            classes of training and test differ.
+    """
+    spec = str(spec)
+    if spec.startswith("tfds:"):
+        return {
+            split: TfdsImages(f"{spec}:{split}", ("image", "label"), data_dir)
+            for split in ("train", "test")
+        }
+    if not os.path.isdir(spec):
+        raise FileNotFoundError(
+            "Labelled images come from a folder or tfds:NAME; an archive is "
+            f"to be unpacked. Received: {spec!r}, which is not a folder"
+        )
+    batches = find_batches(spec)
+    if batches:
+        return {
+            split: CifarBatches(spec, paths) for split, paths in batches.items()
+        }
+    return _class_folders(pathlib.Path(spec))
+
+
+def _class_folders(folder):
+    splits = {
+        split: folder / split
+        for split in ("train", "test")
+        if (folder / split).is_dir()
+    }
+    if not splits:
+        return {"train": _labelled_files(folder)}
+    if len(splits) == 1:
+        raise ValueError(
+            "A folder with one of 'train' and 'test' needs the other, too. "
+            f"Received: {folder} with {list(splits)[0]!r} alone"
+        )
+    sources = {name: _labelled_files(path) for name, path in splits.items()}
+    names = {name: source.class_names for name, source in sources.items()}
+    if names["train"] != names["test"]:
+        raise ValueError(
+            "The class folders of train and test must be the same. "
+            f"Received: {names} in {folder}"
+        )
+    return sources
+
+
+def _labelled_files(folder):
+    classes = sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith(".")
+    )
+    if len(classes) < 2:
+        raise ValueError(
+            f"There must be a folder for each of two classes or more in "
+            f"{folder}. Received: {classes}"
+        )
+    files = [
+        (path, label)
+        for label, name in enumerate(classes)
+        for path in files_below(folder / name)
+    ]
+    return ImageFiles(str(folder), files, classes)
+
+
+def files_below(path):
+    """Sorted paths of all files below a folder, or the file itself."""
+    if not os.path.isdir(path):
+        return [str(path)]
+    return sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(path)
+        for name in names
+    )
+
+
+class ImageFiles:
+    """Image files, read one by one; faults are passed on, not raised."""
+
+    def __init__(self, name, files, class_names=None):
+        if not files:
+            raise ValueError(f"There is no file below {name}. Received: {name}")
+        self.name = name
+        self.class_names = class_names
+        self._files = files
+
+    def __len__(self):
+        return len(self._files)
+
+    def signature(self):
+        return [
+            [str(path), label, *self._state(path)]
+            for path, label in self._files
+        ]
+
+    def _state(self, path):
+        if not os.path.exists(path):  # a broken link
+            return [None, None]
+        status = os.stat(path)
+        return [status.st_size, status.st_mtime_ns]
+
+    def examples(self, size):
+        for path, label in self._files:
+            try:
+                yield str(path), read_image(path, size), label
+            except UnusableImage as fault:
+                yield str(path), fault, label
+
+
+class CifarBatches:
+    """Official batches of CIFAR-10, in the official order."""
+
+    class_names = list(CIFAR10_CLASSES)
+
+    def __init__(self, name, paths):
+        self.name = name
+        self._paths = paths
+        self._length = sum(len(read_batch(path)[1]) for path in paths)
+
+    def __len__(self):
+        return self._length
+
+    def signature(self):
+        states = [os.stat(path) for path in self._paths]
+        return [
+            [str(path), state.st_size, state.st_mtime_ns]
+            for path, state in zip(self._paths, states, strict=True)
+        ]
+
+    def examples(self, size):
+        for path in self._paths:
+            images, labels = read_batch(path)
+            for index, image in enumerate(images):
+                name = f"{path}[{index}]"
+                yield name, scale_image(image, size), int(labels[index])
+
+
+class TfdsImages:
+    """The feature `image`, and `label` if wanted, of a TFDS split."""
+
+    def __init__(self, spec, names, data_dir=None):
+        self.name = spec
+        self._examples = TfdsExamples(spec, names, data_dir)
+        labels = self._examples.features.get("label")
+        labelled = "label" in names
+        self.class_names = list(labels.names) if labelled else None
+
+    def __len__(self):
+        return len(self._examples)
+
+    def signature(self):
+        return self._examples.signature()
+
+    def examples(self, size):
+        for index, example in enumerate(self._examples):
+            label = example.get("label")
+            label = None if label is None else int(label)
+            image = _rgb_array(example["image"], size)
+            yield f"{self.name}[{index}]", image, label
+
+
+def _rgb_array(image, size):
+    if image.dtype != "uint8" or image.shape[-1] not in (1, 3):
+        return UnusableImage(f"neither grey nor RGB: {image.dtype}")
+    grey = image.shape[-1] == 1
+    return scale_image(image.repeat(3, axis=-1) if grey else image, size)

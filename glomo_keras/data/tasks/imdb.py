@@ -1,0 +1,163 @@
+"""Film reviews of IMDB: the official folders, and TFDS."""
+
+import dataclasses
+import pathlib
+import re
+
+import numpy as np
+
+from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+
+IMDB_LABELS = ("neg", "pos")
+"""The labels in the order of their numbers."""
+
+_NAME = re.compile(r"(\d+)_\d+\.txt")
+
+
+@dataclasses.dataclass(frozen=True)
+class Reviews:
+    """Reviews with their labels.
+
+    Attributes:
+        ids: list of N str: `"pos/123_8"`, the file, or the number in TFDS.
+        texts: list of N str, the line breaks `<br />` made blanks.
+        labels: int32 array `(N,)`, places in `IMDB_LABELS`.
+        source: str, where they come from.
+    """
+
+    ids: list
+    texts: list
+    labels: np.ndarray
+    source: str
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, indices):
+        """The reviews at some places, as `Reviews`."""
+        return dataclasses.replace(
+            self,
+            ids=[self.ids[i] for i in indices],
+            texts=[self.texts[i] for i in indices],
+            labels=self.labels[np.asarray(indices, "int64")],
+        )
+
+    def split(self, fraction, seed):
+        """Two parts, the second with a share of each label drawn at random.
+
+        Args:
+            fraction: float between 0 and 1, the second part's share.
+            seed: int.
+
+        Returns:
+            Two `Reviews`, in the order of this one.
+
+        Raises:
+            ValueError: if `fraction` is out of range, or a part is empty.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(
+                "`fraction` must be between 0 and 1. "
+                f"Received: fraction={fraction}"
+            )
+        rng = np.random.default_rng(seed)
+        second = np.zeros(len(self), "bool")
+        for label in range(len(IMDB_LABELS)):
+            places = rng.permutation(np.flatnonzero(self.labels == label))
+            second[places[: round(fraction * len(places))]] = True
+        if second.all() or not second.any():
+            raise ValueError(
+                f"{self.source}: too few reviews to hold out {fraction:.0%}. "
+                f"Received: {len(self)} reviews"
+            )
+        return self.take(np.flatnonzero(~second)), self.take(
+            np.flatnonzero(second)
+        )
+
+
+def read_imdb(folder, split):
+    """Reads one split of the official folder `aclImdb`.
+
+    Args:
+        folder: path of `aclImdb`, or of the folder it lies in.
+        split: `"train"` or `"test"`.
+
+    Returns:
+        `Reviews`, negative before positive, each in the order of their
+        numbers.
+
+    Raises:
+        FileNotFoundError: no such folder, or one without `neg` and `pos`.
+        ValueError: a label without reviews, a file whose name is not of the
+            official form `NUMBER_STARS.txt`, or that is no UTF-8.
+    """
+    folder = pathlib.Path(folder)
+    inner = folder / "aclImdb"
+    root = (inner if inner.is_dir() else folder) / split
+    ids, texts, labels = [], [], []
+    for label, name in enumerate(IMDB_LABELS):
+        for path in _files(root / name):
+            ids.append(f"{name}/{path.stem}")
+            texts.append(_clean(_read(path)))
+            labels.append(label)
+    return Reviews(ids, texts, np.array(labels, "int32"), str(root))
+
+
+def read_imdb_tfds(split, name="imdb_reviews", data_dir=None):
+    """Reads one split of a TFDS data set with features `text` and `label`.
+
+    Args:
+        split: `"train"` or `"test"`.
+        name: string, the data set's name, with config and version if need be.
+        data_dir: folder of prepared data sets, as `TfdsExamples` takes it.
+
+    Returns:
+        `Reviews`, in the stored order.
+
+    Raises:
+        FileNotFoundError: the data set is not prepared.
+        ValueError: features missing, or a label that is neither 0 nor 1.
+    """
+    spec = f"tfds:{name.removeprefix('tfds:')}:{split}"
+    examples = TfdsExamples(spec, ("text", "label"), data_dir)
+    texts, labels = [], []
+    for number, example in enumerate(examples):
+        label = int(example["label"])
+        if label not in (0, 1):
+            raise ValueError(
+                f"{spec}: labels are 0 (neg) and 1 (pos). "
+                f"Received: label={label} in example {number}"
+            )
+        texts.append(_clean(example["text"].decode("utf-8", "replace")))
+        labels.append(label)
+    ids = [str(number) for number in range(len(texts))]
+    return Reviews(ids, texts, np.array(labels, "int32"), spec)
+
+
+def _files(folder):
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            "The official folder aclImdb holds train/neg, train/pos, test/neg "
+            f"and test/pos. Received: no folder {folder}"
+        )
+    paths = sorted(folder.iterdir())
+    for path in paths:
+        if not _NAME.fullmatch(path.name):
+            raise ValueError(
+                "Reviews are in files NUMBER_STARS.txt, such as 123_8.txt. "
+                f"Received: {path}"
+            )
+    if not paths:
+        raise ValueError(f"There is no review. Received: {folder}")
+    return sorted(paths, key=lambda path: int(_NAME.match(path.name)[1]))
+
+
+def _read(path):
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Not UTF-8. Received: {path}, {error}") from error
+
+
+def _clean(text):
+    return text.replace("<br />", " ")

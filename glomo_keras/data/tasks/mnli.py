@@ -1,0 +1,264 @@
+"""MultiNLI: sentence pairs from the official files or from TFDS."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+
+from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+
+MNLI_LABELS = ("entailment", "neutral", "contradiction")
+"""The labels in the order of their numbers, that of GLUE and TFDS."""
+
+NO_MAJORITY = "-"
+
+_FILE_NAMES = {
+    "train": ("multinli_1.0_train.jsonl", "multinli_1.0_train_subset.jsonl"),
+    "matched": (
+        "multinli_1.0_dev_matched.jsonl",
+        "multinli_1.0_dev_matched_subset.jsonl",
+    ),
+    "mismatched": (
+        "multinli_1.0_dev_mismatched.jsonl",
+        "multinli_1.0_dev_mismatched_subset.jsonl",
+    ),
+}
+_TFDS_SPLITS = {
+    "train": "train",
+    "matched": "validation_matched",
+    "mismatched": "validation_mismatched",
+}
+_FIELDS = ("gold_label", "sentence1", "sentence2")
+
+
+@dataclasses.dataclass(frozen=True)
+class SentencePairs:
+    """Pairs of raw texts with their labels.
+
+    Attributes:
+        premises: list of N str.
+        hypotheses: list of N str.
+        labels: int32 array `(N,)`, places in `MNLI_LABELS`.
+        source: str, the file or TFDS split they come from.
+        num_dropped: int, pairs left out because their annotators did not
+            agree on a label.
+    """
+
+    premises: list
+    hypotheses: list
+    labels: np.ndarray
+    source: str
+    num_dropped: int = 0
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, indices):
+        """The pairs at some places, as `SentencePairs`."""
+        return dataclasses.replace(
+            self,
+            premises=[self.premises[i] for i in indices],
+            hypotheses=[self.hypotheses[i] for i in indices],
+            labels=self.labels[np.asarray(indices, "int64")],
+        )
+
+    def split(self, fraction, seed):
+        """Two parts that share no premise.
+
+        MultiNLI has each premise with several hypotheses; a model that has
+        seen the premise in training is not tested on it.
+
+        Args:
+            fraction: float between 0 and 1, about the second part's share.
+            seed: int.
+
+        Returns:
+            Two `SentencePairs`.
+
+        Raises:
+            ValueError: if `fraction` is out of range, or a part is empty.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(
+                "`fraction` must be between 0 and 1. "
+                f"Received: fraction={fraction}"
+            )
+        premises = list(dict.fromkeys(self.premises))
+        order = np.random.default_rng(seed).permutation(len(premises))
+        held_out = order[: round(fraction * len(premises))]
+        if not 0 < len(held_out) < len(premises):
+            raise ValueError(
+                f"{self.source}: too few premises to hold out "
+                f"{fraction:.0%}. Received: {len(premises)} different premises"
+            )
+        held_out = {premises[i] for i in held_out}
+        second = np.array([p in held_out for p in self.premises])  # (N,)
+        return self.take(np.flatnonzero(~second)), self.take(
+            np.flatnonzero(second)
+        )
+
+
+def read_mnli_file(path):
+    """Reads one official file, such as `multinli_1.0_dev_matched.jsonl`.
+
+    Each line is a JSON object with `gold_label`, `sentence1` and `sentence2`.
+    Pairs labelled `"-"`, on which the annotators did not agree, are dropped
+    and counted.
+
+    Args:
+        path: the file.
+
+    Returns:
+        `SentencePairs`, in the order of the file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a line that is no JSON object with these fields, or an
+            unknown label; the message names the file and the line.
+
+    Example:
+
+    >>> import json, pathlib
+    >>> line = {"gold_label": "neutral", "sentence1": "A.", "sentence2": "B."}
+    >>> _ = pathlib.Path("pairs.jsonl").write_text(json.dumps(line))
+    >>> read_mnli_file("pairs.jsonl").labels
+    array([1], dtype=int32)
+    """
+    premises, hypotheses, labels, dropped = [], [], [], 0
+    with open(path, "rb") as file:  # as bytes: a line ends in \n alone
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            row = _parse(line, f"{path}, line {number}")
+            if row["gold_label"] == NO_MAJORITY:
+                dropped += 1
+                continue
+            premises.append(row["sentence1"])
+            hypotheses.append(row["sentence2"])
+            labels.append(MNLI_LABELS.index(row["gold_label"]))
+    return _pairs(premises, hypotheses, labels, path, dropped)
+
+
+def read_mnli_tfds(spec, data_dir=None, download=False):
+    """Reads one split from TFDS (`multi_nli`, or `glue/mnli`).
+
+    Args:
+        spec: str, such as `"tfds:multi_nli:validation_matched"`.
+        data_dir: str or None, the folder of prepared data sets.
+        download: bool, whether to download and prepare what is not there.
+
+    Returns:
+        `SentencePairs`, in the order stored.
+
+    Raises:
+        ValueError: features other than `premise`, `hypothesis` and `label`,
+            or a label outside 0 to 2; the message names the example.
+        ImportError, FileNotFoundError: as `open_corpus` with such a spec.
+    """
+    examples = TfdsExamples(
+        spec, ("premise", "hypothesis", "label"), data_dir, download
+    )
+    premises, hypotheses, labels = [], [], []
+    for index, example in enumerate(examples):
+        label = int(example["label"])
+        if not 0 <= label < len(MNLI_LABELS):
+            raise ValueError(
+                f"{spec}, example {index}: the label must be 0, 1 or 2 (the "
+                f"test splits have none). Received: label={label}"
+            )
+        premises.append(example["premise"].decode("utf-8", "replace"))
+        hypotheses.append(example["hypothesis"].decode("utf-8", "replace"))
+        labels.append(label)
+    return _pairs(premises, hypotheses, labels, spec, 0)
+
+
+def read_mnli(data_dir=None, tfds=None, download=False):
+    """Reads train, dev matched and dev mismatched.
+
+    Args:
+        data_dir: folder with the official `multinli_1.0_*.jsonl` (whole
+            files, or `*_subset.jsonl` where there is no whole one); with
+            `tfds` the folder of prepared data sets.
+        tfds: str or None, the name of a TFDS data set, `"multi_nli"` or
+            `"glue/mnli"`.
+        download: bool, see `read_mnli_tfds`.
+
+    Returns:
+        Dict of `SentencePairs`: `train`, `matched` and `mismatched`.
+
+    Raises:
+        FileNotFoundError: a file is missing; the message has its name.
+        ValueError: as `read_mnli_file` and `read_mnli_tfds`.
+    """
+    if tfds is not None:
+        return {
+            part: read_mnli_tfds(f"tfds:{tfds}:{split}", data_dir, download)
+            for part, split in _TFDS_SPLITS.items()
+        }
+    paths = {
+        part: _find(data_dir, names) for part, names in _FILE_NAMES.items()
+    }
+    return {part: read_mnli_file(path) for part, path in paths.items()}
+
+
+def _find(folder, names):
+    if folder is None:
+        raise ValueError(
+            "MNLI is read from a folder (data_dir) or from TFDS (tfds). "
+            f"Received: data_dir={folder}, tfds=None"
+        )
+    paths = [pathlib.Path(folder) / name for name in names]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"There is neither {paths[0]} nor {paths[1].name} beside it. Unpack "
+        "multinli_1.0.zip and give the folder that holds the .jsonl files. "
+        f"Received: data_dir={str(folder)!r}"
+    )
+
+
+def _parse(line, place):
+    """One line as a dict with a valid label and two texts."""
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except ValueError as error:  # also of the decoding
+        raise ValueError(
+            f"{place}: not a JSON object in UTF-8 ({error}). "
+            f"Received: {_shortened(line)}"
+        ) from error
+    keys = sorted(row) if isinstance(row, dict) else type(row).__name__
+    if not isinstance(row, dict) or set(_FIELDS) - set(row):
+        raise ValueError(
+            f"{place}: MultiNLI's lines have the fields {', '.join(_FIELDS)}. "
+            f"Received: {keys}"
+        )
+    for name in _FIELDS:
+        if not isinstance(row[name], str):
+            raise ValueError(
+                f"{place}: `{name}` must be a string. "
+                f"Received: {name}={row[name]!r}"
+            )
+    if row["gold_label"] not in (*MNLI_LABELS, NO_MAJORITY):
+        raise ValueError(
+            f"{place}: `gold_label` must be one of {MNLI_LABELS}, or "
+            f"{NO_MAJORITY!r} where there is no majority. "
+            f"Received: gold_label={row['gold_label']!r}"
+        )
+    return row
+
+
+def _shortened(line, longest=60):
+    return repr(line[:longest]) + ("..." if len(line) > longest else "")
+
+
+def _pairs(premises, hypotheses, labels, source, dropped):
+    if not labels:
+        raise ValueError(
+            f"{source} has no labelled pair. "
+            f"Received: 0 pairs, {dropped} without a majority label"
+        )
+    return SentencePairs(
+        premises, hypotheses, np.array(labels, "int32"), str(source), dropped
+    )

@@ -1,0 +1,132 @@
+import keras
+from keras import ops
+
+from glomo_keras.layers.elmo.elmo_language_model import ElmoLanguageModel
+from glomo_keras.layers.text._with_mask import _WithMask
+from glomo_keras.layers.text.scalar_mix import ScalarMix
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class Elmo(keras.layers.Layer):
+    """ELMo features: the layers of a frozen language model, mixed.
+
+    `glomo_keras.data.load_elmo` makes one of published files.
+
+    Args:
+        language_model: `ElmoLanguageModel`.
+        normalize: boolean, whether the layers are normalised before they are
+            mixed, see `ScalarMix`; the marks of the sentences' ends count.
+        finetune: boolean, whether the language model is trained too. The
+            weights of the mix always are.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        char_ids: integer tensor `(B, T, C)`, see `data.elmo_char_ids`.
+        padding_mask: boolean `(B, T)`, True = real unit; where there is none,
+            a unit with an id above 0 is real. The padding follows the words.
+
+    Returns:
+        Tensor `(B, T, 2 * p)`, 0 in the padding.
+
+    Raises:
+        ValueError: wrong shapes, or a `language_model` that is none.
+
+    Example:
+
+    >>> import glomo_keras as gk
+    >>> from glomo_keras import data
+    >>> model = gk.layers.ElmoLanguageModel(
+    ...     char_embedding_dim=4,
+    ...     filters=[(1, 4), (2, 8)],
+    ...     projection_dim=6,
+    ...     lstm_dim=8,
+    ... )
+    >>> elmo = gk.layers.Elmo(model)
+    >>> tuple(elmo(data.elmo_char_ids([["A", "cat"], ["Yes"]])).shape)
+    (2, 2, 12)
+    >>> [weight.name for weight in elmo.trainable_weights]
+    ['logits', 'gamma']
+
+    Reference:
+        Peters et al. 2018, "Deep contextualized word representations".
+    """
+
+    def __init__(
+        self, language_model, normalize=False, finetune=False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(language_model, ElmoLanguageModel):
+            raise ValueError(
+                "`language_model` must be an ElmoLanguageModel. "
+                f"Received: language_model={language_model!r}"
+            )
+        self.language_model = language_model
+        self.normalize = normalize
+        self.finetune = finetune
+        language_model.trainable = self.trainable and finetune
+        self.mix = ScalarMix(
+            normalize,
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name="mix",
+        )
+        self.with_mask = _WithMask(
+            dtype=self.dtype_policy, trainable=self.trainable, name="with_mask"
+        )
+        self.supports_masking = True
+
+    @property
+    def trainable(self):
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        # A model hands its own `trainable` down: thawed, it leaves the
+        # language model frozen.
+        keras.layers.Layer.trainable.fset(self, value)
+        self.language_model.trainable = self.trainable and self.finetune
+
+    def build(self, char_ids_shape, padding_mask_shape=None):
+        if not self.language_model.built:
+            self.language_model.build(char_ids_shape)
+        self.mix.build(self.language_model.compute_output_shape(char_ids_shape))
+
+    def call(self, char_ids, padding_mask=None):
+        model = self.language_model
+        layers, mask = model.with_boundaries(char_ids, padding_mask)
+        mixed = self.mix(layers, padding_mask=mask)  # (B, T + 2, 2 * p)
+        outputs = model.without_boundaries(mixed, char_ids, padding_mask)
+        return self.with_mask(outputs, mask=_units(char_ids, padding_mask))
+
+    def reset_state(self):
+        """Forget what a stateful language model has read."""
+        self.language_model.reset_state()
+
+    def compute_mask(self, char_ids, previous_mask):
+        return _units(char_ids)
+
+    def compute_output_shape(self, char_ids_shape, padding_mask_shape=None):
+        shape = self.language_model.compute_output_shape(char_ids_shape)
+        return (shape[0], *shape[2:])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "language_model": keras.saving.serialize_keras_object(
+                self.language_model
+            ),
+            "normalize": self.normalize,
+            "finetune": self.finetune,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        model = keras.saving.deserialize_keras_object(config["language_model"])
+        return cls(**{**config, "language_model": model})
+
+
+def _units(char_ids, padding_mask=None):
+    """Which units are real, boolean `(B, T)`."""
+    if padding_mask is not None:
+        return ops.cast(padding_mask, "bool")
+    return ops.any(char_ids > 0, axis=-1)

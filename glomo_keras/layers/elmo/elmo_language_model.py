@@ -1,0 +1,362 @@
+import keras
+from keras import ops
+
+from glomo_keras.layers.elmo._elmo_character_encoder import (
+    _ElmoCharacterEncoder,
+)
+from glomo_keras.layers.elmo._elmo_lstm_cell import _ElmoLSTMCell
+from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.ops.elmo import add_boundaries
+from glomo_keras.ops.elmo_characters import NUM_CHARACTERS
+from glomo_keras.utils import validation as check
+
+CHARACTER_ACTIVATIONS = ("relu", "tanh")
+
+FILTERS = (
+    (1, 32),
+    (2, 32),
+    (3, 64),
+    (4, 128),
+    (5, 256),
+    (6, 512),
+    (7, 1024),
+)
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class ElmoLanguageModel(keras.layers.Layer):
+    """ELMo's two-directional language model: characters to all its layers.
+
+    Layer 0 is the word's vector x from its characters, twice. Layer l > 0 is
+    that of a forward and a backward LSTM side by side, with `r` the output of
+    the layer below (its own direction's) and H, p the sizes of cell and
+    output:
+
+        c_t = clip(sigmoid(f + 1) * c_{t-1} + sigmoid(i) * tanh(j))
+        m_t = clip((sigmoid(o) * tanh(c_t)) @ W_P)
+        [i, j, f, o] = [r_t, m_{t-1}] @ W + b
+
+    With skip connections layer l > 1 adds its input to m. Before and after
+    each sentence the LSTMs read a mark, which the output no longer has. The
+    defaults are the sizes of the published "original" model, 93,600,848
+    numbers; `glomo_keras.data.load_elmo` fills in published weights.
+
+    Stateless, a batch depends on nothing but itself. The published code is
+    stateful: each row goes on with the cell and the output that the same row
+    of the batch before ended in.
+
+    Args:
+        char_embedding_dim: integer, width of a character's vector.
+        filters: pairs `(width, number)` of the convolutions over characters.
+        num_highway: integer, highway layers; may be 0.
+        projection_dim: integer p, the width of one direction.
+        lstm_dim: integer H.
+        num_layers: integer, LSTM layers n.
+        num_characters: integer, rows of the characters' table.
+        max_characters: integer C.
+        activation: `"relu"` or `"tanh"`, of the convolutions.
+        cell_clip, projection_clip: floats, or None for no clip.
+        use_skip_connections: boolean.
+        use_projection: boolean, whether the filters' outputs are projected to
+            p; None: only if they are not p in number.
+        stateful: boolean.
+        batch_size: integer, the most rows of a batch; only for `stateful`.
+            A batch of fewer rows leaves the other rows' states as they are.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        char_ids: integer tensor `(B, T, C)`, see `data.elmo_char_ids`; 0 in
+            the padding, which follows the words of a row.
+        padding_mask: boolean `(B, T)`, True = real unit; where there is none,
+            a unit with an id above 0 is real.
+
+    Returns:
+        Tensor `(B, n + 1, T, 2 * p)`, 0 in the padding.
+
+    Raises:
+        ValueError: an argument out of its range, or wrong shapes.
+
+    Example:
+
+    >>> import glomo_keras as gk
+    >>> from glomo_keras import data
+    >>> model = gk.layers.ElmoLanguageModel(
+    ...     char_embedding_dim=4,
+    ...     filters=[(1, 4), (2, 8)],
+    ...     projection_dim=6,
+    ...     lstm_dim=8,
+    ... )
+    >>> char_ids = data.elmo_char_ids([["A", "cat"], ["Yes"]])
+    >>> tuple(model(char_ids).shape)
+    (2, 3, 2, 12)
+
+    Reference:
+        Peters et al. 2018, "Deep contextualized word representations".
+    """
+
+    def __init__(
+        self,
+        char_embedding_dim=16,
+        filters=FILTERS,
+        num_highway=2,
+        projection_dim=512,
+        lstm_dim=4096,
+        num_layers=2,
+        num_characters=NUM_CHARACTERS,
+        max_characters=50,
+        activation="relu",
+        cell_clip=3.0,
+        projection_clip=3.0,
+        use_skip_connections=True,
+        use_projection=None,
+        stateful=False,
+        batch_size=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check.check_positive(
+            char_embedding_dim=char_embedding_dim,
+            projection_dim=projection_dim,
+            lstm_dim=lstm_dim,
+            num_layers=num_layers,
+            max_characters=max_characters,
+        )
+        check.check_option("activation", activation, CHARACTER_ACTIVATIONS)
+        self.char_embedding_dim = char_embedding_dim
+        self.filters = _checked_filters(filters, max_characters)
+        self.num_highway = num_highway
+        self.projection_dim = projection_dim
+        self.lstm_dim = lstm_dim
+        self.num_layers = num_layers
+        self.num_characters = num_characters
+        self.max_characters = max_characters
+        self.activation = activation
+        self.cell_clip = cell_clip
+        self.projection_clip = projection_clip
+        self.use_skip_connections = use_skip_connections
+        self.use_projection = use_projection
+        self.stateful = stateful
+        self.batch_size = batch_size
+        self.supports_masking = True
+        self._check_numbers()
+
+    def _check_numbers(self):
+        if self.num_highway:
+            check.check_positive(num_highway=self.num_highway)
+        if self.num_characters < NUM_CHARACTERS:
+            raise ValueError(
+                f"`num_characters` must be at least {NUM_CHARACTERS}: bytes, "
+                "five signs and padding. "
+                f"Received: num_characters={self.num_characters}"
+            )
+        for name in ("cell_clip", "projection_clip"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise ValueError(
+                    f"`{name}` must be positive, or None for no clip. "
+                    f"Received: {name}={limit}"
+                )
+        if self.stateful:
+            check.check_positive(batch_size=self.batch_size)
+        total = sum(count for _, count in self.filters)
+        if self.use_projection is False and total != self.projection_dim:
+            raise ValueError(
+                f"Without a projection the {total} filters must be as many as "
+                f"`projection_dim`. Received: use_projection=False, "
+                f"projection_dim={self.projection_dim}"
+            )
+
+    def build(self, char_ids_shape, padding_mask_shape=None):
+        self._check_shape(char_ids_shape)
+        options = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        total = sum(count for _, count in self.filters)
+        project = self.use_projection
+        self.encoder = _ElmoCharacterEncoder(
+            embedding_dim=self.char_embedding_dim,
+            filters=self.filters,
+            num_highway=self.num_highway,
+            projection_dim=self.projection_dim,
+            num_characters=self.num_characters,
+            activation=self.activation,
+            use_projection=(
+                total != self.projection_dim if project is None else project
+            ),
+            name="character_encoder",
+            **options,
+        )
+        self.encoder.build((None, None, self.max_characters))
+        self.lstms = {
+            direction: [
+                self._lstm(f"{direction}_{index}", options)
+                for index in range(self.num_layers)
+            ]
+            for direction in DIRECTIONS
+        }
+        if self.stateful:
+            width = self.projection_dim + self.lstm_dim
+            shape = (len(DIRECTIONS) * self.num_layers, self.batch_size, width)
+            self.states = self.add_weight(
+                name="states", shape=shape, initializer="zeros", trainable=False
+            )
+
+    def _lstm(self, name, options):
+        cell = _ElmoLSTMCell(
+            self.lstm_dim,
+            self.projection_dim,
+            self.cell_clip,
+            self.projection_clip,
+            **options,
+        )
+        layer = keras.layers.RNN(
+            cell,
+            return_sequences=True,
+            return_state=True,
+            name=name,
+            **options,
+        )
+        layer.build((None, None, self.projection_dim))
+        return layer
+
+    def _check_shape(self, shape):
+        check.check_rank("char_ids", shape, 3, "(B, T, C)")
+        if shape[-1] != self.max_characters:
+            raise ValueError(
+                f"`char_ids` must have {self.max_characters} characters a "
+                "word (`max_characters`). "
+                f"Received: char_ids.shape={tuple(shape)}"
+            )
+
+    def call(self, char_ids, padding_mask=None):
+        layers, _ = self.with_boundaries(char_ids, padding_mask)
+        return self.without_boundaries(layers, char_ids, padding_mask)
+
+    def with_boundaries(self, char_ids, padding_mask=None):
+        """All layers, with the marks before and after each sentence.
+
+        Returns:
+            `(layers, mask)`: `(B, n + 1, T + 2, 2 * p)`, 0 in the padding,
+            and boolean `(B, T + 2)`.
+        """
+        char_ids, mask = self._checked(char_ids, padding_mask)
+        char_ids, mask = add_boundaries(char_ids, mask)
+        words = self.encoder(char_ids)  # (B, T + 2, p)
+        outputs = [[words, words]]
+        finals = []
+        states = self._initial_states(ops.shape(char_ids)[0])
+        for index in range(self.num_layers):
+            pair = []
+            for side, direction in enumerate(DIRECTIONS):
+                state = None if states is None else states[len(finals)]
+                output, *final = self._run(
+                    direction, index, outputs[-1][side], mask, state
+                )
+                pair.append(output)
+                finals.append(final)
+            outputs.append(pair)
+        self._keep_states(finals)
+        layers = [ops.concatenate(pair, axis=-1) for pair in outputs]
+        layers = ops.stack(layers, axis=1)  # (B, n + 1, T + 2, 2 * p)
+        return layers * ops.cast(mask, layers.dtype)[:, None, :, None], mask
+
+    def without_boundaries(self, tensor, char_ids, padding_mask=None):
+        """The units `1 ... T` of a tensor `(..., T + 2, d)`, 0 in the padding.
+
+        A short sentence has its end mark among them.
+        """
+        _, mask = self._checked(char_ids, padding_mask)
+        mask = ops.cast(mask, tensor.dtype)[..., None]  # (B, T, 1)
+        if len(tensor.shape) == 4:
+            mask = mask[:, None]
+        return tensor[..., 1:-1, :] * mask
+
+    def _checked(self, char_ids, padding_mask):
+        check.check_padding_mask(padding_mask, char_ids.shape[1])
+        mask = padding_mask
+        if mask is None:
+            mask = ops.any(char_ids > 0, axis=-1)  # (B, T)
+        return ops.cast(char_ids, "int32"), ops.cast(mask, "bool")
+
+    def _run(self, direction, index, inputs, mask, state):
+        """One LSTM; the backward one reads the padding first and skips it."""
+        lstm = self.lstms[direction][index]
+        if direction == "backward":
+            flipped, mask = ops.flip(inputs, axis=1), ops.flip(mask, axis=1)
+            output, *final = lstm(flipped, mask=mask, initial_state=state)
+            output = ops.flip(output, axis=1)
+        else:
+            output, *final = lstm(inputs, mask=mask, initial_state=state)
+        if self.use_skip_connections and index > 0:
+            output = output + inputs
+        return output, *final
+
+    def _initial_states(self, batch):
+        if not self.stateful:
+            return None
+        if isinstance(batch, int) and batch > self.batch_size:
+            raise ValueError(
+                f"A stateful model of `batch_size` {self.batch_size} takes "
+                f"batches of at most as many rows. Received: B={batch}"
+            )
+        kept = ops.cast(self.states, self.compute_dtype)[:, :batch]
+        return [
+            [
+                kept[index, :, : self.projection_dim],
+                kept[index, :, self.projection_dim :],
+            ]
+            for index in range(self.states.shape[0])
+        ]
+
+    def _keep_states(self, finals):
+        if not self.stateful:
+            return
+        new = ops.stack([ops.concatenate(pair, axis=-1) for pair in finals])
+        new = ops.cast(new, self.states.dtype)  # (2 * n, B, p + H)
+        rest = ops.convert_to_tensor(self.states)[:, ops.shape(new)[1] :]
+        joined = ops.concatenate([new, ops.cast(rest, new.dtype)], axis=1)
+        self.states.assign(ops.reshape(joined, self.states.shape))
+
+    def reset_state(self):
+        """Forget what a stateful model has read."""
+        if self.stateful and self.built:
+            self.states.assign(ops.zeros(self.states.shape))
+
+    def compute_mask(self, char_ids, previous_mask):
+        return None
+
+    def compute_output_shape(self, char_ids_shape, padding_mask_shape=None):
+        self._check_shape(char_ids_shape)
+        batch, length, _ = char_ids_shape
+        return (batch, self.num_layers + 1, length, 2 * self.projection_dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "char_embedding_dim": self.char_embedding_dim,
+            "filters": self.filters,
+            "num_highway": self.num_highway,
+            "projection_dim": self.projection_dim,
+            "lstm_dim": self.lstm_dim,
+            "num_layers": self.num_layers,
+            "num_characters": self.num_characters,
+            "max_characters": self.max_characters,
+            "activation": self.activation,
+            "cell_clip": self.cell_clip,
+            "projection_clip": self.projection_clip,
+            "use_skip_connections": self.use_skip_connections,
+            "use_projection": self.use_projection,
+            "stateful": self.stateful,
+            "batch_size": self.batch_size,
+        }
+
+
+def _checked_filters(filters, max_characters):
+    filters = [list(pair) for pair in filters]
+    for pair in filters:
+        if len(pair) != 2 or min(pair) < 1 or pair[0] > max_characters:
+            raise ValueError(
+                "`filters` must be pairs (width, number) of positive integers,"
+                f" no width above `max_characters`. Received: filters={filters}"
+            )
+    if not filters:
+        raise ValueError("`filters` must not be empty. Received: filters=[]")
+    return filters

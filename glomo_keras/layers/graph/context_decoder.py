@@ -1,0 +1,126 @@
+import keras
+from keras import ops
+
+from glomo_keras.layers.text._gru_cell import _SplitGRUCell
+from glomo_keras.ops.context import context_indices
+from glomo_keras.ops.context import take_context
+from glomo_keras.utils import validation as check
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class ContextDecoder(keras.layers.Layer):
+    """States that predict the D units around a position, Eq. 3.
+
+    A stack of GRU cells starts in every layer from the feature `F_t` of a
+    position t and makes D steps. The first input is zeros: x_t reaches the
+    decoder only through F_t. Step i > 1 is fed the embedding of x_{t+i-1}
+    (teacher forcing); its state predicts x_{t+i} (`direction="backward"`:
+    x_{t-i}) by a softmax tied to the embedding, which is not part of this
+    layer: see `glomo_keras.ops.cross_entropy`.
+
+    Args:
+        context_length: integer, D.
+        num_layers: integer, GRU layers.
+        direction: `"forward"` or `"backward"`.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        features: tensor `(B, N, d)`, the top features at N positions.
+        embeddings: tensor `(B, T, d)`, of the whole sequence.
+        positions: integer tensor `(N,)` in reading order, the same for the
+            whole batch; all T positions if None (then N = T).
+
+    Returns:
+        Tensor `(B, N, D, d)`. States whose target lies outside the sequence
+        are there but mean nothing: `ops.context.context_targets` says which.
+
+    Raises:
+        ValueError: an argument out of its range, or widths that differ.
+
+    Example:
+
+    >>> import keras, glomo_keras as gk
+    >>> x = keras.ops.ones((2, 5, 4))
+    >>> tuple(gk.layers.ContextDecoder(context_length=3)(x, x).shape)
+    (2, 5, 3, 4)
+
+    Reference:
+        Yang et al. 2018, Eq. 3.
+    """
+
+    def __init__(
+        self, context_length=3, num_layers=2, direction="forward", **kwargs
+    ):
+        super().__init__(**kwargs)
+        check.check_positive(
+            context_length=context_length, num_layers=num_layers
+        )
+        check.check_direction(direction)
+        self.context_length = context_length
+        self.num_layers = num_layers
+        self.direction = direction
+        self.supports_masking = True
+
+    def build(self, features_shape, embeddings_shape):
+        check.check_rank("features", features_shape, 3, "(B, N, d)")
+        check.check_rank("embeddings", embeddings_shape, 3, "(B, T, d)")
+        width = features_shape[-1]
+        if width != embeddings_shape[-1]:
+            raise ValueError(
+                "`features` and `embeddings` must have one width. Received: "
+                f"features.shape={features_shape}, "
+                f"embeddings.shape={embeddings_shape}"
+            )
+        self.cells = [
+            _SplitGRUCell(
+                width,
+                dtype=self.dtype_policy,
+                trainable=self.trainable,
+                name=f"cell_{index}",
+            )
+            for index in range(self.num_layers)
+        ]
+        for cell in self.cells:
+            cell.build((None, width))
+
+    def call(self, features, embeddings, positions=None):
+        length = ops.shape(embeddings)[1]
+        if positions is None:
+            check.check_same_length(
+                features=features.shape[1], embeddings=embeddings.shape[1]
+            )
+            positions = ops.arange(length)
+        indices, _ = context_indices(
+            positions, self.context_length, self.direction, length
+        )
+        states = [features] * self.num_layers
+        inputs = ops.zeros_like(features)
+        outputs = []
+        for step in range(self.context_length):
+            if step > 0:
+                inputs = take_context(embeddings, indices[:, step - 1])
+            states = self._step(inputs, states)
+            outputs.append(states[-1])
+        return ops.stack(outputs, axis=2)  # (B, N, D, d)
+
+    def _step(self, inputs, states):
+        new_states = []
+        for cell, state in zip(self.cells, states, strict=True):
+            inputs, _ = cell(inputs, [state])
+            new_states.append(inputs)
+        return new_states
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+    def compute_output_shape(self, features_shape, embeddings_shape):
+        batch, positions, width = features_shape
+        return (batch, positions, self.context_length, width)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "context_length": self.context_length,
+            "num_layers": self.num_layers,
+            "direction": self.direction,
+        }

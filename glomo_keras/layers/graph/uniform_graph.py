@@ -1,0 +1,102 @@
+import keras
+from keras import ops
+
+from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.ops.edges import admissible_edges
+from glomo_keras.ops.edges import normalize_rows
+from glomo_keras.utils import validation as check
+
+EDGES = ("one_sided", "all")
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class UniformGraph(keras.layers.Layer):
+    """The graph that knows nothing: all admissible edges alike.
+
+        G_ts = 1 / |A_t|  for s in A_t,  0 otherwise
+
+    with `A_t` the real units before t (forward) or after it (backward), never
+    t itself. A row sums to 1, or to 0 where `A_t` is empty: the first unit
+    (the last, backward) and padding. The output stands wherever that of a
+    `GraphPredictor` with one layer and one head does; what a learned graph
+    gains over it is due to its structure.
+
+    With `edges="all"` there is one graph in place of the two directions, and
+    `A_t` are all real units, t among them: every unit gets the mean of its
+    text, the "uniform graph" of the released code (which divides by the
+    padded length; without padding the numbers are the same).
+
+    Weights and row sums are float32 whatever the dtype policy; the graphs
+    have the compute dtype. The layer has no parameters.
+
+    Args:
+        edges: `"one_sided"` or `"all"`.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        padding_mask: boolean `(B, T)`, True = real unit.
+
+    Returns:
+        Dict of `forward_graphs` and `backward_graphs`, each
+        `(B, 1, 1, T, T)`: rows are receivers, in reading order. With
+        `edges="all"` there are only `forward_graphs`, which look both ways.
+
+    Raises:
+        ValueError: another value of `edges`, or a padding mask that is not of
+            rank 2.
+
+    Example:
+
+    >>> import numpy as np, keras, glomo_keras as gk
+    >>> graphs = gk.layers.UniformGraph()(np.array([[True, True, True]]))
+    >>> keras.ops.convert_to_numpy(graphs["forward_graphs"])[0, 0, 0]
+    array([[0. , 0. , 0. ],
+           [1. , 0. , 0. ],
+           [0.5, 0.5, 0. ]], dtype=float32)
+
+    Reference:
+        Yang et al. 2018, Sec. 3.2, the ablation "uniform graph".
+    """
+
+    def __init__(self, edges="one_sided", **kwargs):
+        super().__init__(**kwargs)
+        check.check_option("edges", edges, EDGES)
+        self.edges = edges
+        self.supports_masking = True
+
+    def build(self, padding_mask_shape):
+        check.check_rank("padding_mask", padding_mask_shape, 2, "(B, T)")
+
+    def call(self, padding_mask):
+        mask = ops.cast(padding_mask, "bool")
+        return {
+            f"{direction}_graphs": self._graph(mask, direction)
+            for direction in self._directions()
+        }
+
+    def _directions(self):
+        return DIRECTIONS if self.edges == "one_sided" else DIRECTIONS[:1]
+
+    def _graph(self, mask, direction):
+        if self.edges == "one_sided":
+            units = ops.arange(ops.shape(mask)[1])
+            allowed = admissible_edges(units, units, direction, mask)
+        else:
+            real = ops.expand_dims(mask, 1)  # (B, 1, T)
+            allowed = ops.logical_and(ops.expand_dims(mask, 2), real)
+            allowed = ops.expand_dims(allowed, 1)
+        graph = normalize_rows(ops.cast(allowed, "float32"))  # (B, 1, T, T)
+        graph = ops.expand_dims(graph, 1)  # (B, 1, 1, T, T)
+        return ops.cast(graph, self.compute_dtype)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+    def compute_output_shape(self, padding_mask_shape):
+        check.check_rank("padding_mask", padding_mask_shape, 2, "(B, T)")
+        batch, length = padding_mask_shape
+        shape = (batch, 1, 1, length, length)
+        return {f"{name}_graphs": shape for name in self._directions()}
+
+    def get_config(self):
+        return {**super().get_config(), "edges": self.edges}

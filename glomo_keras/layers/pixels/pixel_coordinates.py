@@ -1,0 +1,106 @@
+import keras
+import numpy as np
+from keras import ops
+
+from glomo_keras.utils import validation as check
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class PixelCoordinates(keras.layers.Layer):
+    """Appends where a pixel is to what it is.
+
+    Sines and cosines of row and column, for some wave lengths in pixels. With
+    them a product of query and key can depend on the offset of two pixels,
+    whatever the size of the image; without them the networks of the graph
+    predictor see contents alone, and the border of the image.
+
+    In training rows and columns are counted from a place drawn for the batch,
+    so that what small crops teach about offsets holds all over larger images.
+
+    Args:
+        wave_lengths: sequence of numbers, in pixels.
+        max_shift: integer, rows and columns are counted from a number below
+            this one in training, and from 0 in inference.
+        seed: integer seed of the shift.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        images: tensor `(B, H, W, d)` of numbers, integers too.
+        training: boolean, whether the shift acts.
+
+    Returns:
+        Tensor `(B, H, W, d + 4 n)` of the compute dtype for n wave lengths.
+
+    Raises:
+        ValueError: no wave length, one that is not positive, a negative shift,
+            or a wrong rank.
+
+    Example:
+
+    >>> import keras, glomo_keras as gk
+    >>> layer = gk.layers.PixelCoordinates(wave_lengths=(4, 16))
+    >>> tuple(layer(keras.ops.ones((2, 3, 5, 6))).shape)
+    (2, 3, 5, 14)
+    """
+
+    def __init__(
+        self, wave_lengths=(4, 8, 16, 64), max_shift=0, seed=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.wave_lengths = tuple(wave_lengths)
+        if not self.wave_lengths or min(self.wave_lengths) <= 0:
+            raise ValueError(
+                "`wave_lengths` must be positive numbers of pixels. "
+                f"Received: wave_lengths={wave_lengths}"
+            )
+        if max_shift < 0:
+            raise ValueError(
+                "`max_shift` must be 0 or more pixels. "
+                f"Received: max_shift={max_shift}"
+            )
+        self.max_shift = max_shift
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, images_shape):
+        check.check_rank("images", images_shape, 4, "(B, H, W, d)")
+
+    def call(self, images, training=None):
+        shape = ops.shape(images)
+        shifts = (0.0, 0.0)
+        if training and self.trainable and self.max_shift:
+            drawn = keras.random.uniform((2,), seed=self.seed_generator)
+            shifts = ops.unstack(ops.floor(drawn * self.max_shift))
+        rows, columns = map(self._waves, shape[1:3], shifts)
+        size = 2 * len(self.wave_lengths)
+        where = ops.concatenate(
+            [
+                ops.broadcast_to(x, (*shape[:3], size))
+                for x in (rows[None, :, None], columns[None, None])
+            ],
+            axis=-1,
+        )  # (B, H, W, 4 n)
+        parts = [ops.cast(x, self.compute_dtype) for x in (images, where)]
+        return ops.concatenate(parts, axis=-1)
+
+    def _waves(self, count, first):
+        """Sines and cosines of `count` numbers, float32 `(count, 2 n)`."""
+        steps = ops.expand_dims(first + ops.arange(count, dtype="float32"), 1)
+        angles = steps * (2 * np.pi / np.array(self.wave_lengths, "float32"))
+        return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+    def compute_output_shape(self, images_shape):
+        check.check_rank("images", images_shape, 4, "(B, H, W, d)")
+        width = images_shape[-1] + 4 * len(self.wave_lengths)
+        return (*images_shape[:-1], width)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "wave_lengths": self.wave_lengths,
+            "max_shift": self.max_shift,
+            "seed": self.seed,
+        }

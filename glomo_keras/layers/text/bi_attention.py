@@ -1,0 +1,199 @@
+import keras
+from keras import ops
+
+from glomo_keras.ops.attention import LOWEST
+from glomo_keras.ops.attention import admitted_pairs
+from glomo_keras.ops.attention import masked_softmax
+from glomo_keras.ops.attention import trilinear_scores
+from glomo_keras.utils import validation as check
+from glomo_keras.utils.initializers import fresh
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class BiAttention(keras.layers.Layer):
+    """Attention of a text to another and back, with trilinear scores.
+
+        a_ij = w_x . x_i + w_m . m_j + scale . (x_i * m_j)
+        c_i = sum_j softmax_j(a_ij) m_j
+        q = sum_i softmax_i(max_j a_ij) x_i
+        output_i = [x_i, c_i, x_i * c_i, q * c_i]
+
+    With one text as features and memory it is self-attention. The fourth
+    block is the released code's; BiDAF has `x_i * q` there.
+
+    Masks: no unit attends to padding of the memory, and rows of padding take
+    no part in the softmax over i (in the released code they do). A unit that
+    has nothing to attend to gets `c_i = 0` and takes no part either. Scores
+    and softmaxes are float32 whatever the dtype policy.
+
+    Args:
+        exclude_diagonal: boolean; True keeps unit i of the features from
+            attending to unit i of the memory, for self-attention.
+        dropout: float, share of the channels of the features and of the
+            memory dropped for a whole sequence.
+        kernel_initializer: initializer of w_x and w_m.
+        scale_initializer: initializer of the scale; None for the released
+            code's, uniform between `1 / sqrt(d)` and 1: equal words attract
+            each other from the start.
+        seed: integer seed of the dropout.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        features: x, tensor `(B, T, d)`.
+        memory: m, tensor `(B, S, d)`.
+        features_mask: boolean `(B, T)`, True = real unit. Its Keras mask is
+            used where it is not given.
+        memory_mask: boolean `(B, S)`, likewise.
+        training: boolean.
+
+    Returns:
+        Tensor `(B, T, 4 d)`.
+
+    Raises:
+        ValueError: an argument out of its range, wrong ranks, or widths or
+            lengths that differ.
+
+    Example:
+
+    >>> import keras, glomo_keras as gk
+    >>> context = keras.ops.ones((2, 7, 6))
+    >>> question = keras.ops.ones((2, 3, 6))
+    >>> tuple(gk.layers.BiAttention()(context, question).shape)
+    (2, 7, 24)
+
+    Reference:
+        Seo et al. 2017, "Bidirectional Attention Flow"; Clark & Gardner 2018,
+        "Simple and Effective Multi-Paragraph Reading Comprehension".
+    """
+
+    def __init__(
+        self,
+        exclude_diagonal=False,
+        dropout=0.0,
+        kernel_initializer="glorot_uniform",
+        scale_initializer=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check.check_rate(dropout=dropout)
+        self.exclude_diagonal = exclude_diagonal
+        self.dropout = dropout
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.scale_initializer = keras.initializers.get(scale_initializer)
+        self.seed = seed
+        self.supports_masking = True
+        self.dropout_layers = [
+            keras.layers.Dropout(
+                dropout,
+                noise_shape=(None, 1, None),
+                seed=None if seed is None else seed + index,
+                dtype=self.dtype_policy,
+                trainable=self.trainable,
+                name=f"{name}_dropout",
+            )
+            for index, name in enumerate(("features", "memory"))
+        ]
+
+    def build(self, features_shape, memory_shape):
+        self._check_shapes(features_shape, memory_shape)
+        width = features_shape[-1]
+        for name in ("kernel", "memory_kernel"):
+            weight = self.add_weight(
+                name=name,
+                shape=(width, 1),
+                initializer=fresh(self.kernel_initializer),
+            )
+            setattr(self, name, weight)
+        self.scale = self.add_weight(
+            name="scale",
+            shape=(width,),
+            initializer=self.scale_initializer
+            or keras.initializers.RandomUniform(width**-0.5, 1.0),
+        )
+
+    def _check_shapes(self, features_shape, memory_shape):
+        check.check_rank("features", features_shape, 3, "(B, T, d)")
+        check.check_rank("memory", memory_shape, 3, "(B, S, d)")
+        if features_shape[-1] != memory_shape[-1]:
+            raise ValueError(
+                "`features` and `memory` must have one width. Received: "
+                f"features.shape={tuple(features_shape)}, "
+                f"memory.shape={tuple(memory_shape)}"
+            )
+
+    def call(
+        self,
+        features,
+        memory,
+        features_mask=None,
+        memory_mask=None,
+        training=None,
+    ):
+        self._check_mask("features", features, features_mask)
+        self._check_mask("memory", memory, memory_mask)
+        features, memory = (
+            dropout(x, training=training)
+            for dropout, x in zip(
+                self.dropout_layers, (features, memory), strict=True
+            )
+        )
+        scores = trilinear_scores(
+            features,
+            memory,
+            ops.squeeze(self.kernel, -1),
+            ops.squeeze(self.memory_kernel, -1),
+            self.scale,
+        )  # (B, T, S)
+        admitted = admitted_pairs(
+            features, memory, memory_mask, self.exclude_diagonal
+        )
+        shares = self._cast(masked_softmax(scores, admitted))
+        attended = ops.matmul(shares, memory)  # (B, T, d)
+        shares = self._row_shares(scores, admitted, features_mask)
+        summary = ops.matmul(ops.expand_dims(shares, 1), features)  # (B, 1, d)
+        return ops.concatenate(
+            [features, attended, features * attended, summary * attended],
+            axis=-1,
+        )  # (B, T, 4 d)
+
+    def _check_mask(self, name, tensor, mask):
+        if mask is not None:
+            check.check_rank(f"{name}_mask", mask.shape, 2, "(B, T)")
+            check.check_same_length(
+                **{name: tensor.shape[1], f"{name}_mask": mask.shape[1]}
+            )
+
+    def _row_shares(self, scores, admitted, features_mask):
+        """The softmax over i of the highest score of row i, `(B, T)`."""
+        rows = None
+        if admitted is not None:
+            scores = ops.where(admitted, scores, LOWEST)
+            rows = ops.any(admitted, axis=-1)  # (B or 1, T or 1)
+        if features_mask is not None:
+            mask = ops.cast(features_mask, "bool")
+            rows = mask if rows is None else ops.logical_and(rows, mask)
+        return self._cast(masked_softmax(ops.max(scores, axis=-1), rows))
+
+    def _cast(self, tensor):
+        return ops.cast(tensor, self.compute_dtype)
+
+    def compute_mask(self, inputs, previous_mask):
+        return previous_mask
+
+    def compute_output_shape(self, features_shape, memory_shape):
+        self._check_shapes(features_shape, memory_shape)
+        return (*features_shape[:-1], 4 * features_shape[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "exclude_diagonal": self.exclude_diagonal,
+            "dropout": self.dropout,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
+            "scale_initializer": self.scale_initializer
+            and keras.initializers.serialize(self.scale_initializer),
+            "seed": self.seed,
+        }

@@ -1,0 +1,192 @@
+import keras
+from keras import ops
+
+from glomo_keras.utils import validation as check
+from glomo_keras.utils.initializers import fresh
+
+# Closes the update gate exactly, in float16 too.
+_CLOSED = 1e4
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class BidirectionalGRU(keras.layers.Layer):
+    """A GRU that reads forward and one that reads backward, in one loop.
+
+        z = sigmoid(x W_z + h U_z + b_z),  r = sigmoid(x W_r + h U_r + b_r)
+        n = tanh(x W_n + b_n + r * (h U_n + b'_n))
+        h' = z * h + (1 - z) * n
+
+    The numbers of `keras.layers.Bidirectional(GRU(...))` with the initial
+    states learned, as PyTorch's packed sequences compute them: on padding z
+    is 1, so the state stays exactly as it is, wherever the padding stands,
+    and the output is 0. Both directions make a step in one product, so the
+    loop has half as many steps.
+
+    Args:
+        units: integer u, in each direction.
+        learn_initial_states: boolean; False starts from zeros.
+        kernel_initializer: initializer of W, drawn for each direction.
+        recurrent_initializer: initializer of U, likewise.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: tensor `(B, T, d)`.
+        mask: boolean `(B, T)`, True = real unit. The Keras mask of the
+            inputs is used where it is not given.
+
+    Returns:
+        Tensor `(B, T, 2 u)`: forward states, backward states.
+
+    Raises:
+        ValueError: an argument out of its range, or inputs of another rank.
+
+    Example:
+
+    >>> import keras, glomo_keras as gk
+    >>> x = keras.ops.ones((2, 5, 4))
+    >>> tuple(gk.layers.BidirectionalGRU(3)(x).shape)
+    (2, 5, 6)
+    """
+
+    def __init__(
+        self,
+        units,
+        learn_initial_states=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check.check_positive(units=units)
+        self.units = units
+        self.learn_initial_states = learn_initial_states
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.recurrent_initializer = keras.initializers.get(
+            recurrent_initializer
+        )
+        self.supports_masking = True
+
+    def build(self, inputs_shape):
+        check.check_rank("inputs", inputs_shape, 3, "(B, T, d)")
+        gates = 3 * self.units
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(2, inputs_shape[-1], gates),
+            initializer=_for_each_direction(self.kernel_initializer),
+        )
+        self.bias = self.add_weight(
+            name="bias", shape=(2, gates), initializer="zeros"
+        )
+        self.initial_states = self.add_weight(
+            name="initial_states",
+            shape=(2, self.units),
+            initializer="zeros",
+            trainable=self.learn_initial_states,
+        )
+        cell = _TwoDirectionsCell(
+            self.units,
+            self.recurrent_initializer,
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name="cell",
+        )
+        self.rnn = keras.layers.RNN(
+            cell,
+            return_sequences=True,
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name="rnn",
+        )
+        self.rnn.build((None, inputs_shape[1], gates))
+
+    @property
+    def cell(self):
+        """The layer that holds the recurrent weights of both directions."""
+        return self.rnn.cell
+
+    def call(self, inputs, mask=None):
+        if mask is not None:
+            check.check_padding_mask(mask, inputs.shape[1])
+            mask = ops.expand_dims(ops.cast(mask, "bool"), -1)  # (B, T, 1)
+        steps = [self._project(inputs, index, mask) for index in range(2)]
+        steps = ops.concatenate([steps[0], ops.flip(steps[1], axis=1)], axis=0)
+        states = ops.repeat(
+            ops.convert_to_tensor(self.initial_states),
+            ops.shape(inputs)[0],
+            axis=0,
+        )  # (2 B, u), the forward ones first, as the steps
+        outputs = self.rnn(steps, initial_state=states)  # (2 B, T, u)
+        forward, backward = ops.split(outputs, 2, axis=0)
+        outputs = ops.concatenate([forward, ops.flip(backward, axis=1)], -1)
+        return outputs if mask is None else ops.where(mask, outputs, 0)
+
+    def _project(self, inputs, index, mask):
+        """`x W + b` of a direction, with z = 1 on padding, `(B, T, 3 u)`."""
+        projected = ops.matmul(inputs, self.kernel[index]) + self.bias[index]
+        if mask is None:
+            return projected
+        update, others = ops.split(projected, [self.units], axis=-1)
+        update = ops.where(mask, update, _CLOSED)
+        return ops.concatenate([update, others], axis=-1)
+
+    def compute_output_shape(self, inputs_shape):
+        check.check_rank("inputs", inputs_shape, 3, "(B, T, d)")
+        return (*inputs_shape[:-1], 2 * self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "learn_initial_states": self.learn_initial_states,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
+            "recurrent_initializer": keras.initializers.serialize(
+                self.recurrent_initializer
+            ),
+        }
+
+
+class _TwoDirectionsCell(keras.layers.Layer):
+    """A step of both directions, stacked along the batch axis."""
+
+    def __init__(self, units, recurrent_initializer, **kwargs):
+        super().__init__(**kwargs)
+        self.state_size = units
+        self.output_size = units
+        self.recurrent_initializer = recurrent_initializer
+
+    def build(self, inputs_shape):
+        units = self.state_size
+        self.recurrent_kernel = self.add_weight(
+            name="recurrent_kernel",
+            shape=(2, units, 3 * units),
+            initializer=_for_each_direction(self.recurrent_initializer),
+        )
+        self.recurrent_bias = self.add_weight(
+            name="recurrent_bias", shape=(2, 1, 3 * units), initializer="zeros"
+        )
+
+    def call(self, inputs, states):
+        (state,) = states  # (2 B, u)
+        units = self.state_size
+        h = ops.reshape(state, (2, -1, units))
+        h = ops.matmul(h, self.recurrent_kernel) + self.recurrent_bias
+        h = ops.reshape(h, (-1, 3 * units))
+        x_update, x_reset, x_new = ops.split(inputs, 3, axis=-1)
+        h_update, h_reset, h_new = ops.split(h, 3, axis=-1)
+        update = ops.sigmoid(x_update + h_update)
+        reset = ops.sigmoid(x_reset + h_reset)
+        new = ops.tanh(x_new + reset * h_new)
+        state = update * state + (1 - update) * new
+        return state, [state]
+
+
+def _for_each_direction(initializer):
+    """An initializer of `(2, ...)` that draws each direction by itself."""
+
+    def initialize(shape, dtype=None):
+        parts = [fresh(initializer)(shape[1:], dtype=dtype) for _ in range(2)]
+        return ops.stack(parts)
+
+    return initialize

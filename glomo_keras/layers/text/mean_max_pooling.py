@@ -1,0 +1,72 @@
+import keras
+from keras import ops
+
+from glomo_keras.ops.attention import LOWEST
+from glomo_keras.utils import validation as check
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class MeanMaxPooling(keras.layers.Layer):
+    """A text as the mean and the maximum of its units, side by side.
+
+    Padding takes no part; a text without a unit gives zeros. The mean is
+    taken in float32 whatever the dtype policy.
+
+    Args:
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        features: tensor `(B, T, d)`.
+        padding_mask: boolean `(B, T)`, True = real unit. The Keras mask of
+            `features` is used where it is not given.
+
+    Returns:
+        Tensor `(B, 2 d)`.
+
+    Raises:
+        ValueError: wrong ranks, or lengths that differ.
+
+    Example:
+
+    >>> import numpy as np, keras, glomo_keras as gk
+    >>> features = np.array([[[1.0], [3.0], [9.0]]])
+    >>> mask = np.array([[True, True, False]])
+    >>> pooled = gk.layers.MeanMaxPooling()(features, padding_mask=mask)
+    >>> keras.ops.convert_to_numpy(pooled)
+    array([[2., 3.]], dtype=float32)
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, features_shape):
+        check.check_rank("features", features_shape, 3, "(B, T, d)")
+
+    def call(self, features, padding_mask=None, mask=None):
+        mask = mask if padding_mask is None else padding_mask
+        values = ops.cast(features, "float32")
+        if mask is None:
+            mask = ops.ones(ops.shape(features)[:2], "bool")
+        check.check_rank("padding_mask", mask.shape, 2, "(B, T)")
+        check.check_same_length(
+            features=features.shape[1], padding_mask=mask.shape[1]
+        )
+        mask = ops.cast(mask, "bool")[:, :, None]  # (B, T, 1)
+        count = ops.sum(ops.cast(mask, "float32"), axis=1)  # (B, 1)
+        total = ops.sum(ops.where(mask, values, 0.0), axis=1)  # (B, d)
+        highest = ops.max(ops.where(mask, values, LOWEST), axis=1)
+        highest = ops.where(count > 0, highest, 0.0)
+        mean = ops.divide_no_nan(total, count)
+        pooled = ops.concatenate([mean, highest], axis=-1)  # (B, 2 d)
+        return ops.cast(pooled, self.compute_dtype)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+    def compute_output_shape(self, features_shape):
+        return (features_shape[0], 2 * features_shape[-1])
+
+    def get_config(self):
+        # Not left to Keras, which cannot make one from a dtype policy.
+        return super().get_config()

@@ -1,0 +1,116 @@
+import keras
+from keras import ops
+
+from glomo_keras.layers.text._with_mask import _WithMask
+from glomo_keras.ops.attention import masked_softmax
+from glomo_keras.utils import validation as check
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class SoftAlignment(keras.layers.Layer):
+    """Each of two texts as seen by the other, ESIM's bi-inference.
+
+        e_ij = a_i . b_j
+        a~_i = sum_j softmax_j(e_ij) b_j
+        b~_j = sum_i softmax_i(e_ij) a_i
+
+    The paper's "bi-inference" is this comparison; ESIM calls it local
+    inference. No unit is aligned with padding; a unit that has nothing to be
+    aligned with gets 0. Scores and softmaxes are float32 whatever the dtype
+    policy. The layer has no parameters.
+
+    Args:
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        premise: a, tensor `(B, T, d)`.
+        hypothesis: b, tensor `(B, S, d)`.
+        premise_mask: boolean `(B, T)`, True = real unit. Its Keras mask is
+            used where it is not given.
+        hypothesis_mask: boolean `(B, S)`, likewise.
+
+    Returns:
+        Two tensors, a~ `(B, T, d)` and b~ `(B, S, d)`.
+
+    Raises:
+        ValueError: wrong ranks, or widths or lengths that differ.
+
+    Example:
+
+    >>> import keras, glomo_keras as gk
+    >>> a, b = keras.ops.ones((2, 5, 4)), keras.ops.ones((2, 3, 4))
+    >>> [tuple(x.shape) for x in gk.layers.SoftAlignment()(a, b)]
+    [(2, 5, 4), (2, 3, 4)]
+
+    Reference:
+        Chen et al. 2017, "Enhanced LSTM for Natural Language Inference",
+        Sec. 3.2.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.with_mask = _WithMask(
+            dtype=self.dtype_policy, trainable=self.trainable, name="with_mask"
+        )
+        self.supports_masking = True
+
+    def build(self, premise_shape, hypothesis_shape):
+        self._check_shapes(premise_shape, hypothesis_shape)
+
+    def _check_shapes(self, premise_shape, hypothesis_shape):
+        check.check_rank("premise", premise_shape, 3, "(B, T, d)")
+        check.check_rank("hypothesis", hypothesis_shape, 3, "(B, S, d)")
+        if premise_shape[-1] != hypothesis_shape[-1]:
+            raise ValueError(
+                "`premise` and `hypothesis` must have one width. Received: "
+                f"premise.shape={tuple(premise_shape)}, "
+                f"hypothesis.shape={tuple(hypothesis_shape)}"
+            )
+
+    def call(
+        self, premise, hypothesis, premise_mask=None, hypothesis_mask=None
+    ):
+        columns = self._checked_mask("hypothesis", hypothesis, hypothesis_mask)
+        rows = self._checked_mask("premise", premise, premise_mask)
+        scores = ops.matmul(
+            ops.cast(premise, "float32"),
+            ops.swapaxes(ops.cast(hypothesis, "float32"), 1, 2),
+        )  # (B, T, S)
+        to_hypothesis = masked_softmax(
+            scores, None if columns is None else ops.expand_dims(columns, 1)
+        )
+        to_premise = masked_softmax(
+            ops.swapaxes(scores, 1, 2),
+            None if rows is None else ops.expand_dims(rows, 1),
+        )  # (B, S, T)
+        premise, hypothesis = (
+            ops.matmul(self._cast(to_hypothesis), hypothesis),
+            ops.matmul(self._cast(to_premise), premise),
+        )
+        return (
+            self.with_mask(premise, mask=rows),
+            self.with_mask(hypothesis, mask=columns),
+        )
+
+    def _cast(self, tensor):
+        return ops.cast(tensor, self.compute_dtype)
+
+    def _checked_mask(self, name, tensor, mask):
+        if mask is None:
+            return None
+        check.check_rank(f"{name}_mask", mask.shape, 2, "(B, T)")
+        check.check_same_length(
+            **{name: tensor.shape[1], f"{name}_mask": mask.shape[1]}
+        )
+        return ops.cast(mask, "bool")
+
+    def compute_mask(self, inputs, previous_mask):
+        return previous_mask
+
+    def compute_output_shape(self, premise_shape, hypothesis_shape):
+        self._check_shapes(premise_shape, hypothesis_shape)
+        return tuple(premise_shape), tuple(hypothesis_shape)
+
+    def get_config(self):
+        # Not left to Keras, which cannot make one from a dtype policy.
+        return super().get_config()

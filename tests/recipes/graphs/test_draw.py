@@ -1,0 +1,42 @@
+import pytest
+
+import glomo_keras as gk
+from recipes.graphs import draw as draw_graphs
+
+WORDS = ["<pad>", "<unk>", "the", "cat", "sat"]
+
+
+@pytest.fixture
+def preset(tmp_path):
+    predictor = gk.GraphPredictor(
+        len(WORDS), embedding_dim=8, num_heads=2, key_dim=4, num_conv_layers=1
+    )
+    predictor.vocabulary = WORDS
+    predictor.tokenizer_config = {"lowercase": True, "numbers": "keep"}
+    predictor.save_to_preset(tmp_path / "preset")
+    return str(tmp_path / "preset")
+
+
+def test_edges_times_and_pictures(preset, tmp_path, capsys):
+    options = draw_graphs.Options(
+        "The cat sat down", preset, tmp_path / "out", edges=2
+    )
+    draw_graphs.main(options)
+    printed = capsys.readouterr().out
+    for direction in ("forward", "backward"):
+        assert f"{direction}_graphs, layer 3: " in printed
+        assert (tmp_path / "out" / f"{direction}_graphs.png").stat().st_size
+    assert " <- " in printed
+    assert "once more in " in printed
+
+
+def test_graphs_are_those_of_the_words(preset):
+    tokens, graphs, first, again = draw_graphs.graphs_of("Cat, the dog", preset)
+    assert tokens == ["cat", "<unk>", "the", "<unk>"]
+    assert graphs["forward_graphs"].shape == (3, 2, 4, 4)
+    assert first > again > 0
+
+
+def test_text_without_a_word_is_refused(preset):
+    with pytest.raises(ValueError, match="no word in the text. Received: ' '"):
+        draw_graphs.graphs_of(" ", preset)

@@ -1,0 +1,195 @@
+import dataclasses
+import json
+import random
+
+import keras
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from recipes.pretrain import text as pretrain_text
+from tests.recipes import killing
+
+WORDS = "the cat sat on a mat while two dogs ran after one small bird".split()
+TINY = {
+    "vocabulary_size": 40,
+    "embedding_dim": 8,
+    "num_heads": 2,
+    "key_dim": 4,
+    "num_conv_layers": 1,
+    "num_graph_layers": 2,
+    "num_positions": 4,
+    "dropout": 0.1,
+    "max_length": 12,
+    "batch_size": 4,
+    "validation_steps": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    rng = random.Random(0)
+    lines = [" ".join(rng.choices(WORDS, k=30)) + "." for _ in range(60)]
+    path = tmp_path_factory.mktemp("corpus") / "text.txt"
+    path.write_text("\n\n".join(lines))
+    return path
+
+
+def options(corpus, folder, **kwargs):
+    kwargs = {**TINY, "epochs": 2, "steps_per_epoch": 3, **kwargs}
+    return pretrain_text.Options(
+        corpus=(str(corpus),),
+        out=folder / "run",
+        cache=folder / "cache",
+        **kwargs,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(corpus, tmp_path_factory):
+    """A finished run."""
+    run = options(corpus, tmp_path_factory.mktemp("run"))
+    pretrain_text.pretrain(run)
+    yield run
+    keras.config.set_dtype_policy("float32")
+
+
+def test_run_leaves_its_folder(run):
+    names = ["config.json", "history.csv", "metrics.json", "pretrainer"]
+    assert all((run.out / name).exists() for name in names)
+    assert len((run.out / "history.csv").read_text().splitlines()) == 3
+    metrics = json.loads((run.out / "metrics.json").read_text())
+    assert metrics["steps"] == 6
+    assert 0 <= metrics["edge_density"] <= 1
+    assert metrics["val_forward_perplexity"] < 60
+    assert len(list((run.out / "figures").glob("*_graphs.png"))) == 2
+
+
+def test_presets_hold_the_same_predictor(run):
+    predictor = gk.GraphPredictor.from_preset(run.out / "preset")
+    assert predictor.vocabulary[:2] == ["<pad>", "<unk>"]
+    assert predictor.tokenizer_config == {"lowercase": True, "numbers": "N"}
+    pretrainer = gk.ContextPretrainer.from_preset(run.out / "pretrainer")
+    for ours, theirs in zip(
+        predictor.weights, pretrainer.graph_predictor.weights, strict=True
+    ):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_finished_run_is_not_trained_again(run, capsys):
+    before = (run.out / "history.csv").stat().st_mtime_ns
+    pretrain_text.pretrain(run)
+    assert (run.out / "history.csv").stat().st_mtime_ns == before
+    assert "Finished before" in capsys.readouterr().out
+
+
+def test_other_options_in_the_same_folder_are_refused(run):
+    other = dataclasses.replace(run, embedding_dim=10)
+    with pytest.raises(ValueError, match="embedding_dim: 8 there, 10 now"):
+        pretrain_text.pretrain(other)
+
+
+def test_missing_corpus_is_named_before_any_work(tmp_path):
+    run = options(tmp_path / "nowhere.txt", tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere.txt"):
+        pretrain_text.pretrain(run)
+
+
+def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
+    for name, value in (("epochs", 0), ("learning_rate", -1.0)):
+        flag = "--" + name.replace("_", "-")
+        with pytest.raises(ValueError, match=f"{flag} is .*{name}={value}"):
+            pretrain_text.pretrain(options(corpus, tmp_path, **{name: value}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_text_that_has_changed_is_not_gone_on_with(corpus, tmp_path):
+    """A vocabulary of the same size, in which ids are other words."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    text = corpus.read_text()
+    (folder / "a.txt").write_text(text)
+    run = options(folder, tmp_path)
+
+    def stop_after_an_epoch(settings, corpus, pretrainer, folder):
+        folder.history_path.write_text("epoch,loss\n0,1.0\n")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_text.pretrain(run, train=stop_after_an_epoch)
+    (folder / "b.txt").write_text(text.replace("bird", "wing"))
+    with pytest.raises(ValueError, match="data have changed.*\n.*vocabulary"):
+        pretrain_text.pretrain(run)
+
+
+def test_a_diverged_training_leaves_no_preset(corpus, tmp_path):
+    run = options(corpus, tmp_path, learning_rate=1e38)
+    with pytest.raises(RuntimeError, match="diverged in epoch 1"):
+        pretrain_text.pretrain(run)
+    assert not (run.out / "preset").exists()
+    assert not (run.out / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("name", pretrain_text.CONFIGS)
+def test_configs_resolve_to_complete_options(name, tmp_path):
+    run = pretrain_text.resolve(
+        pretrain_text.Options(("x",), tmp_path, config=name)
+    )
+    assert None not in {
+        getattr(run, key) for key in pretrain_text.CONFIGS[name]
+    }
+
+
+def test_given_options_win_over_the_config(tmp_path):
+    run = pretrain_text.resolve(
+        pretrain_text.Options(("x",), tmp_path, embedding_dim=96)
+    )
+    assert run.embedding_dim == 96
+
+
+def test_released_schedule_stops_below_a_hundredth():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(8.0), loss="mse")
+    callback = pretrain_text.StopBelowLearningRate(0.08)
+    callback.set_model(model)
+    for halvings, stopped in ((6, False), (7, True)):
+        model.stop_training = False
+        model.optimizer.learning_rate = 8.0 / 2**halvings
+        callback.on_epoch_end(0)
+        assert model.stop_training == stopped
+
+
+@pytest.mark.slow
+def test_killed_run_ends_in_the_weights_of_the_uninterrupted_one(
+    corpus, tmp_path
+):
+    flags = {**TINY, "steps_per_epoch": 20, "epochs": 15, "corpus": corpus}
+    flags["cache"] = tmp_path / "cache"
+
+    def start(out):
+        return killing.start(
+            "recipes.pretrain.text", out=tmp_path / out, **flags
+        )
+
+    assert start("whole").wait() == 0
+    rng = random.Random(1)
+    for goal in sorted(rng.sample(range(2, 14), 3)):
+        killing.kill_at(
+            start("killed"),
+            tmp_path / "killed/checkpoint",
+            goal,
+            delay=rng.random() * 0.5,
+        )
+    assert start("killed").wait() == 0
+
+    whole, killed = (
+        gk.ContextPretrainer.from_preset(tmp_path / out / "pretrainer")
+        for out in ("whole", "killed")
+    )
+    for a, b in zip(whole.weights, killed.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+    histories = [
+        (tmp_path / out / "history.csv").read_text()
+        for out in ("whole", "killed")
+    ]
+    assert histories[0] == histories[1]

@@ -1,0 +1,134 @@
+"""The whole recipe at sizes at which it learns nothing but runs."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from recipes.quickstart import __main__ as quickstart
+from recipes.quickstart import swapped_words
+
+NOUNS = ("cat", "dog", "fish", "bird", "cow", "horse", "child", "wolf")
+VERBS = ("sees", "hears", "follows", "knows", "likes", "finds")
+
+
+def write_text(path, sentences=1200):
+    generator = np.random.default_rng(0)
+    lines = []
+    for _ in range(sentences):
+        a, b, c, d = generator.choice(NOUNS, 4)
+        v, w = generator.choice(VERBS, 2)
+        lines.append(f"The {a} {v} the {b}, and a {c} {w} the old {d}.")
+    path.write_text("\n".join(lines), "utf-8")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quickstart")
+    write_text(folder / "text.txt")
+    options = quickstart.Options(
+        out=folder / "run",
+        text=str(folder / "text.txt"),
+        vocabulary_size=40,
+        embedding_dim=8,
+        num_heads=2,
+        key_dim=4,
+        num_positions=2,
+        max_length=12,
+        batch_size=2,
+        steps_per_epoch=2,
+        epochs=1,
+        sentences=60,
+        task_epochs=1,
+        units=4,
+        seeds=1,
+    )
+    quickstart.main(options)
+    return options
+
+
+@pytest.mark.slow
+def test_run_leaves_everything_it_names(finished):
+    out = finished.out
+    metrics = json.loads((out / "metrics.json").read_text("utf-8"))
+    assert [row["mode"] for row in metrics["accuracy"]] == list(
+        swapped_words.MODES
+    )
+    assert metrics["export_error"] < 1e-5
+    with open(out / "results.csv", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 3
+    for name in ("graph.png", "graph.svg", "forward_graphs.png"):
+        assert (out / "figures" / name).stat().st_size > 1000
+    assert (out / "saved_model" / "1" / "saved_model.pb").exists()
+
+
+@pytest.mark.slow
+def test_second_run_trains_nothing(finished, monkeypatch, capsys):
+    monkeypatch.setattr(swapped_words, "train_classifier", None)
+    quickstart.main(finished)
+    assert "none, seed 0" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_changed_text_is_refused(finished, tmp_path):
+    write_text(tmp_path / "other.txt", sentences=1300)
+    finished.text = str(tmp_path / "other.txt")
+    with pytest.raises(ValueError, match="text_checksum"):
+        quickstart.main(finished)
+
+
+def test_missing_text_is_an_error_before_any_work(tmp_path):
+    out = tmp_path / "run"
+    options = quickstart.Options(out=out, text=str(tmp_path / "missing.txt"))
+    with pytest.raises(FileNotFoundError, match="missing.txt"):
+        quickstart.main(options)
+    assert not out.exists()
+
+
+def test_small_text_is_an_error_before_any_work(tmp_path):
+    write_text(tmp_path / "text.txt", sentences=30)
+    out = tmp_path / "run"
+    options = quickstart.Options(out=out, text=str(tmp_path / "text.txt"))
+    with pytest.raises(ValueError, match="30 sentences.*text.txt"):
+        quickstart.main(options)
+    assert not out.exists()
+
+
+def test_blocks_share_no_sentence():
+    sentences = [f"sentence {i % 990}" for i in range(1005)]
+    blocks, task = quickstart.split_blocks(sentences)
+    pretrained = {s for block in blocks for s in block}
+    assert len(blocks) == 9
+    assert not pretrained & set(task)
+    assert task[0] == "sentence 400"
+    assert len(task) == len(set(task)) == 190
+
+
+def test_table_has_mean_and_spread(tmp_path, capsys):
+    folder = quickstart.training.RunFolder(tmp_path)
+    runs = [
+        {
+            "mode": mode,
+            "seed": seed,
+            "parameters": 1234,
+            "accuracy": 0.5 + 0.1 * seed,
+            "validation_accuracy": 0.5,
+            "seconds": 2.0,
+        }
+        for mode in swapped_words.MODES
+        for seed in range(3)
+    ]
+    rows = quickstart.report(runs, folder)
+    assert [row["mode"] for row in rows] == list(swapped_words.MODES)
+    assert rows[0]["mean"] == pytest.approx(0.6)
+    assert rows[0]["deviation"] == pytest.approx(0.1)
+    assert "60.00% ± 10.00%" in capsys.readouterr().out
+
+
+def test_sharpest_head_is_the_one_with_lowest_entropy():
+    graphs = np.zeros((1, 1, 3, 4, 4))
+    graphs[0, 0, 0] = np.tril(np.ones((4, 4)), -1) / 2
+    graphs[0, 0, 1, 1:, 0] = 1
+    graphs[0, 0, 2, 3, 0] = 1  # sharp, but most of its rows are empty
+    assert tuple(quickstart.sharpest(graphs)) == (0, 1)

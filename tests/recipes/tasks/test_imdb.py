@@ -1,0 +1,187 @@
+"""The recipe of IMDB on reviews that the tests write."""
+
+import csv
+import dataclasses
+import json
+import random
+
+import pytest
+
+import glomo_keras as gk
+from recipes.tasks import graphs
+from recipes.tasks import imdb
+from tests.recipes import small_tasks
+from tests.recipes.killing import check_killed_task
+
+# Texts that a model must not stumble over, before and after training.
+ODD = ["", "dog", "the dog runs " * 1700, "zzz qqq", "\u200b", "🐕 é"]
+
+
+def write_data(folder):
+    rng = random.Random(0)
+    for split in ("train", "test"):
+        for label, stars in (("neg", 1), ("pos", 9)):
+            part = folder / "aclImdb" / split / label
+            part.mkdir(parents=True)
+            texts = [" ".join(rng.choices(small_tasks.WORDS, k=8))] * 6
+            for number, text in enumerate([*ODD, *texts]):
+                (part / f"{number}_{stars}.txt").write_text(text, "utf-8")
+    small_tasks.write_vectors(folder / "vectors.txt")
+    small_tasks.write_predictor(folder / "preset")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("imdb") / "data")
+
+
+def options(folder, out, **kwargs):
+    return imdb.Options(
+        data_dir=folder,
+        vectors=folder / "vectors.txt",
+        predictor=str(folder / "preset"),
+        out=out,
+        **{
+            "hidden_dim": 3,
+            "max_length": 12,
+            "batch_size": 4,
+            "validation_fraction": 0.25,
+            "graph_units": 2,
+            **kwargs,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory):
+    """A finished run with graphs; the uniform ones are quick to build."""
+    run = options(folder, tmp_path_factory.mktemp("runs"), graph="uniform")
+    imdb.main(run)
+    return run
+
+
+def test_metrics_count_what_was_read_and_are_those_of_the_predictions(run):
+    metrics = json.loads((run.out / "seed-0/metrics.json").read_text())
+    sizes = [metrics[f"{x}_reviews"] for x in ("train", "validation", "test")]
+    assert sizes == [18, 6, 24]
+    assert metrics["epochs"] == 2 and metrics["words_with_vector"] == 14
+    with (run.out / "seed-0/predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows[:2]] == ["neg/0_1", "neg/1_1"]
+    right = [row["label"] == row["predicted"] for row in rows]
+    assert metrics["test_accuracy"] == sum(right) / 24
+    for row in rows:
+        assert (float(row["probability"]) > 0.5) == (row["predicted"] == "1")
+
+
+def test_a_run_leaves_pictures(run):
+    for name in ("learning_curves", "mixed_graphs_1"):
+        assert (run.out / f"seed-0/figures/{name}.png").stat().st_size > 1000
+
+
+def test_a_finished_run_is_not_trained_again(run):
+    history = run.out / "seed-0/history.csv"
+    before = history.stat().st_mtime_ns
+    assert imdb.main(run)[0]["graph"] == "uniform"
+    assert history.stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="dropout: 0.1 there, 0.3 now"):
+        imdb.main(dataclasses.replace(run, dropout=0.3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_length": 0}, "--max-length is at least 1"),
+        ({"hidden_dim": 0}, "--hidden-dim is at least 1"),
+        ({"dropout": 1.0}, r"--dropout is in \[0, 1\)"),
+        ({"learning_rate_decay": 0.0}, "--learning-rate-decay is above 0"),
+        ({"seeds": 0}, "--seeds is at least 1"),
+        ({"limit": 0}, "--limit is at least 1"),
+        ({"graph_dropout": 1.0}, r"--graph-dropout is in \[0, 1\)"),
+        ({"graph": "glomo", "graph_layers": (3,)}, "graph layers 1 to 2"),
+        ({"data_dir": None}, "--data-dir FOLDER"),
+        ({"vectors": None}, "--vectors FILE"),
+        ({"graph": "random", "predictor": "glomo_smal_en"}, "A preset is"),
+        ({"graph": "matched", "predictor": "glomo_smal_en"}, "A preset is"),
+    ],
+)
+def test_wrong_options_are_refused(folder, tmp_path, changes, message):
+    run = dataclasses.replace(options(folder, tmp_path / "run"), **changes)
+    with pytest.raises(ValueError, match=f"{message}.*Received"):
+        imdb.main(run)
+    assert not (tmp_path / "run/seed-0/checkpoint").exists()
+
+
+def test_vectors_of_other_words_are_refused(folder, tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("quux 1.0 2.0\n")
+    run = dataclasses.replace(options(folder, tmp_path / "run"), vectors=path)
+    with pytest.raises(ValueError, match=f"No word.*Received: vectors={path}"):
+        imdb.main(run)
+
+
+def test_a_diverged_training_gives_no_metrics(folder, tmp_path):
+    run = options(folder, tmp_path / "run", learning_rate=1e38)
+    with pytest.raises(RuntimeError, match="diverged in epoch 1"):
+        imdb.main(run)
+    assert not (run.out / "seed-0/metrics.json").exists()
+
+
+def test_matched_has_about_as_many_parameters_as_glomo(folder, tmp_path):
+    run = options(folder, tmp_path, graph="matched")
+    loaded = imdb.load(run)
+
+    def build(task_graphs, width):
+        return imdb.build(run, loaded, task_graphs, width, 0)
+
+    glomo = build(graphs.make_graphs(run, mode="glomo"), run.hidden_dim)
+    target = graphs.trained_parameters(glomo)
+    width = graphs.match(run, build, run.hidden_dim)
+    assert width > run.hidden_dim
+    distances = {
+        w: abs(graphs.trained_parameters(build(None, w)) - target)
+        for w in (width - 1, width, width + 1)
+    }
+    assert min(distances, key=distances.get) == width
+
+
+@pytest.mark.slow
+def test_the_predictor_stays_that_of_the_preset(folder, tmp_path):
+    run = options(folder, tmp_path, graph="glomo")
+    (metrics,) = imdb.main(run)
+    predictor = gk.GraphPredictor.from_preset(run.predictor)
+    assert metrics["predictor_sha256"] == graphs.digest(predictor)
+    picture = run.out / "seed-0/figures/mixture_weights.png"
+    assert picture.stat().st_size > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["none", "glomo-rnn", "uniform", "random"])
+def test_same_seed_gives_the_same_metrics(folder, tmp_path, mode):
+    runs = [
+        imdb.main(options(folder, tmp_path / x, graph=mode, num_mixtures=2))
+        for x in "ab"
+    ]
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_in_the_metrics_of_an_uninterrupted_one(
+    folder, tmp_path
+):
+    check_killed_task(
+        "recipes.tasks.imdb",
+        tmp_path,
+        ("metrics.json", "history.csv", "predictions.csv"),
+        data_dir=folder,
+        vectors=folder / "vectors.txt",
+        predictor=folder / "preset",
+        graph="glomo",
+        hidden_dim=3,
+        max_length=9,
+        batch_size=4,
+        validation_fraction=0.25,
+        epochs=12,
+        patience=12,
+    )

@@ -1,0 +1,197 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from recipes.vision import draw_graphs as draw_pixel_graphs
+from recipes.vision import model_card as pixel_model_card
+from recipes.vision import pretrain as pretrain_images
+from tests.data import image_files
+
+TINY = {
+    "size": 6,
+    "crop": 5,
+    "embedding_dim": 8,
+    "num_heads": 2,
+    "key_dim": 3,
+    "num_conv_layers": 1,
+    "num_graph_layers": 2,
+    "num_positions": 4,
+    "batch_size": 2,
+    "validation_images": 4,
+    "validation_steps": 1,
+    "epochs": 2,
+    "steps_per_epoch": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    image_files.write_all(folder)
+    return folder
+
+
+def options(images, folder, **kwargs):
+    return pretrain_images.Options(
+        images=(str(images),),
+        out=folder / "run",
+        cache=folder / "cache",
+        **{**TINY, **kwargs},
+    )
+
+
+@pytest.fixture(scope="module")
+def run(images, tmp_path_factory):
+    run = options(images, tmp_path_factory.mktemp("run"))
+    pretrain_images.pretrain(run)
+    yield run
+    keras.config.set_dtype_policy("float32")
+
+
+def test_run_leaves_its_folder(run):
+    metrics = json.loads((run.out / "metrics.json").read_text())
+    assert metrics["steps"] == 4
+    assert metrics["images"] == len(image_files.GOOD) - 4
+    assert 0 < metrics["val_bits_per_dim"] < 10
+    assert len((run.out / "history.csv").read_text().splitlines()) == 3
+    skipped = (run.out / "skipped.txt").read_text()
+    assert all(name in skipped for name in image_files.BAD)
+    predictor = gk.ImageGraphPredictor.from_preset(run.out / "preset")
+    pretrainer = gk.PixelPretrainer.from_preset(run.out / "pretrainer")
+    assert predictor.max_shift == 1
+    for ours, theirs in zip(
+        predictor.weights, pretrainer.graph_predictor.weights, strict=True
+    ):
+        if "seed" not in ours.path:
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_finished_run_is_not_trained_again(run, capsys):
+    pretrain_images.pretrain(run)
+    assert "Finished before" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_stopped_run_ends_in_the_weights_of_the_other(
+    images, tmp_path, monkeypatch
+):
+    class Kill(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    whole, stopped = (
+        options(images, tmp_path / name, epochs=3, dropout=0.2)
+        for name in ("whole", "stopped")
+    )
+    pretrain_images.pretrain(whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.callbacks, "TerminateOnNaN", Kill)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain_images.pretrain(stopped)
+    pretrain_images.pretrain(stopped)
+    models = [
+        gk.PixelPretrainer.from_preset(run.out / "pretrainer")
+        for run in (whole, stopped)
+    ]
+    for a, b in zip(*(model.weights for model in models), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+    histories = [
+        (run.out / "history.csv").read_text() for run in (whole, stopped)
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_other_options_in_the_same_folder_are_refused(run):
+    other = dataclasses.replace(run, embedding_dim=10)
+    with pytest.raises(ValueError, match="embedding_dim: 8 there, 10 now"):
+        pretrain_images.pretrain(other)
+
+
+def test_too_few_images_are_told_before_any_work(images, tmp_path):
+    run = options(images, tmp_path, validation_images=14)
+    with pytest.raises(ValueError, match="a batch of images.*Received: 15"):
+        pretrain_images.pretrain(run)
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        pretrain_images.pretrain(options(images / "nowhere", tmp_path / "b"))
+
+
+def test_limit_takes_fewer_images(images, tmp_path):
+    run = pretrain_images.resolve(options(images, tmp_path, limit=9))
+    splits = pretrain_images.load(run)
+    assert len(splits["train"]) == 5 and len(splits["validation"]) == 4
+
+
+@pytest.mark.parametrize("name", pretrain_images.CONFIGS)
+def test_configs_resolve_to_complete_options(name, tmp_path):
+    run = pretrain_images.resolve(
+        pretrain_images.Options(("x",), tmp_path, config=name, size=8)
+    )
+    wanted = pretrain_images.CONFIGS[name]
+    assert None not in {getattr(run, key) for key in wanted}
+    assert run.crop == 8  # no crop is larger than the images
+
+
+def test_card_is_written_of_what_was_measured(run, tmp_path, capsys):
+    card = pixel_model_card.make_preset(
+        pixel_model_card.Options(
+            run.out, tmp_path / "some_pixels", code_images=2, graph_images=1
+        )
+    )
+    text = card.read_text()
+    for part in (
+        "# some_pixels",
+        "| histogram of each channel |",
+        "| copy the left pixel, errors fitted |",
+        "this model (with its feature predictor), forward",
+        "python -m recipes.vision.pretrain --images",
+        "2 of them:",
+    ):
+        assert part in text, part
+    names = {path.name for path in card.parent.iterdir()}
+    assert {"centre.png", "bottom_right.png", "learning_curve.png"} <= names
+    gk.ImageGraphPredictor.from_preset(card.parent)
+    with pytest.raises(ValueError, match="larger than 0.001 MB"):
+        pixel_model_card.make_preset(
+            pixel_model_card.Options(
+                run.out,
+                tmp_path / "other",
+                code_images=1,
+                graph_images=1,
+                max_megabytes=0.001,
+            )
+        )
+
+
+def test_card_of_an_unfinished_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Not the folder.*config.json"):
+        pixel_model_card.make_preset(
+            pixel_model_card.Options(tmp_path, tmp_path / "out")
+        )
+
+
+def test_edges_are_drawn(run, images, tmp_path, capsys):
+    draw_pixel_graphs.main(
+        draw_pixel_graphs.Options(
+            image=images / "grey16.png",
+            predictor=str(run.out / "preset"),
+            size=6,
+            out=tmp_path,
+        )
+    )
+    assert (tmp_path / "centre.png").exists()
+    assert (tmp_path / "bottom_right.png").exists()
+    assert "into (5, 5), layer 2" in capsys.readouterr().out
+
+
+def test_what_cannot_be_drawn_is_told(images, tmp_path):
+    with pytest.raises(ValueError, match="cannot be used: not an image"):
+        draw_pixel_graphs.read(
+            draw_pixel_graphs.Options(image=images / "notes.txt")
+        )
+    with pytest.raises(ValueError, match="either an image or data"):
+        draw_pixel_graphs.read(draw_pixel_graphs.Options())
