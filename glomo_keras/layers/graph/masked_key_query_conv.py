@@ -3,6 +3,7 @@ from keras import ops
 
 from glomo_keras.ops.fast_convolution import convolve_by_fours
 from glomo_keras.ops.fast_convolution import is_faster_by_fours
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.masked_convolution import causal_padding
 from glomo_keras.ops.masked_convolution import raster_kernel_mask
 from glomo_keras.utils import validation as check
@@ -94,7 +95,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             filters=filters, num_layers=num_layers, kernel_size=kernel_size
         )
         check.check_option("rank", rank, (1, 2))
-        check.check_direction(direction)
+        check.check_option("direction", direction, DIRECTIONS)
         check.check_option("first_mask", first_mask, ("A", "B"))
         check.check_option("normalization", normalization, NORMALIZATIONS)
         check.check_rate(dropout=dropout)
