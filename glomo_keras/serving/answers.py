@@ -1,7 +1,7 @@
 """What the signatures of an export compute from the predictor's inputs."""
 
-from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.equations import mix_graphs
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.serving import inputs
 from glomo_keras.serving import limits
 
