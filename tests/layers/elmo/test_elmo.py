@@ -225,7 +225,7 @@ def test_wrong_inputs_are_refused():
         model(np.zeros((2, 7, 50), "int32"))
     with pytest.raises(ValueError, match="must have shape.*Received: "):
         model(np.zeros((2, 12), "int32"))
-    with pytest.raises(ValueError, match="number of units T.*Received: "):
+    with pytest.raises(ValueError, match="same length T.*Received: "):
         model(char_ids(), padding_mask=np.ones((2, 6), bool))
     with pytest.raises(ValueError, match="must be an ElmoLanguageModel"):
         Elmo("original")
