@@ -15,8 +15,8 @@ from tests.layers.run_layer_test import run_layer_test
 TOLERANCE = 1e-5
 
 
-def graphs(direction=direction):
-    return reference.graph(factors(**options)).astype("float32")
+def graphs(direction="forward"):
+    return reference.graph(factors(direction=direction)).astype("float32")
 
 
 @pytest.mark.parametrize(
