@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from glomo_keras.ops.context import STEP
+from glomo_keras.ops.equations import STEP
 
 ANCHORS = ("centre", "corner")
 CHANNELS = "rgb"

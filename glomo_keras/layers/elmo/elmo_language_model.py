@@ -5,9 +5,9 @@ from glomo_keras.layers.elmo._elmo_character_encoder import (
     _ElmoCharacterEncoder,
 )
 from glomo_keras.layers.elmo._elmo_lstm_cell import _ElmoLSTMCell
-from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.elmo import add_boundaries
 from glomo_keras.ops.elmo_characters import NUM_CHARACTERS
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 CHARACTER_ACTIVATIONS = ("relu", "tanh")

@@ -2,8 +2,8 @@ import keras
 from keras import ops
 
 from glomo_keras.layers.text._gru_cell import _SplitGRUCell
-from glomo_keras.ops.context import context_indices
-from glomo_keras.ops.context import take_context
+from glomo_keras.ops.equations import context_positions
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 
@@ -55,7 +55,7 @@ class ContextDecoder(keras.layers.Layer):
         check.check_positive(
             context_length=context_length, num_layers=num_layers
         )
-        check.check_direction(direction)
+        check.check_option("direction", direction, DIRECTIONS)
         self.context_length = context_length
         self.num_layers = num_layers
         self.direction = direction
@@ -89,8 +89,8 @@ class ContextDecoder(keras.layers.Layer):
             check.check_same_length(
                 features=features.shape[1], embeddings=embeddings.shape[1]
             )
-            positions = ops.arange(length)
-        indices, _ = context_indices(
+            positions = ops.arange(length, dtype="int32")
+        indices, _ = context_positions(
             positions, self.context_length, self.direction, length
         )
         states = [features] * self.num_layers
@@ -98,7 +98,7 @@ class ContextDecoder(keras.layers.Layer):
         outputs = []
         for step in range(self.context_length):
             if step > 0:
-                inputs = take_context(embeddings, indices[:, step - 1])
+                inputs = ops.take(embeddings, indices[:, step - 1], axis=1)
             states = self._step(inputs, states)
             outputs.append(states[-1])
         return ops.stack(outputs, axis=2)  # (B, N, D, d)

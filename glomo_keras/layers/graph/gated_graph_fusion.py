@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from glomo_keras.ops.equations import gated_fusion
 from glomo_keras.utils import validation as check
 from glomo_keras.utils.initializers import fresh
 
@@ -82,7 +83,6 @@ class GatedGraphFusion(keras.layers.Layer):
     def _dense(self, name, units, width):
         dense = keras.layers.Dense(
             units,
-            activation="sigmoid" if name == "gate" else None,
             kernel_initializer=fresh(self.kernel_initializer),
             dtype=self.dtype_policy,
             trainable=self.trainable,
@@ -101,8 +101,8 @@ class GatedGraphFusion(keras.layers.Layer):
     def call(self, features, messages, training=None):
         joined = ops.concatenate([features, messages], axis=-1)
         joined = self.dropout_layer(joined, training=training)
-        gated = self.value_dense(joined) * self.gate_dense(joined)
-        return ops.concatenate([features, gated], axis=-1)
+        values, gates = self.value_dense(joined), self.gate_dense(joined)
+        return gated_fusion(features, values, gates)
 
     def compute_mask(self, inputs, previous_mask):
         return previous_mask

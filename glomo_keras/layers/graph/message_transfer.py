@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.layers.graph.gated_graph_fusion import GatedGraphFusion
+from glomo_keras.ops.graphs import checked_directions
 from glomo_keras.utils import validation as check
 
 
@@ -91,7 +92,7 @@ class MessageTransfer(keras.layers.Layer):
 
     def _check_shapes(self, features_shape, messages_shape):
         check.check_rank("features", features_shape, 3, "(B, T, d)")
-        directions = check.checked_directions(messages_shape, "messages")
+        directions = checked_directions(messages_shape, "messages")
         for direction in directions:
             shape = messages_shape[f"{direction}_messages"]
             check.check_rank("messages", shape, 4, "(B, N, T, d)")

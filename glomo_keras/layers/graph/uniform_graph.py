@@ -1,9 +1,9 @@
 import keras
 from keras import ops
 
-from glomo_keras.ops.edges import DIRECTIONS
-from glomo_keras.ops.edges import admissible_edges
-from glomo_keras.ops.edges import normalize_rows
+from glomo_keras.ops.equations import admissible_edges
+from glomo_keras.ops.equations import normalize_rows
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 EDGES = ("one_sided", "all")
@@ -79,8 +79,8 @@ class UniformGraph(keras.layers.Layer):
 
     def _graph(self, mask, direction):
         if self.edges == "one_sided":
-            units = ops.arange(ops.shape(mask)[1])
-            allowed = admissible_edges(units, units, direction, mask)
+            positions = ops.arange(ops.shape(mask)[1], dtype="int32")
+            allowed = admissible_edges(positions, positions, direction, mask)
         else:
             real = ops.expand_dims(mask, 1)  # (B, 1, T)
             allowed = ops.logical_and(ops.expand_dims(mask, 2), real)
