@@ -8,6 +8,7 @@ from glomo_keras.models.predictor import Predictor
 from glomo_keras.models.text_inputs import text_inputs
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.graphs import join_layers
+from glomo_keras.ops.graphs import split_layers
 from glomo_keras.utils import validation as check
 
 
@@ -129,7 +130,7 @@ class CoupledGraphPredictor(Predictor):
     ):
         """Returns the factors of each graph layer, see `Predictor`."""
         return {
-            direction: self._layers(
+            direction: self._one_direction(
                 direction,
                 embedded,
                 padding_mask,
@@ -138,17 +139,20 @@ class CoupledGraphPredictor(Predictor):
             for direction in DIRECTIONS
         }
 
-    def _layers(self, direction, features, padding_mask, positions):
+    def _one_direction(self, direction, features, padding_mask, positions):
         *projections, last = self.projections[direction]
         layers = []
         for projection, composition in zip(
             projections, self.compositions[direction], strict=True
         ):
-            layers += projection.layer_by_layer(
-                features, features, padding_mask
+            layers += split_layers(
+                projection(features, features, padding_mask=padding_mask)
             )
             messages = self.weighted_sum(features, self.readable(layers[-1]))
             features = composition(features, messages)
+        if positions is None:
+            factors = last(features, features, padding_mask=padding_mask)
+            return layers + split_layers(factors)
         return layers + last.layer_by_layer(
             features, features, padding_mask, positions
         )
