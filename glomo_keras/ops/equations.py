@@ -112,7 +112,8 @@ def admissible_edges(rows, columns, direction, padding_mask=None):
     Returns:
         Boolean tensor `(R, S)`, or `(B, 1, R, S)` with a padding mask.
     """
-    t, s = ops.expand_dims(rows, 1), ops.expand_dims(columns, 0)
+    rows, columns = ops.cast(rows, "int32"), ops.cast(columns, "int32")
+    t, s = rows[:, None], columns[None]
     allowed = s < t if direction == "forward" else s > t  # (R, S)
     if padding_mask is None:
         return allowed

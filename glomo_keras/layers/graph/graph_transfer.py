@@ -14,9 +14,13 @@ from glomo_keras.utils import validation as check
 class GraphTransfer(keras.layers.Layer):
     """Plugs pretrained graphs into a task: mix, multiply, gate, concatenate.
 
-    For each direction and each of n mixtures `R = scale * M @ H`; then
-    `output = [H, gate([H, R_fw1, R_bw1, R_fw2, R_bw2, ...])]`. The directions
-    are mixed separately and never multiplied with each other.
+    For each direction and each of n mixtures (`GraphMixture`)
+
+        R = scale * M @ H
+        output = [H, gate([H, R_fw1, R_bw1, R_fw2, R_bw2, ...])]
+
+    with the gate of `GatedGraphFusion`. The directions are mixed separately
+    and never multiplied with each other.
 
     Args:
         num_mixtures: Integer n, mixtures per direction. Defaults to `1`.
@@ -142,7 +146,7 @@ class GraphTransfer(keras.layers.Layer):
         return directions
 
     def _messages(self, sums):
-        """`[R_fw1, R_bw1, R_fw2, ...]` side by side, `(B, T, parts * d)`."""
+        """Returns `[R_fw1, R_bw1, R_fw2, ...]`, `(B, T, parts * d)`."""
         if self.num_mixtures == 1:
             sums = [ops.expand_dims(x, 1) for x in sums]
         return ops.concatenate(

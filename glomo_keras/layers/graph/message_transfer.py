@@ -8,35 +8,36 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class MessageTransfer(keras.layers.Layer):
-    """`GraphTransfer` with free weights, from messages that are there already.
+    """Mixes, gates and appends messages that were computed before.
 
     With the messages `A_n H` of `GraphMessages`, for each direction and each
     of several mixtures
 
         R = scale * sum_n w_n (A_n H),  w = softmax(free parameters)
 
-    and `[H, (W1 X + b1) * sigmoid(W2 X + b2)]`, X = [H, R, ...]. The
-    parameters and the numbers are those of `GraphTransfer`.
+    and `[H, (W1 X + b1) * sigmoid(W2 X + b2)]`, X = [H, R, ...]. Parameters
+    and results are those of `GraphTransfer` with free weights.
 
     Args:
-        num_mixtures: integer, mixtures per direction.
-        units: integer, width of the gated part; that of the features if None.
-        dropout: float, dropout of the gate's inputs.
-        seed: integer seed of the dropout.
-        **kwargs: of `keras.layers.Layer`.
+        num_mixtures: Integer n, mixtures per direction. Defaults to `1`.
+        units: Integer, width of the gated part. Defaults to `None`, the width
+            of the features.
+        dropout: Float, dropout of the gate's inputs. Defaults to `0.0`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         features: H, tensor `(B, T, d)`.
-        messages: dict of `forward_messages` and `backward_messages` (one of
+        messages: Dict of `forward_messages` and `backward_messages` (one of
             them is enough), each `(B, N, T, d)`.
-        training: boolean.
+        training: Boolean.
 
     Returns:
         Tensor `(B, T, d + units)`.
 
     Raises:
-        ValueError: an argument out of its range, messages that are not such
-            a dict, wrong ranks, or shapes that differ from the features'.
+        ValueError: If an argument is out of its range, messages are not such
+            a dict, ranks are wrong, or shapes differ from the features'.
 
     Example:
 
@@ -129,7 +130,7 @@ class MessageTransfer(keras.layers.Layer):
         )
 
     def mixture_weights(self, direction):
-        """The weights of one direction, float32 `(n, N)`; rows sum to 1."""
+        """Returns one direction's weights, float32 `(n, N)`; rows sum to 1."""
         logits = ops.cast(
             ops.convert_to_tensor(self.logits[direction]), "float32"
         )

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from glomo_keras.layers.text._gru_cell import _SplitGRUCell
+from glomo_keras.layers._gru_cell import _SplitGRUCell
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.pixels import ANCHORS
 from glomo_keras.ops.pixels import CHANNELS
@@ -143,7 +143,7 @@ class PixelWindowDecoder(keras.layers.Layer):
     def call(self, features, images, table, positions=None):
         height, width = ops.shape(images)[1:3]
         if positions is None:
-            positions = ops.arange(height * width)
+            positions = ops.arange(height * width, dtype="int32")
         table = ops.cast(table, self.compute_dtype)
         channels = self._window_channels(
             images, table, positions, height, width
