@@ -43,16 +43,6 @@ from recipes.quickstart import swapped_words
 
 MIN_SENTENCES = 1000
 RESULTS = ("pretraining", "task", "results.csv", "saved_model")
-WITHOUT_KERAS = """
-import sys
-sys.modules["keras"] = sys.modules["glomo_keras"] = None  # not to be imported
-import numpy as np
-import tensorflow as tf
-folder, inputs, outputs = sys.argv[1:]
-run = tf.saved_model.load(folder).signatures["from_ids"]
-tensors = {name: tf.constant(x) for name, x in np.load(inputs).items()}
-np.savez(outputs, **{name: x.numpy() for name, x in run(**tensors).items()})
-"""
 
 
 @dataclasses.dataclass
@@ -276,8 +266,8 @@ def export(predictor, task, folder):
     inputs = {name: x[:8] for name, x in task["test"][0].items()}
     files = [folder.path / "saved_model" / f"{x}.npz" for x in ("in", "out")]
     np.savez(files[0], **inputs)
-    command = [sys.executable, "-c", WITHOUT_KERAS, target, *files]
-    subprocess.run(command, check=True)
+    script = pathlib.Path(__file__).with_name("reload_saved_model.py")
+    subprocess.run([sys.executable, script, target, *files], check=True)
     graphs = predictor(inputs)
     with np.load(files[1]) as reloaded:
         error = max(
