@@ -30,6 +30,7 @@ from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
 from recipes.common import check_positive
 from recipes.common import check_rate
+from recipes.seeds import run_seeds
 from recipes.tasks import pictures
 from recipes.tasks import run
 from recipes.tasks.features import load_features
@@ -70,7 +71,8 @@ class Options(TaskOptions):
 def main(options):
     """Runs the recipe; returns the metrics of each seed."""
     check(options)
-    return run.run_seeds(options, load, train, ["predictions.csv"])
+    results = [run.BEST, "predictions.csv"]
+    return run_seeds(options, load, train, run.describe, results)
 
 
 def check(options):

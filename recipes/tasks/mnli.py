@@ -37,6 +37,7 @@ from recipes.common import JIT_COMPILE
 from recipes.common import check_positive
 from recipes.common import check_rate
 from recipes.common import refuse
+from recipes.seeds import run_seeds
 from recipes.tasks import pictures
 from recipes.tasks import run
 from recipes.tasks.features import load_features
@@ -75,7 +76,8 @@ class Options(TaskOptions):
 def main(options):
     """Runs the recipe; returns the metrics of each seed."""
     check(options)
-    return run.run_seeds(options, load, train, FILES.values())
+    results = [run.BEST, *FILES.values()]
+    return run_seeds(options, load, train, run.describe, results)
 
 
 def check(options):

@@ -1,4 +1,4 @@
-"""The runs of a task: one for each seed, each in a folder of its own."""
+"""What the runs of all tasks share: their data, training, prediction."""
 
 import dataclasses
 
@@ -13,8 +13,6 @@ from recipes.tasks import graphs
 from recipes.tasks.features import Features
 
 BEST = "best.weights.h5"
-HARMLESS = ("out", "seeds", "first_seed", "overwrite")
-"""Options that do not belong to a single run."""
 
 
 @dataclasses.dataclass
@@ -37,45 +35,6 @@ class TaskData:
     lexicon: data.Lexicon
     facts: dict
     texts: dict
-
-
-def run_seeds(options, load, train, results):
-    """Makes the runs that are not finished, and reports on all.
-
-    Args:
-        options: the recipe's `TaskOptions`, checked.
-        load: function of the options that returns `TaskData`.
-        train: function of `(options, loaded, seed, folder)` that trains and
-            tests a model and returns its metrics.
-        results: names of files that a run leaves besides the usual ones.
-
-    Returns:
-        List of the metrics of each seed.
-    """
-    keras.config.set_dtype_policy(options.precision)
-    loaded, folders, metrics = None, [], []
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
-        folder = training.RunFolder(
-            options.out / f"seed-{seed}", (BEST, *results)
-        )
-        settings = {**dataclasses.asdict(options), "seed": seed}
-        for name in HARMLESS:
-            del settings[name]
-        with folder.start(settings, overwrite=options.overwrite):
-            folders.append(folder)
-            if loaded is None and not folder.finished:
-                loaded = load(options)
-                facts = describe(options, loaded)
-            if loaded is not None:
-                for each in folders:
-                    each.check_data(facts)
-            if not folder.finished:
-                found = train(options, loaded, seed, folder)
-                folder.write_metrics({"seed": seed, **found})
-                print(f"-> {folder.metrics_path}", flush=True)
-            metrics.append(folder.read_metrics())
-    report(options, metrics)
-    return metrics
 
 
 def describe(options, loaded):
@@ -184,13 +143,3 @@ def describe_model(options, model):
         "trained_parameters": parameters,
         "predictor_sha256": graphs.predictor_digest(model),
     }
-
-
-def report(options, metrics):
-    """Prints mean and standard deviation over the seeds."""
-    print(f"{options.out}: {options.graph}, {len(metrics)} seed(s)")
-    for name, value in metrics[0].items():
-        if isinstance(value, float):
-            values = np.array([row[name] for row in metrics])
-            spread = values.std(ddof=1) if len(values) > 1 else float("nan")
-            print(f"  {name}: {values.mean():.4f} +- {spread:.4f}")

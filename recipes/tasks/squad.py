@@ -28,6 +28,7 @@ from glomo_keras import data
 from recipes.common import JIT_COMPILE
 from recipes.common import check_positive
 from recipes.common import check_rate
+from recipes.seeds import run_seeds
 from recipes.tasks import pictures
 from recipes.tasks import run
 from recipes.tasks.features import load_features
@@ -84,7 +85,8 @@ class SquadData(run.TaskData):
 def main(options):
     """Runs the recipe; returns the metrics of each seed."""
     check(options)
-    return run.run_seeds(options, load, train, RESULTS)
+    results = [run.BEST, *RESULTS]
+    return run_seeds(options, load, train, run.describe, results)
 
 
 def check(options):
