@@ -108,6 +108,7 @@ class Split:
 
     images: np.ndarray
     labels: np.ndarray
+    num_classes: int
 
 
 def main(options):
@@ -170,7 +171,11 @@ def load(options):
 def take(images, rows):
     """Returns some images of an `ImageSet` as a `Split`."""
     rows = np.sort(rows)
-    return Split(np.asarray(images.images[rows]), images.labels[rows])
+    return Split(
+        np.asarray(images.images[rows]),
+        images.labels[rows],
+        len(images.class_names),
+    )
 
 
 def describe(options, splits):
@@ -203,7 +208,7 @@ def build(options, splits):
             units=options.units,
         )
     model = gk.ImageClassifier(
-        num_classes=1 + int(splits["train"].labels.max()),
+        num_classes=splits["train"].num_classes,
         depth=options.depth,
         image_size=options.size,
         graphs=source,
