@@ -3,6 +3,13 @@
 import keras
 from keras import ops
 
+from glomo_keras.ops.chunks import cut_rows
+from glomo_keras.ops.chunks import for_each_chunk
+from glomo_keras.ops.chunks import join_rows
+from glomo_keras.ops.chunks import put_chunk
+from glomo_keras.ops.chunks import take_chunk
+from glomo_keras.ops.chunks import zeros_after
+
 CHUNK_ROWS = 512
 CHUNK_LOGITS = 2**25
 
@@ -90,18 +97,19 @@ def tied_cross_entropy_value(
     states, embeddings, targets, weights, chunk_rows=CHUNK_ROWS
 ):
     """Computes `tied_cross_entropy` without gradients: a third of the work."""
-    chunks = _chunks(embeddings.shape[0], chunk_rows, states, targets, weights)
+    most = _most_rows(chunk_rows, embeddings)
+    chunks = cut_rows(most, states, targets, weights)
 
     def add_chunk(index, parts):
-        states, targets, weights = _take_chunk(chunks, index, parts)
+        states, targets, weights = take_chunk(chunks, index, parts)
         losses, *_ = _softmax(
             states, embeddings, ops.take(embeddings, targets, axis=0)
         )
-        return (_put(parts, index, weights * losses),)
+        return (put_chunk(parts, index, weights * losses),)
 
     zeros = ops.zeros(ops.shape(chunks[-1]), "float32")
-    (parts,) = _for_each_chunk(chunks, add_chunk, (zeros,))
-    parts = _join_chunks(parts, states)
+    (parts,) = for_each_chunk(chunks, add_chunk, (zeros,))
+    parts = join_rows(parts, states)
     return ops.sum(parts), parts
 
 
@@ -150,36 +158,35 @@ def _loss_and_gradients(states, words, own=None, *, numbers, chunk_rows):
     """
     targets, own_counts, weights, *sizes = numbers
     sizes = sizes[0] if sizes else None
-    chunks = _chunks(
-        words.shape[0],
-        chunk_rows,
+    chunks = cut_rows(
+        _most_rows(chunk_rows, words),
         *(states, targets, own_counts, weights),
         *(() if own is None else (own,)),
     )
     sized = _times_sizes(words, sizes)
 
     def add_chunk(index, parts, d_states, d_words, pulls):
-        chunk = _take_chunk(chunks, index, d_words)
+        chunk = take_chunk(chunks, index, d_words)
         part, d_chunk, d_chunk_words, pull = _chunk_gradients(
             *chunk, words=words, sized=sized, sizes=sizes
         )
         return (
-            _put(parts, index, part),
-            _put(d_states, index, d_chunk),
+            put_chunk(parts, index, part),
+            put_chunk(d_states, index, d_chunk),
             d_words + d_chunk_words,
-            _put(pulls, index, pull),
+            put_chunk(pulls, index, pull),
         )
 
-    parts, d_states, d_words, pulls = _for_each_chunk(
+    parts, d_states, d_words, pulls = for_each_chunk(
         chunks,
         add_chunk,
         tuple(
-            _zeros(ops.shape(x), weights)
+            zeros_after(ops.shape(x), weights)
             for x in (chunks[3], chunks[0], words, chunks[3])
         ),
     )
     parts, d_states, pulls = (
-        _join_chunks(x, states) for x in (parts, d_states, pulls)
+        join_rows(x, states) for x in (parts, d_states, pulls)
     )
     if own is None:
         return [parts, d_states, d_words]
@@ -274,69 +281,5 @@ def _put_own(exp, targets, values):
     return ops.scatter_update(exp, places, values)
 
 
-def _zeros(shape, number):
-    """Returns zeros that depend on a tensor of numbers.
-
-    TensorFlow keeps zeros of a known shape as constants of its graph, in
-    memory from the first step to the last.
-    """
-    return ops.broadcast_to(_nothing(number), shape)
-
-
-def _nothing(tensor):
-    """Returns a zero that depends on a tensor."""
-    first = ops.reshape(tensor, (-1,))[0]
-    return ops.cast(ops.minimum(ops.abs(first), 0.0), "float32")
-
-
-def _chunks(num_words, chunk_rows, *tensors):
-    """Cuts each tensor's rows into chunks, `(n, chunk, ...)`.
-
-    The last chunk is filled up with zeros; a row of weight 0 adds nothing.
-    """
-    num_rows = ops.shape(tensors[0])[0]
-    most = max(1, min(chunk_rows, CHUNK_LOGITS // num_words))
-    count = (num_rows + most - 1) // most
-    # Equal chunks: filled up to `most`, the last could be mostly zeros.
-    size = (num_rows + count - 1) // count
-    missing = count * size - num_rows
-    return [
-        ops.reshape(
-            ops.pad(x, ((0, missing), *((0, 0),) * (len(x.shape) - 1))),
-            (-1, size, *x.shape[1:]),
-        )
-        for x in tensors
-    ]
-
-
-def _join_chunks(chunks, like):
-    """`(n, chunk, ...)` -> `(R, ...)`, as many rows as `like` has."""
-    rows = ops.reshape(chunks, (-1, *chunks.shape[2:]))
-    return rows[: ops.shape(like)[0]]
-
-
-def _put(chunks, index, values):
-    start = (index, *(0,) * (len(chunks.shape) - 1))
-    return ops.slice_update(chunks, start, ops.expand_dims(values, 0))
-
-
-def _take_chunk(chunks, index, after):
-    """Returns one chunk, made to depend on a tensor of the chunks before it.
-
-    The dependence, an added 0, keeps TensorFlow from computing the logits of
-    several loop iterations at the same time.
-    """
-    states, *others = (ops.take(chunk, index, axis=0) for chunk in chunks)
-    return states + ops.cast(_nothing(after), states.dtype), *others
-
-
-def _for_each_chunk(chunks, function, initial):
-    """Folds `function(index, *values) -> values` over the chunks."""
-    count = ops.shape(chunks[0])[0]
-    if isinstance(count, int) and count == 1:
-        return function(0, *initial)
-    return ops.while_loop(
-        lambda index, *values: index < count,
-        lambda index, *values: (index + 1, *function(index, *values)),
-        (0, *initial),
-    )[1:]
+def _most_rows(chunk_rows, words):
+    return max(1, min(chunk_rows, CHUNK_LOGITS // words.shape[0]))
