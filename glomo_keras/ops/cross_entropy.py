@@ -136,7 +136,8 @@ def _recorded_loss(tensors, numbers, chunk_rows):
             )
 
         # One output: Keras' custom gradients have no more on PyTorch.
-        return ops.concatenate([ops.sum(parts, keepdims=True), parts]), grad
+        total = ops.reshape(ops.sum(parts), (1,))
+        return ops.concatenate([total, parts]), grad
 
     record = record(*tensors)
     return record[0], ops.stop_gradient(record[1:])
