@@ -1,7 +1,7 @@
 """What the signatures of an export compute from the predictor's inputs."""
 
-from glomo_keras.ops.edges import DIRECTIONS
-from glomo_keras.ops.mixture import mix_graphs
+from glomo_keras.ops.equations import mix_graphs
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.serving import inputs
 from glomo_keras.serving import limits
 
@@ -60,9 +60,6 @@ def mixture(graphs, directions, *tensors):
                 weights[:, index, None, None],
                 tf.stack([rows, units, 1, weights.shape[-1]]),
             ),
-            include_products=True,
-            direction=direction,
-            activation=None,  # used for graphs in factored form alone
         )
         mixed[f"{direction}_mixture"] = mixed_graph[:, 0]  # (B, T, T)
     return mixed

@@ -2,7 +2,7 @@
 
 import keras
 
-from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.serving.inputs import IMAGE_INPUTS
 from glomo_keras.serving.inputs import TEXT_INPUTS
 

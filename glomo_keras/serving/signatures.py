@@ -6,7 +6,7 @@ all graphs, one mixture of them, or the strongest edges.
 
 import functools
 
-from glomo_keras.ops.mixture import num_terms
+from glomo_keras.ops.equations import num_terms
 from glomo_keras.serving import answers
 from glomo_keras.serving import inputs
 
