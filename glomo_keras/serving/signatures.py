@@ -184,7 +184,7 @@ def mixtures(graphs, weights):
     Args:
         graphs: Dict of `forward_graphs` and `backward_graphs`, or one of them,
             `(B, L, K, T, T)`.
-        weights: `(B, R, N)`, or `(1, R, N)` for all rows alike.
+        weights: `(B, R, N)`, or `(1, R, N)`.
 
     Returns:
         Dict of `forward_mixture` and `backward_mixture`, `(B, T, T)`.
