@@ -1,4 +1,4 @@
-"""What the tests ask of a backend, the same way on each."""
+"""Tensors and gradients for the tests, in the same way on each backend."""
 
 import keras
 import numpy as np
@@ -22,6 +22,11 @@ def to_numpy(nested):
         return keras.ops.convert_to_numpy(tensor)
 
     return keras.tree.map_structure(convert, nested)
+
+
+def to_tensors(nested):
+    """Nested numpy arrays -> nested tensors of the backend."""
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, nested)
 
 
 def value_and_gradients(function, arrays):

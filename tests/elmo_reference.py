@@ -122,8 +122,8 @@ def word_vector(ids, options, arrays):
     return x
 
 
-def run_lstm(inputs, options, arrays, side, index, state):
-    """Outputs (T, p) of one LSTM, and the state it ends in."""
+def run_lstm(inputs, options, arrays, side, index):
+    """Outputs (T, p) of one LSTM."""
     lstm = options["lstm"]
 
     def clip(x, name):
@@ -134,26 +134,20 @@ def run_lstm(inputs, options, arrays, side, index, state):
         arrays[CELL.format(side, index, name)].astype("float64")
         for name in ("W_0", "B", "W_P_0")
     )
-    m, c = state
+    m, c = np.zeros(lstm["projection_dim"]), np.zeros(lstm["dim"])
     outputs = []
     for x in inputs:
         i, j, f, o = np.split(np.concatenate([x, m]) @ w + b, 4)
         c = clip(sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j), "cell_clip")
         m = clip((sigmoid(o) * np.tanh(c)) @ project, "proj_clip")
         outputs.append(m)
-    return np.stack(outputs), (m, c)
+    return np.stack(outputs)
 
 
-def all_layers(words, options, arrays, states=None):
-    """Layers (n + 1, T + 2, 2 * p) of one sentence, its marks included.
-
-    Args:
-        states: dict that is read and written, or None for a fresh start.
-    """
+def all_layers(words, options, arrays):
+    """Layers (n + 1, T + 2, 2 * p) of one sentence, its marks included."""
     lstm = options["lstm"]
     size = options["char_cnn"]["max_characters_per_token"]
-    states = {} if states is None else states
-    zeros = np.zeros(lstm["projection_dim"]), np.zeros(lstm["dim"])
     vectors = np.stack(
         [
             word_vector(characters(word, size), options, arrays)
@@ -165,14 +159,7 @@ def all_layers(words, options, arrays, states=None):
         pair = []
         for side, step in enumerate((1, -1)):
             inputs = layers[-1][side]
-            outputs, states[side, index] = run_lstm(
-                inputs[::step],
-                options,
-                arrays,
-                side,
-                index,
-                states.get((side, index), zeros),
-            )
+            outputs = run_lstm(inputs[::step], options, arrays, side, index)
             outputs = outputs[::step]
             if lstm["use_skip_connections"] and index > 0:
                 outputs = outputs + inputs
@@ -181,12 +168,11 @@ def all_layers(words, options, arrays, states=None):
     return np.stack([np.concatenate(pair, axis=-1) for pair in layers])
 
 
-def batch_layers(texts, options, arrays, states=None):
+def batch_layers(texts, options, arrays):
     """Layers (B, n + 1, T, 2 * p) of a batch, without marks, 0 in padding."""
     length = max(map(len, texts))
     rows = []
-    for row, words in enumerate(texts):
-        known = None if states is None else states.setdefault(row, {})
-        layers = all_layers(words, options, arrays, known)[:, 1:-1]
+    for words in texts:
+        layers = all_layers(words, options, arrays)[:, 1:-1]
         rows.append(np.pad(layers, [(0, 0), (0, length - len(words)), (0, 0)]))
     return np.stack(rows)

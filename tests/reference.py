@@ -1,7 +1,7 @@
-"""The formulas of the paper once more, in numpy and float64.
+"""The formulas of the paper in numpy and float64.
 
-Written from `design.md` and `goldens/README.md`, without a look at the
-library; loops where loops are plainest.
+Written from the paper and from numbers of the released code, independently of
+the library; with loops where loops are plainest.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ NEVER = -1e300
 
 
 def admissible(length, direction, padding_mask=None):
-    """Booleans `(B or 1, T, T)`: may row t draw on column s?"""
+    """Booleans `(B or 1, T, T)`: is s a source of t?"""
     t, s = np.arange(length)[:, None], np.arange(length)[None]
     allowed = (s < t if direction == "forward" else s > t)[None]
     if padding_mask is None:
@@ -19,11 +19,13 @@ def admissible(length, direction, padding_mask=None):
     return allowed & mask[:, :, None] & mask[:, None, :]
 
 
-def graph(factors, direction="forward", activation="squared_relu"):
+def graph(factors, activation="squared_relu"):
     """Eq. 1: factors `(B, ..., T, C)` -> `(B, ..., T, T)`."""
+    direction = "forward" if "past_keys" in factors else "backward"
+    keys = factors["past_keys" if direction == "forward" else "future_keys"]
     queries, keys, thresholds = (
-        np.asarray(factors[name], "float64")
-        for name in ("queries", "keys", "thresholds")
+        np.asarray(x, "float64")
+        for x in (factors["queries"], keys, factors["thresholds"])
     )
     length = keys.shape[-2]
     allowed = admissible(length, direction, factors.get("padding_mask"))
@@ -93,7 +95,7 @@ def gru_cell(inputs, state, kernel, recurrent_kernel, bias):
 
 
 def causal_conv(x, kernel, bias):
-    """`(B, T, i)` with kernel `(k, i, o)`: the window ends at its unit."""
+    """`(B, T, i)` with kernel `(k, i, o)`: the window ends at its position."""
     size, length = kernel.shape[0], x.shape[1]
     padded = np.pad(x, ((0, 0), (size - 1, 0), (0, 0)))
     return bias + sum(

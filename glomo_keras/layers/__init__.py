@@ -9,6 +9,7 @@ from glomo_keras.layers.graph.graph_messages import GraphMessages
 from glomo_keras.layers.graph.graph_mixture import GraphMixture
 from glomo_keras.layers.graph.graph_transfer import GraphTransfer
 from glomo_keras.layers.graph.graph_weighted_sum import GraphWeightedSum
+from glomo_keras.layers.graph.key_query_projection import KeyQueryProjection
 from glomo_keras.layers.graph.masked_key_query_conv import MaskedKeyQueryConv
 from glomo_keras.layers.graph.message_transfer import MessageTransfer
 from glomo_keras.layers.graph.squared_relu_graph import SquaredReLUGraph
@@ -39,6 +40,7 @@ __all__ = [
     "GraphMixture",
     "GraphTransfer",
     "GraphWeightedSum",
+    "KeyQueryProjection",
     "MaskedKeyQueryConv",
     "MeanMaxPooling",
     "MessageTransfer",

@@ -1,43 +1,50 @@
 import keras
 from keras import ops
 
+from glomo_keras.layers import FeatureComposition
 from glomo_keras.layers import GraphWeightedSum
-from glomo_keras.models._layers_first_model import LayersFirstModel
-from glomo_keras.models.graph_predictor import build_compositions
-from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.models.network_model import GlomoModel
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.graphs import split_layers
+from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class FeaturePredictor(LayersFirstModel):
+class FeaturePredictor(GlomoModel):
     """f, the network that pretraining needs and transfer throws away.
 
-    From the embeddings F^0 and the graphs of each direction the features
-    `F^l = v(sum_s G^l_ts F^(l-1)_s, F^(l-1)_t)` of all layers, Eq. 2.
+    From the embeddings F^0 and the graphs of each direction it computes the
+    features of all layers, Eq. 2:
+
+        F^l_t = v(sum_s G^l_ts F^(l-1)_s, F^(l-1)_t)
 
     Args:
-        embedding_dim: integer, d; K divides it.
-        num_heads: integer, K.
-        key_dim: integer, C.
-        num_graph_layers: integer, L.
-        activation: that of the graph predictor.
-        composition: `"gru"` or `"residual"`, see `FeatureComposition`.
-        share_cell: boolean, one composition for all layers of a direction.
-        compositions: dict of a list of `FeatureComposition` per direction:
-            those of a coupled `GraphPredictor`, to share.
-        directions: `("forward", "backward")`, or one of them.
-        dtype: dtype policy.
-        name: string.
-        trainable: boolean.
+        embedding_dim: Integer d.
+        num_graph_layers: Integer L. Defaults to `3`.
+        composition: `"gru"` or `"residual"`, the function v, see
+            `FeatureComposition`. Defaults to `"gru"`.
+        share_cell: Boolean, one composition for all layers of a direction.
+            Defaults to `True`.
+        directions: `("forward", "backward")`, or one of them. Defaults to
+            both.
+        compositions: Dict of a list of `FeatureComposition` per direction:
+            those of a `CoupledGraphPredictor`, to be shared. They are not
+            part of the config. Defaults to `None`.
+        dtype: Dtype policy.
+        name: String.
+        trainable: Boolean. Defaults to `True`.
 
     Call arguments:
-        inputs: dict of `embeddings` `(B, T, d)`, `padding_mask` boolean
-            `(B, T)`, and `forward_graphs` and `backward_graphs` in factored
-            form, as `GraphPredictor.factored()` gives them.
+        inputs: Dict of `embeddings` `(B, T, d)`, `forward_graphs` and
+            `backward_graphs`, each `(B, L, K, T, T)` or its factors; K
+            divides d.
 
     Returns:
         Dict of `forward_features` and `backward_features`, each
         `(B, L, T, d)`: F^1 .. F^L in reading order.
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Reference:
         Yang et al. 2018, Sec. 2.1, "Feature Predictor".
@@ -46,136 +53,122 @@ class FeaturePredictor(LayersFirstModel):
     def __init__(
         self,
         embedding_dim,
-        num_heads,
-        key_dim,
         num_graph_layers=3,
-        activation="squared_relu",
         composition="gru",
         share_cell=True,
-        compositions=None,
         directions=DIRECTIONS,
+        compositions=None,
         dtype=None,
         name=None,
         trainable=True,
     ):
-        # === Layers ===
-        self.sums = {
-            direction: GraphWeightedSum(
-                direction, activation, dtype=dtype, name=f"{direction}_sum"
-            )
-            for direction in directions
-        }
-        self.compositions = {
-            direction: _completed(
-                (compositions or {}).get(direction, []),
-                build_compositions(
-                    num_graph_layers, composition, share_cell, direction, dtype
-                ),
-                share_cell,
-            )
-            for direction in directions
-        }
+        check.check_positive(
+            embedding_dim=embedding_dim, num_graph_layers=num_graph_layers
+        )
+        super().__init__(dtype=dtype, name=name)
 
-        # === Functional Model ===
-        heads = (num_graph_layers, num_heads, None)
-        inputs = {
-            "embeddings": keras.Input((None, embedding_dim), name="embeddings"),
-            "padding_mask": keras.Input(
-                (None,), dtype="bool", name="padding_mask"
-            ),
-        }
-        for direction in directions:
-            inputs[f"{direction}_graphs"] = {
-                "queries": keras.Input((*heads, key_dim)),
-                "keys": keras.Input((*heads, key_dim)),
-                "thresholds": keras.Input(heads),
-                "padding_mask": keras.Input((None,), dtype="bool"),
-            }
-        outputs = {
-            f"{direction}_features": ops.stack(
-                self.features_of(
-                    direction,
-                    inputs["embeddings"],
-                    inputs[f"{direction}_graphs"],
-                    inputs["padding_mask"],
-                ),
-                axis=1,
-            )
-            for direction in directions
-        }
-        super().__init__(inputs=inputs, outputs=outputs, name=name)
-        self.trainable = trainable
+        # === Layers ===
+        self.weighted_sum = GraphWeightedSum(
+            dtype=self.dtype_policy, name="weighted_sum"
+        )
+        self.compositions = make_compositions(
+            embedding_dim,
+            num_graph_layers,
+            composition,
+            share_cell,
+            directions,
+            self.dtype_policy,
+            given=compositions or {},
+        )
+        self.built = True
+        if not trainable:
+            self.trainable = False
 
         # === Config ===
         self.embedding_dim = embedding_dim
-        self.num_heads = num_heads
-        self.key_dim = key_dim
         self.num_graph_layers = num_graph_layers
-        self.activation = activation
         self.composition = composition
         self.share_cell = share_cell
         self.directions = tuple(directions)
 
-    def features_of(
-        self, direction, embeddings, graphs, padding_mask, positions=None
-    ):
-        """The features of all layers of one direction.
+    def call(self, inputs):
+        return {
+            f"{direction}_features": ops.stack(
+                self.layer_by_layer(
+                    direction,
+                    inputs["embeddings"],
+                    split_layers(inputs[f"{direction}_graphs"]),
+                ),
+                axis=1,
+            )
+            for direction in self.directions
+        }
+
+    def layer_by_layer(self, direction, embeddings, graphs, positions=None):
+        """Returns the features of each layer of one direction.
 
         Args:
             direction: `"forward"` or `"backward"`.
             embeddings: F^0, tensor `(B, T, d)`.
-            graphs: `(B, L, K, T, T)` or its factors, or a list of them for
-                each layer.
-            padding_mask: boolean tensor `(B, T)`.
-            positions: integer tensor `(N,)`, where the last layer is wanted;
-                everywhere if None.
+            graphs: List of L graphs of one layer, of either form.
+            positions: Integer tensor `(N,)`, if the last graph has these rows
+                only. Defaults to `None`.
 
         Returns:
             List of F^1 .. F^L, each `(B, T, d)`, the last `(B, N, d)` with
             positions.
         """
         features, outputs = embeddings, []
-        layers = graphs if isinstance(graphs, list) else split_layers(graphs)
-        compositions = self.compositions[direction]
-        for layer, (graph, composition) in enumerate(
-            zip(layers, compositions, strict=True)
+        *_, last = graphs
+        for graph, composition in zip(
+            graphs, self.compositions[direction], strict=True
         ):
-            last = layer == len(compositions) - 1
-            wanted = positions if last else None
-            messages = self.sums[direction](
-                features,
-                graph,
-                positions=wanted,
-                padding_mask=padding_mask,
-            )
-            if wanted is not None:
-                features = ops.take(features, wanted, axis=1)
+            messages = self.weighted_sum(features, graph)
+            if graph is last and positions is not None:
+                features = ops.take(features, positions, axis=1)  # (B, N, d)
             features = composition(features, messages)
             outputs.append(features)
         return outputs
 
     def get_config(self):
-        names = (
-            "embedding_dim",
-            "num_heads",
-            "key_dim",
-            "num_graph_layers",
-            "activation",
-            "composition",
-            "share_cell",
-            "directions",
-            "name",
-            "trainable",
-        )
-        config = {name: getattr(self, name) for name in names}
-        dtype = keras.dtype_policies.serialize(
-            self.sums[self.directions[0]].dtype_policy
-        )
-        return {**config, "dtype": dtype}
+        return {
+            **super().get_config(),
+            "embedding_dim": self.embedding_dim,
+            "num_graph_layers": self.num_graph_layers,
+            "composition": self.composition,
+            "share_cell": self.share_cell,
+            "directions": self.directions,
+        }
 
 
-def _completed(given, own, share_cell):
-    """The given compositions, and own ones for the layers they lack."""
-    if share_cell:
-        return [given[0]] * len(own) if given else own
-    return [*given, *own[len(given) :]]
+def make_compositions(
+    width, count, composition, share_cell, directions, dtype, given=()
+):
+    """Returns the functions v of Eq. 2 by direction, one for each layer.
+
+    Args:
+        width: Integer d.
+        count: Integer, layers.
+        composition: See `FeatureComposition`.
+        share_cell: Boolean, the same function for all layers.
+        directions: Sequence of names.
+        dtype: Dtype policy.
+        given: Dict of lists of those that are there already. Defaults to
+            none.
+    """
+    compositions = {}
+    for direction in directions:
+        layers = list(given[direction]) if given else []
+        while len(layers) < count:
+            if share_cell and layers:
+                layers.append(layers[0])
+                continue
+            layer = FeatureComposition(
+                composition,
+                dtype=dtype,
+                name=f"{direction}_composition_{len(layers)}",
+            )
+            layer.build((None, None, width), (None, None, width))
+            layers.append(layer)
+        compositions[direction] = layers
+    return compositions

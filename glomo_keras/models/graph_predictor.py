@@ -1,25 +1,15 @@
-import json
-import pathlib
-
 import keras
-from keras import ops
 
-from glomo_keras.layers import FeatureComposition
-from glomo_keras.layers import GraphWeightedSum
+from glomo_keras.layers import KeyQueryProjection
 from glomo_keras.layers import MaskedKeyQueryConv
-from glomo_keras.layers import SquaredReLUGraph
-from glomo_keras.layers.graph._materialize_graph import _MaterializeGraph
-from glomo_keras.models._preset_models import PresetPredictor
-from glomo_keras.ops.edges import DIRECTIONS
-from glomo_keras.ops.graphs import FACTORS
-from glomo_keras.ops.graphs import split_layers
+from glomo_keras.models.predictor import Predictor
+from glomo_keras.models.text_inputs import text_inputs
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
-
-ASSETS = "tokens.json"
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class GraphPredictor(PresetPredictor):
+class GraphPredictor(Predictor):
     """g, the network that is pretrained, frozen and transferred.
 
     For each direction a key CNN and a query CNN over the token embeddings,
@@ -34,40 +24,41 @@ class GraphPredictor(PresetPredictor):
     inference mode wherever it stands.
 
     Args:
-        vocabulary_size: integer, V.
-        embedding_dim: integer, d, also the channels of the CNNs.
-        num_heads: integer, K.
-        key_dim: integer, C per head; `embedding_dim // 2` if None.
-        kernel_size: integer, width of the convolutions.
-        num_conv_layers: integer, convolutions in each CNN.
-        num_graph_layers: integer, L.
-        threshold: `"query"` or `"scalar"`, see `SquaredReLUGraph`.
-        activation: `"squared_relu"`, `"square"` or `"softmax"`.
-        normalization: `"batch"`, `"layer"` or `"none"`, in the CNNs.
-        dropout: float, on the embeddings, for a whole sequence.
-        embeddings_initializer: initializer of the embedding; None for the
-            released code's, uniform in [-0.1, 0.1]. The logits of the tied
-            softmax start the smaller the smaller it is.
-        coupled: boolean. True is the ablation without g: there are no CNNs,
-            and layer l's graphs are computed from the features F^(l-1),
-            which the predictor then has to compute itself.
-        composition: `"gru"` or `"residual"`; used when coupled.
-        share_cell: boolean, one composition for all layers; when coupled.
-        dtype: dtype policy.
-        name: string.
-        trainable: boolean.
+        vocabulary_size: Integer V.
+        embedding_dim: Integer d, also the channels of the CNNs. Defaults to
+            `512`.
+        num_heads: Integer K. Defaults to `8`.
+        key_dim: Integer C per head. Defaults to `None`, which is
+            `embedding_dim // 2`.
+        kernel_size: Integer, width of the convolutions. Defaults to `3`.
+        num_conv_layers: Integer, convolutions in each CNN. Defaults to `4`.
+        num_graph_layers: Integer L. Defaults to `3`.
+        threshold: `"query"` or `"scalar"`, see `KeyQueryProjection`. Defaults
+            to `"query"`.
+        activation: `"squared_relu"`, `"square"` or `"softmax"`, see
+            `SquaredReLUGraph`. Defaults to `"squared_relu"`.
+        normalization: `"batch"`, `"layer"` or `"none"`, in the CNNs. Defaults
+            to `"batch"`.
+        dropout: Float, on the embeddings, for a whole sequence. Defaults to
+            `0.0`.
+        embeddings_initializer: Initializer of the embedding. The logits of
+            the tied softmax start the smaller the smaller it is. Defaults to
+            `None`, the released code's: uniform in [-0.1, 0.1].
+        dtype: Dtype policy.
+        name: String.
+        trainable: Boolean. Defaults to `True`.
 
     Call arguments:
-        inputs: dict of `token_ids`, int32 `(B, T)`, and `padding_mask`,
-            boolean `(B, T)`, True = real unit.
-        training: boolean.
+        inputs: Dict of `token_ids`, int32 `(B, T)`, and `padding_mask`,
+            boolean `(B, T)`, True = real position.
+        training: Boolean.
 
     Returns:
         Dict of `forward_graphs` and `backward_graphs`, each
         `(B, L, K, T, T)`: rows are receivers, in reading order.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
 
@@ -83,6 +74,8 @@ class GraphPredictor(PresetPredictor):
         Yang et al. 2018, Sec. 2.1, "Graph Predictor".
     """
 
+    directions = DIRECTIONS
+
     def __init__(
         self,
         vocabulary_size,
@@ -97,50 +90,19 @@ class GraphPredictor(PresetPredictor):
         normalization="batch",
         dropout=0.0,
         embeddings_initializer=None,
-        coupled=False,
-        composition="gru",
-        share_cell=True,
         dtype=None,
         name=None,
         trainable=True,
     ):
-        check.check_positive(
-            vocabulary_size=vocabulary_size,
-            embedding_dim=embedding_dim,
-            num_graph_layers=num_graph_layers,
-        )
+        check.check_positive(embedding_dim=embedding_dim)
         key_dim = embedding_dim // 2 if key_dim is None else key_dim
-
-        if embeddings_initializer is None:
-            embeddings_initializer = keras.initializers.RandomUniform(-0.1, 0.1)
+        super().__init__(dtype=dtype, name=name)
+        dtype = self.dtype_policy
 
         # === Layers ===
-        self.token_embedding = keras.layers.Embedding(
-            vocabulary_size,
-            embedding_dim,
-            embeddings_initializer=embeddings_initializer,
-            dtype=dtype,
-            name="token_embedding",
+        self.token_embedding = token_embedding(
+            vocabulary_size, embedding_dim, embeddings_initializer, dtype
         )
-        graph_options = {
-            "num_heads": num_heads,
-            "key_dim": key_dim,
-            "num_graph_layers": 1 if coupled else num_graph_layers,
-            "threshold": threshold,
-            "activation": activation,
-            "dtype": dtype,
-        }
-        self.graphs = {
-            direction: [
-                SquaredReLUGraph(
-                    direction=direction,
-                    name=f"{direction}_graph_{index}",
-                    **graph_options,
-                )
-                for index in range(num_graph_layers if coupled else 1)
-            ]
-            for direction in DIRECTIONS
-        }
         self.convolutions = {
             direction: MaskedKeyQueryConv(
                 embedding_dim,
@@ -153,44 +115,34 @@ class GraphPredictor(PresetPredictor):
                 name=f"{direction}_convolutions",
             )
             for direction in DIRECTIONS
-            if not coupled
         }
-        self.sums = {
-            direction: GraphWeightedSum(
-                direction, activation, dtype=dtype, name=f"{direction}_sum"
+        self.projections = {
+            direction: KeyQueryProjection(
+                num_heads,
+                key_dim,
+                num_graph_layers=num_graph_layers,
+                threshold=threshold,
+                direction=direction,
+                dtype=dtype,
+                name=f"{direction}_projection",
             )
             for direction in DIRECTIONS
-            if coupled
         }
-        self.compositions = {
-            direction: build_compositions(
-                num_graph_layers - 1, composition, share_cell, direction, dtype
-            )
-            for direction in DIRECTIONS
-            if coupled
-        }
-        self.coupled = coupled
+        self.graph = self.make_graph_layer(activation)
 
         # === Functional Model ===
-        inputs = {
-            "token_ids": keras.Input((None,), dtype="int32", name="token_ids"),
-            "padding_mask": keras.Input(
-                (None,), dtype="bool", name="padding_mask"
-            ),
-        }
-        embedded = self.token_embedding(inputs["token_ids"])
-        factors = self.graphs_of(embedded, inputs["padding_mask"])
-        graphs = {
-            f"{direction}_graphs": _MaterializeGraph(
-                direction, activation, dtype=dtype, name=f"{direction}_graphs"
-            )(factors[f"{direction}_graphs"])
-            for direction in DIRECTIONS
-        }
-        super().__init__(inputs=inputs, outputs=graphs, name=name)
-        self.trainable = trainable
-        self._factored_model = [
-            keras.Model(inputs, factors, name=f"{self.name}_factored")
-        ]
+        inputs = text_inputs(["token_ids", "padding_mask"])
+        mask = inputs["padding_mask"]
+        embedded = self.embed(inputs)
+        factors = {}
+        for direction, project in self.projections.items():
+            keys, queries = self.convolutions[direction](
+                embedded, padding_mask=mask
+            )
+            factors[f"{direction}_graphs"] = project(
+                keys, queries, padding_mask=mask
+            )
+        self.set_graphs(inputs, factors, trainable)
 
         # === Config ===
         self.vocabulary_size = vocabulary_size
@@ -204,176 +156,54 @@ class GraphPredictor(PresetPredictor):
         self.activation = activation
         self.normalization = normalization
         self.dropout = dropout
-        self.composition = composition
-        self.share_cell = share_cell
-        self._vocabulary_text = None
-        self.tokenizer_config = None
 
-    def layers_of(self, embedded, padding_mask, training=None, positions=None):
-        """The graphs of embedded units layer by layer, in factored form.
+    def embed(self, inputs):
+        """Returns F^0, the embeddings of the tokens, `(B, T, d)`."""
+        return self.token_embedding(inputs["token_ids"])
 
-        Args:
-            embedded: tensor `(B, T, d)`.
-            padding_mask: boolean tensor `(B, T)`.
-            training: boolean.
-            positions: dict of an integer tensor `(N,)` or None for each
-                direction, the rows wanted of its last layer.
-
-        Returns:
-            Dict of `forward` and `backward`, each what
-            `SquaredReLUGraph.layers_of` returns.
-        """
+    def layer_by_layer(
+        self, embedded, padding_mask=None, training=None, positions=None
+    ):
+        """Returns the factors of each graph layer, see `Predictor`."""
         layers = {}
-        for direction in DIRECTIONS:
-            if self.coupled:
-                layers[direction] = split_layers(
-                    self._coupled_graphs(direction, embedded, padding_mask)
-                )
-                continue
+        for direction, projection in self.projections.items():
             keys, queries = self.convolutions[direction](
                 embedded, padding_mask=padding_mask, training=training
             )
-            layers[direction] = self.graphs[direction][0].layers_of(
+            layers[direction] = projection.layer_by_layer(
                 keys, queries, padding_mask, (positions or {}).get(direction)
             )
         return layers
 
-    def graphs_of(self, embedded, padding_mask, training=None):
-        """The graphs of embedded units, in factored form.
-
-        Args:
-            embedded: tensor `(B, T, d)`.
-            padding_mask: boolean tensor `(B, T)`.
-            training: boolean.
-
-        Returns:
-            Dict of `forward_graphs` and `backward_graphs`, as `factored`.
-        """
-        return {
-            f"{direction}_graphs": self._coupled_graphs(
-                direction, embedded, padding_mask
-            )
-            if self.coupled
-            else self._own_graphs(direction, embedded, padding_mask, training)
-            for direction in DIRECTIONS
-        }
-
-    def _own_graphs(self, direction, embedded, padding_mask, training):
-        keys, queries = self.convolutions[direction](
-            embedded, padding_mask=padding_mask, training=training
-        )
-        return self.graphs[direction][0](
-            keys, queries, padding_mask=padding_mask, factored=True
-        )
-
-    def _coupled_graphs(self, direction, features, padding_mask):
-        factors = []
-        compositions = self.compositions[direction]
-        for layer, graph in enumerate(self.graphs[direction]):
-            factors.append(
-                graph(features, features, padding_mask, factored=True)
-            )
-            if layer < len(compositions):
-                messages = self.sums[direction](
-                    features,
-                    split_layers(factors[-1])[0],
-                    padding_mask=padding_mask,
-                )
-                features = compositions[layer](features, messages)
-        joined = {
-            name: ops.concatenate([f[name] for f in factors], axis=1)
-            for name in FACTORS
-        }
-        return {**joined, "padding_mask": factors[0]["padding_mask"]}
-
-    def factored(self):
-        """This predictor with the factored form of the graphs as output.
-
-        Returns:
-            A `keras.Model` that shares this model's layers. Its outputs are
-            `forward_graphs` and `backward_graphs`, each a dict of `queries`
-            and `keys` `(B, L, K, T, C)`, `thresholds` `(B, L, K, T)` and
-            `padding_mask` `(B, T)`. A model that is to be saved holds this or
-            the predictor itself, not both: Keras stores weights that two
-            models in it share with one of them, and cannot read the other.
-        """
-        return self._factored_model[0]
-
-    @property
-    def vocabulary(self):
-        """List of V tokens in the order of their ids, or None."""
-        if self._vocabulary_text is None:
-            return None
-        return self._vocabulary_text.split("\n")
-
-    @vocabulary.setter
-    def vocabulary(self, tokens):
-        if tokens is not None and len(tokens) != self.vocabulary_size:
-            raise ValueError(
-                f"The vocabulary must have {self.vocabulary_size} tokens, as "
-                f"many as the embedding. Received: {len(tokens)} tokens"
-            )
-        for token in tokens or ():
-            if "\n" in token:
-                raise ValueError(
-                    "A token cannot contain a newline, which separates the "
-                    f"tokens of a vocabulary file. Received: {token!r}"
-                )
-        self._vocabulary_text = None if tokens is None else "\n".join(tokens)
-
-    def save_assets(self, dir_path):
-        """Writes vocabulary and tokenizer into a `.keras` file."""
-        if self._vocabulary_text is None:
-            return
-        assets = {
-            "vocabulary": self.vocabulary,
-            "tokenizer": self.tokenizer_config,
-        }
-        (pathlib.Path(dir_path) / ASSETS).write_text(json.dumps(assets))
-
-    def load_assets(self, dir_path):
-        """Reads what `save_assets` wrote, if it is there."""
-        path = dir_path and pathlib.Path(dir_path) / ASSETS
-        if path and path.exists():
-            assets = json.loads(path.read_text())
-            self.vocabulary = assets["vocabulary"]
-            self.tokenizer_config = assets["tokenizer"]
-
     def get_config(self):
-        names = (
-            "vocabulary_size",
-            "embedding_dim",
-            "num_heads",
-            "key_dim",
-            "kernel_size",
-            "num_conv_layers",
-            "num_graph_layers",
-            "threshold",
-            "activation",
-            "normalization",
-            "dropout",
-            "coupled",
-            "composition",
-            "share_cell",
-            "name",
-            "trainable",
-        )
-        config = {name: getattr(self, name) for name in names}
-        config["embeddings_initializer"] = keras.initializers.serialize(
-            self.token_embedding.embeddings_initializer
-        )
-        dtype = keras.dtype_policies.serialize(
-            self.token_embedding.dtype_policy
-        )
-        return {**config, "dtype": dtype}
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "kernel_size": self.kernel_size,
+            "num_conv_layers": self.num_conv_layers,
+            "num_graph_layers": self.num_graph_layers,
+            "threshold": self.threshold,
+            "activation": self.activation,
+            "normalization": self.normalization,
+            "dropout": self.dropout,
+            "embeddings_initializer": keras.initializers.serialize(
+                self.token_embedding.embeddings_initializer
+            ),
+        }
 
 
-def build_compositions(count, composition, share_cell, direction, dtype):
-    """The functions v of `count` graph layers: one for all, or one each."""
-    made = [
-        FeatureComposition(
-            composition, dtype=dtype, name=f"{direction}_composition_{index}"
-        )
-        for index in range(min(count, 1) if share_cell else count)
-    ]
-    return made * count if share_cell else made
+def token_embedding(vocabulary_size, embedding_dim, initializer, dtype):
+    """Returns the embedding of a predictor of texts."""
+    check.check_positive(vocabulary_size=vocabulary_size)
+    if initializer is None:
+        initializer = keras.initializers.RandomUniform(-0.1, 0.1)
+    return keras.layers.Embedding(
+        vocabulary_size,
+        embedding_dim,
+        embeddings_initializer=initializer,
+        dtype=dtype,
+        name="token_embedding",
+    )

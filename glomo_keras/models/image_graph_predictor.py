@@ -1,74 +1,80 @@
 import keras
+from keras import ops
 
+from glomo_keras.layers import KeyQueryProjection
 from glomo_keras.layers import MaskedKeyQueryConv
 from glomo_keras.layers import PixelCoordinates
 from glomo_keras.layers import PixelEmbedding
-from glomo_keras.layers import SquaredReLUGraph
-from glomo_keras.layers.graph._materialize_graph import _MaterializeGraph
 from glomo_keras.layers.pixels._pixels_to_units import PixelsToUnits
-from glomo_keras.models._preset_models import PresetPredictor
-from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.models.predictor import Predictor
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class ImageGraphPredictor(PresetPredictor):
+class ImageGraphPredictor(Predictor):
     """g for images: graphs between pixels, Sec. 3.5.
 
-    The units are the T = H W pixels in raster order. A key CNN and a query CNN
-    of PixelCNN's masked convolutions (the first of mask type A, the others
-    B) look at the embedded values, and from their output come the graphs of
-    all layers and heads (Eq. 1). Row t of a forward graph depends on pixels
-    before t alone: neither on a later one nor on t itself.
+    The positions are the T = H W pixels in raster order. A key CNN and a
+    query CNN of PixelCNN's masked convolutions (the first of mask type A, the
+    others B) see the embedded values, and from their output come the graphs
+    of all layers and heads (Eq. 1). Row t of a forward graph depends on
+    pixels before t alone: neither on a later one nor on t itself.
 
     Blind spot: stacked masked kernels do not see all earlier pixels. Of those
     above and to the right of a pixel, the ones that lie more than
-    `kernel_size // 2` columns away for each row above are outside the receptive
-    field of its key and its query, however many layers there are. They are
-    not out of reach: an edge leads from a pixel to any earlier one; the blind
-    spot limits what the weight of an edge is computed from.
+    `kernel_size // 2` columns away for each row above are outside the
+    receptive field of its key and its query, however many layers there are.
+    They are not out of reach: an edge leads from a pixel to any earlier one;
+    the blind spot limits what the weight of an edge is computed from.
 
     `predictor(inputs)` materialises the graphs, at L = 3, K = 8 and 32x32
-    pixels 101 MB an image; `predictor.factored()(inputs)` gives their factors,
-    linear in T, which every layer that takes a graph takes too. The weights
-    do not depend on the size of the images.
+    pixels 101 MB an image; `predictor.factored()(inputs)` gives their
+    factors, linear in T, which every layer that takes a graph takes too. The
+    weights do not depend on the size of the images.
 
     A predictor with `trainable=False` (what `from_preset` returns) runs in
     inference mode wherever it stands.
 
     Args:
-        embedding_dim: integer, d, also the channels of the CNNs.
-        num_heads: integer, K.
-        key_dim: integer, C per head; `embedding_dim // 2` if None.
-        kernel_size: odd integer, side of the convolutions.
-        num_conv_layers: integer, convolutions in each CNN.
-        num_graph_layers: integer, L.
-        bidirectional: boolean, whether there are also backward graphs, the
+        embedding_dim: Integer d, also the channels of the CNNs. Defaults to
+            `192`.
+        num_heads: Integer K. Defaults to `8`.
+        key_dim: Integer C per head. Defaults to `None`, which is
+            `embedding_dim // 2`.
+        kernel_size: Odd integer, side of the convolutions. Defaults to `3`.
+        num_conv_layers: Integer, convolutions in each CNN. Defaults to `4`.
+        num_graph_layers: Integer L. Defaults to `3`.
+        bidirectional: Boolean, whether there are also backward graphs, the
             mirror image: from the last pixel to the first, with networks of
-            their own.
-        coordinates: boolean, whether the CNNs are told where a pixel is,
-            see `PixelCoordinates`. The paper does not say.
-        max_shift: integer, see `PixelCoordinates`: the images that the graphs
+            their own. Defaults to `False`.
+        coordinates: Boolean, whether the CNNs know where a pixel is, see
+            `PixelCoordinates`. The paper does not say. Defaults to `True`.
+        max_shift: Integer, see `PixelCoordinates`: the images that the graphs
             are for should not be larger than this and those for training.
-        threshold: `"query"` or `"scalar"`, see `SquaredReLUGraph`.
-        activation: `"squared_relu"`, `"square"` or `"softmax"`.
+            Defaults to `0`.
+        threshold: `"query"` or `"scalar"`, see `KeyQueryProjection`. Defaults
+            to `"query"`.
+        activation: `"squared_relu"`, `"square"` or `"softmax"`, see
+            `SquaredReLUGraph`. Defaults to `"squared_relu"`.
         normalization: `"layer"`, `"batch"` or `"none"`, in the CNNs. In
             training batch statistics mix all positions, also later ones.
-        dropout: float, on the channels of the CNNs' input.
-        dtype: dtype policy.
-        name: string.
-        trainable: boolean.
+            Defaults to `"layer"`.
+        dropout: Float, on the channels of the CNNs' input. Defaults to `0.0`.
+        dtype: Dtype policy.
+        name: String.
+        trainable: Boolean. Defaults to `True`.
 
     Call arguments:
-        inputs: dict of `images`, uint8 `(B, H, W, 3)`.
-        training: boolean.
+        inputs: Dict of `images`, uint8 `(B, H, W, 3)`.
+        training: Boolean.
 
     Returns:
         Dict of `forward_graphs` and, if bidirectional, `backward_graphs`,
         each `(B, L, K, T, T)`: rows are receivers, in raster order.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
 
@@ -106,19 +112,19 @@ class ImageGraphPredictor(PresetPredictor):
     ):
         check.check_positive(embedding_dim=embedding_dim)
         key_dim = embedding_dim // 2 if key_dim is None else key_dim
+        super().__init__(dtype=dtype, name=name)
+        dtype = self.dtype_policy
         self.directions = DIRECTIONS if bidirectional else DIRECTIONS[:1]
 
         # === Layers ===
         self.pixel_embedding = PixelEmbedding(
             embedding_dim, dtype=dtype, name="pixel_embedding"
         )
-        self.pixel_coordinates = (
-            PixelCoordinates(
+        self.pixel_coordinates = None
+        if coordinates:
+            self.pixel_coordinates = PixelCoordinates(
                 max_shift=max_shift, dtype=dtype, name="pixel_coordinates"
             )
-            if coordinates
-            else None
-        )
         self.convolutions = {
             direction: MaskedKeyQueryConv(
                 embedding_dim,
@@ -134,43 +140,33 @@ class ImageGraphPredictor(PresetPredictor):
             )
             for direction in self.directions
         }
-        self.graphs = {
-            direction: SquaredReLUGraph(
+        self.flatten = PixelsToUnits(dtype=dtype, name="flatten")
+        self.projections = {
+            direction: KeyQueryProjection(
                 num_heads,
                 key_dim,
                 num_graph_layers=num_graph_layers,
                 threshold=threshold,
-                activation=activation,
                 direction=direction,
                 dtype=dtype,
-                name=f"{direction}_graph",
+                name=f"{direction}_projection",
             )
             for direction in self.directions
         }
-        self.flatten = PixelsToUnits(dtype=dtype, name="units")
+        self.graph = self.make_graph_layer(activation)
 
         # === Functional Model ===
         inputs = {
             "images": keras.Input((None, None, 3), dtype="uint8", name="images")
         }
-        embedded = _sum_channels(self.pixel_embedding(inputs["images"]))
+        embedded = self.embed(inputs)
         factors = {
-            f"{direction}_graphs": self.graphs[direction](
-                *self._keys_and_queries(direction, embedded), factored=True
+            f"{direction}_graphs": project(
+                *self._keys_and_queries(direction, embedded)
             )
-            for direction in self.directions
+            for direction, project in self.projections.items()
         }
-        graphs = {
-            f"{direction}_graphs": _MaterializeGraph(
-                direction, activation, dtype=dtype, name=f"{direction}_graphs"
-            )(factors[f"{direction}_graphs"])
-            for direction in self.directions
-        }
-        super().__init__(inputs=inputs, outputs=graphs, name=name)
-        self.trainable = trainable
-        self._factored_model = [
-            keras.Model(inputs, factors, name=f"{self.name}_factored")
-        ]
+        self.set_graphs(inputs, factors, trainable)
 
         # === Config ===
         self.embedding_dim = embedding_dim
@@ -188,7 +184,7 @@ class ImageGraphPredictor(PresetPredictor):
         self.dropout = dropout
 
     def _keys_and_queries(self, direction, embedded, training=None):
-        """Keys and queries `(B, T, d)` of embedded pixels `(B, H, W, d)`."""
+        """`(B, T, d)` each, of embedded pixels `(B, H, W, d)`."""
         if self.pixel_coordinates is not None:
             embedded = self.pixel_coordinates(embedded, training=training)
         keys, queries = self.convolutions[direction](
@@ -196,66 +192,38 @@ class ImageGraphPredictor(PresetPredictor):
         )
         return self.flatten(keys), self.flatten(queries)
 
-    def embed(self, images):
-        """F^0 as an image: tensor `(B, H, W, d)` of integers `(B, H, W, 3)`."""
-        return _sum_channels(self.pixel_embedding(images))
+    def embed(self, inputs):
+        """Returns F^0 as an image, `(B, H, W, d)`: the sum over channels."""
+        embedded = self.pixel_embedding(inputs["images"])
+        return ops.sum(embedded, axis=-2)
 
-    def layers_of(self, embedded, training=None, positions=None):
-        """The graphs of embedded pixels layer by layer, in factored form.
-
-        Args:
-            embedded: tensor `(B, H, W, d)`.
-            training: boolean.
-            positions: dict of an integer tensor `(N,)` or None for each
-                direction, the rows wanted of its last layer.
-
-        Returns:
-            Dict of `forward` and, if bidirectional, `backward`, each what
-            `SquaredReLUGraph.layers_of` returns.
-        """
+    def layer_by_layer(
+        self, embedded, padding_mask=None, training=None, positions=None
+    ):
+        """Returns the factors of each graph layer, see `Predictor`."""
         return {
-            direction: self.graphs[direction].layers_of(
+            direction: projection.layer_by_layer(
                 *self._keys_and_queries(direction, embedded, training),
-                positions=(positions or {}).get(direction),
+                padding_mask,
+                (positions or {}).get(direction),
             )
-            for direction in self.directions
+            for direction, projection in self.projections.items()
         }
 
-    def factored(self):
-        """This predictor with the factored form of the graphs as output.
-
-        Returns:
-            A `keras.Model` that shares this model's layers. Its outputs are
-            `forward_graphs` and, if bidirectional, `backward_graphs`, each a
-            dict of `queries` and `keys` `(B, L, K, T, C)` and `thresholds`
-            `(B, L, K, T)`. See `GraphPredictor.factored` on saving.
-        """
-        return self._factored_model[0]
-
     def get_config(self):
-        names = (
-            "embedding_dim",
-            "num_heads",
-            "key_dim",
-            "kernel_size",
-            "num_conv_layers",
-            "num_graph_layers",
-            "bidirectional",
-            "coordinates",
-            "max_shift",
-            "threshold",
-            "activation",
-            "normalization",
-            "dropout",
-            "name",
-            "trainable",
-        )
-        config = {name: getattr(self, name) for name in names}
-        dtype = keras.dtype_policies.serialize(
-            self.pixel_embedding.dtype_policy
-        )
-        return {**config, "dtype": dtype}
-
-
-def _sum_channels(embedded):
-    return keras.ops.sum(embedded, axis=-2)
+        return {
+            **super().get_config(),
+            "embedding_dim": self.embedding_dim,
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "kernel_size": self.kernel_size,
+            "num_conv_layers": self.num_conv_layers,
+            "num_graph_layers": self.num_graph_layers,
+            "bidirectional": self.bidirectional,
+            "coordinates": self.coordinates,
+            "max_shift": self.max_shift,
+            "threshold": self.threshold,
+            "activation": self.activation,
+            "normalization": self.normalization,
+            "dropout": self.dropout,
+        }

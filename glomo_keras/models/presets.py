@@ -1,9 +1,12 @@
 """Presets: a folder with a model, its vocabulary and where they come from.
 
 config.json       class name and constructor arguments
-model.weights.h5  weights
-vocabulary.txt    one token a line, in the order of the ids (if known)
+model.weights.h5  weights, as `keras.Model.save_weights` stores them
+vocabulary.txt    one token a line, in the order of the ids (of texts)
 metadata.json     format version, versions, tokenizer, SHA-256 of the rest
+
+Format 2. Presets of format 1 are converted as they are read, see
+`preset_format_1`.
 """
 
 import hashlib
@@ -13,108 +16,92 @@ import os
 import pathlib
 import warnings
 
+import h5py
 import keras
 
 from glomo_keras import bundled_presets
+from glomo_keras.models import preset_format_1
+from glomo_keras.utils import validation as check
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 VOCABULARY, METADATA = "vocabulary.txt", "metadata.json"
 CLASSES = (
     "GraphPredictor",
+    "CoupledGraphPredictor",
     "ContextPretrainer",
     "ImageGraphPredictor",
     "PixelPretrainer",
 )
 
 
-def save(model, folder):
+def save(model, folder, dtype="float32"):
     """Writes a model, its vocabulary and metadata to a folder.
 
-    Metadata is written last, so that a preset cut off half-way is told by
-    its absence.
+    Metadata is written last: a preset that was cut off half-way lacks it.
 
     Args:
-        model: one of `CLASSES`.
-        folder: path; made if needed.
+        model: One of `CLASSES`.
+        folder: Path; made if needed.
+        dtype: `"float32"` or `"float16"`, in which floating point weights
+            are stored. They are read into the dtype of the model's weights.
+            Defaults to `"float32"`.
+
+    Raises:
+        ValueError: If the dtype is another, or a weight is too large for it.
     """
+    check.check_option("dtype", dtype, ("float32", "float16"))
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / METADATA).unlink(missing_ok=True)
-    config = {"class_name": type(model).__name__, "config": model.get_config()}
-    _write_json(folder / CONFIG, config)
+    predictor = getattr(model, "graph_predictor", model)
+    _write_json(folder / CONFIG, _document(model))
     temporary = folder / f"new.{WEIGHTS}"
     model.save_weights(temporary)
+    if dtype == "float16":
+        _halve(temporary)
     os.replace(temporary, folder / WEIGHTS)
     files = [CONFIG, WEIGHTS]
-    predictor = getattr(model, "graph_predictor", model)
     (folder / VOCABULARY).unlink(missing_ok=True)
-    if getattr(predictor, "vocabulary", None) is not None:
+    if predictor.vocabulary is not None:
         text = "\n".join(predictor.vocabulary) + "\n"
         (folder / VOCABULARY).write_text(text, "utf-8", newline="\n")
         files.append(VOCABULARY)
     metadata = {
         "format_version": FORMAT_VERSION,
         "keras_version": keras.version(),
-        "tokenizer": getattr(predictor, "tokenizer_config", None),
+        "tokenizer": predictor.tokenizer_config,
         "sha256": {name: _sha256(folder / name) for name in files},
     }
     _write_json(folder / METADATA, metadata)
 
 
 def load(preset, dtype=None):
-    """The model that `save` wrote, with its vocabulary.
+    """Reads the model that `save` wrote, with its vocabulary.
 
     Args:
-        preset: folder, or name of a preset that comes with the package.
-        dtype: dtype policy, or its name; that of the saved model if None.
+        preset: Folder, or name of a preset that comes with the package.
+        dtype: Dtype policy, or its name. Defaults to `None`, that of the
+            saved model.
 
     Returns:
         A model, one of `CLASSES`.
 
     Raises:
-        ValueError: no such preset, or a damaged, incomplete or too new one;
-            the message names the file and the fault.
+        ValueError: If there is no such preset, or a damaged, incomplete or
+            too new one. The message names the file and the fault.
     """
     folder = bundled_presets.find(preset)
     metadata = _read_json(folder / METADATA)
-    _check_version(folder / METADATA, metadata)
+    version = _checked_version(folder / METADATA, metadata)
     _check_files(folder, metadata)
-    model = _build(folder / CONFIG, dtype)
-    _load_weights(model, folder / WEIGHTS)
+    model = _build(folder / CONFIG, version, dtype)
+    _load_weights(model, folder / WEIGHTS, version)
     predictor = getattr(model, "graph_predictor", model)
     predictor.tokenizer_config = metadata.get("tokenizer")
     if VOCABULARY in metadata["sha256"]:
-        # As bytes: reading text turns a carriage return into a newline.
-        text = (folder / VOCABULARY).read_bytes().decode("utf-8")
-        tokens = text.removesuffix("\n").split("\n")
-        if len(tokens) != predictor.vocabulary_size:
-            raise ValueError(
-                f"{folder / VOCABULARY} must have "
-                f"{predictor.vocabulary_size} lines, the `vocabulary_size` "
-                f"of {CONFIG}. Received: {len(tokens)} lines"
-            )
-        predictor.vocabulary = tokens
+        predictor.vocabulary = _read_vocabulary(folder, predictor)
     return model
-
-
-def load_predictor(preset, expected, trainable, dtype=None):
-    """The graph predictor of a preset, frozen unless `trainable`.
-
-    Args:
-        preset: folder, or name of a preset that comes with the package.
-        expected: class that it must have.
-        trainable: boolean.
-        dtype: see `load`.
-
-    Raises:
-        ValueError: as `load`, or a predictor of another class.
-    """
-    model = load(preset, dtype)
-    predictor = getattr(model, "graph_predictor", model)
-    check_class(preset, predictor, expected)
-    predictor.trainable = trainable
-    return predictor
 
 
 def check_class(preset, model, expected):
@@ -127,7 +114,47 @@ def check_class(preset, model, expected):
         )
 
 
-def _build(path, dtype):
+def _document(model):
+    """The model's class and config without what has files of its own."""
+    config = model.get_config()
+    predictor = config.get("graph_predictor", {"config": config})["config"]
+    for name in ("vocabulary", "tokenizer_config"):
+        predictor.pop(name, None)
+    return {"class_name": type(model).__name__, "config": config}
+
+
+def _halve(path):
+    """Stores the floating point numbers of an HDF5 file as float16."""
+    paths = []
+    with h5py.File(path, "r") as file:
+        file.visititems(lambda name, item: paths.append(name))
+        halved = path.with_name(f"half.{path.name}")
+        with h5py.File(halved, "w") as other:
+            for name in paths:
+                _copy_half(file, other, name)
+    os.replace(halved, path)
+
+
+def _copy_half(file, other, name):
+    item = file[name]
+    if isinstance(item, h5py.Group):
+        other.require_group(name)
+    elif item.dtype.kind == "f":
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            try:
+                other[name] = item[()].astype("float16")
+            except RuntimeWarning as error:
+                raise ValueError(
+                    "A weight is too large for float16: save with "
+                    f"dtype='float32'. Received: {name}"
+                ) from error
+    else:
+        file.copy(name, other, name)
+    other[name].attrs.update(item.attrs)
+
+
+def _build(path, version, dtype):
     document = _read_json(path)
     name = document.get("class_name")
     if name not in CLASSES or not isinstance(document.get("config"), dict):
@@ -136,31 +163,62 @@ def _build(path, dtype):
             f"{', '.join(CLASSES)}, and 'config'. "
             f"Received: {sorted(document)}, class_name={name!r}"
         )
-    known = keras.saving.get_registered_object(f"glomo_keras>{name}")
-    config = document["config"]
-    if dtype is not None:
-        config = {**config, "dtype": dtype}
     try:
-        return known.from_config(config)
+        if version == 1:
+            document = preset_format_1.convert_document(document)
+        known = keras.saving.get_registered_object(
+            f"glomo_keras>{document['class_name']}"
+        )
+        return known.from_config(_with_dtype(document["config"], dtype))
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{path} has a 'config' that {known.__name__} does not take: "
-            f"{error}"
+            f"{path} has a 'config' that {name} does not take: {error}"
         ) from error
 
 
-def _load_weights(model, path):
+def _with_dtype(config, dtype):
+    """A copy of the config with another policy, also of its predictor."""
+    if dtype is None:
+        return config
+    config = {**config, "dtype": dtype}
+    if "graph_predictor" in config:
+        predictor = config["graph_predictor"]
+        policy = keras.dtype_policies.serialize(keras.dtype_policies.get(dtype))
+        config["graph_predictor"] = {
+            **predictor,
+            "config": {**predictor["config"], "dtype": policy},
+        }
+    return config
+
+
+def _load_weights(model, path, version):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras warns of what it skips
-            model.load_weights(path)
+            if version == 1:
+                preset_format_1.load_weights(model, path)
+            else:
+                model.load_weights(path)
     except (OSError, KeyError, ValueError, UserWarning) as error:
         raise ValueError(
             f"{path} does not fit the model that {CONFIG} describes: {error}"
         ) from error
 
 
-def _check_version(path, metadata):
+def _read_vocabulary(folder, predictor):
+    # As bytes: reading text turns a carriage return into a newline.
+    text = (folder / VOCABULARY).read_bytes().decode("utf-8")
+    tokens = text.removesuffix("\n").split("\n")
+    if len(tokens) != predictor.vocabulary_size:
+        raise ValueError(
+            f"{folder / VOCABULARY} must have {predictor.vocabulary_size} "
+            f"lines, the `vocabulary_size` of {CONFIG}. "
+            f"Received: {len(tokens)} lines"
+        )
+    return tokens
+
+
+def _checked_version(path, metadata):
     version = metadata.get("format_version")
     if not isinstance(version, int):
         raise ValueError(
@@ -172,6 +230,7 @@ def _check_version(path, metadata):
             f"reads formats up to {FORMAT_VERSION}: upgrade it. "
             f"Received: format_version={version}"
         )
+    return version
 
 
 def _check_files(folder, metadata):

@@ -69,8 +69,8 @@ def admitted_pairs(features, memory, memory_mask, exclude_diagonal):
     if memory_mask is not None:
         admitted = ops.expand_dims(ops.cast(memory_mask, "bool"), 1)
     if exclude_diagonal:
-        rows = ops.arange(ops.shape(features)[1])
-        columns = ops.arange(ops.shape(memory)[1])
+        rows = ops.arange(ops.shape(features)[1], dtype="int32")
+        columns = ops.arange(ops.shape(memory)[1], dtype="int32")
         other = ops.expand_dims(rows, 1) != ops.expand_dims(columns, 0)
         other = ops.expand_dims(other, 0)  # (1, T, S)
         if admitted is None:

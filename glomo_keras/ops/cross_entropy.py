@@ -66,9 +66,12 @@ def draw_candidates(vocabulary_size, num_candidates, seed):
     """
     sure = num_candidates // 2
     strata = num_candidates - sure
-    edges = sure + ops.arange(strata + 1) * (vocabulary_size - sure) // strata
+    steps = ops.arange(strata + 1, dtype="int32")
+    edges = sure + steps * (vocabulary_size - sure) // strata
     sizes = ops.cast(edges[1:] - edges[:-1], "float32")
-    offsets = keras.random.uniform((strata,), seed=seed) * sizes
+    offsets = (
+        keras.random.uniform((strata,), dtype="float32", seed=seed) * sizes
+    )
     drawn = edges[:-1] + ops.cast(offsets, edges.dtype)
     drawn = ops.minimum(drawn, edges[1:] - 1)
     return drawn, ops.concatenate([ops.ones((sure,), "float32"), sizes], 0)

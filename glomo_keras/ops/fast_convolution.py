@@ -1,10 +1,13 @@
-"""Convolutions of three taps with half of the multiplications.
+"""Causal convolutions, of three taps with half of the multiplications.
 
 Four neighbouring outputs `y_j = x_j g_0 + x_{j+1} g_1 + x_{j+2} g_2` take
-twelve products of a unit with a matrix. They are also coefficients of a
+twelve products of a vector with a matrix. They are also coefficients of a
 product of polynomials, which its values at six points determine: Winograd's
-F(4, 3), at 0, 1, -1, 2, -2 and infinity, takes six products, of sums of units
+F(4, 3), at 0, 1, -1, 2, -2 and infinity, takes six products, of sums of inputs
 with sums of taps, and sums of these are the outputs.
+
+Nothing outside this file knows of it: `causal_conv1d` is an ordinary
+convolution to rounding.
 """
 
 import keras
@@ -16,16 +19,38 @@ WINDOW = OUTPUTS + TAPS - 1
 LEAST_WIDTH = 256
 
 
-def is_faster_by_fours(inputs, kernel):
-    """Whether `convolve_by_fours` is the way to a causal convolution.
-
-    It was measured on CPUs with TensorFlow, where it takes 57 % of the time
-    for 512 channels, forward and backward; below 256 the sums take what the
-    products save. bfloat16 is too coarse for differences of units.
+def causal_conv1d(inputs, kernel, direction, training=False):
+    """Convolves a zero-padded sequence so that no output sees the future.
 
     Args:
-        inputs: tensor `(B, T, d)`.
-        kernel: tensor `(taps, d, filters)`.
+        inputs: Tensor `(B, T, d)`.
+        kernel: Tensor `(taps, d, filters)`, not a variable.
+        direction: `"forward"`, where the window of an output ends at its
+            position, or `"backward"`, where it begins there.
+        training: Whether the faster algorithm may be used. What is exported,
+            and compared with its export, is the plain convolution. Defaults
+            to `False`.
+
+    Returns:
+        Tensor `(B, T, filters)`.
+    """
+    padding = (kernel.shape[0] - 1, 0)  # zeros before and after
+    if direction == "backward":
+        padding = padding[::-1]
+    if training and _is_faster_by_fours(inputs, kernel):
+        return _convolve_by_fours(inputs, kernel, padding)
+    inputs = ops.pad(inputs, ((0, 0), padding, (0, 0)))
+    return ops.conv(
+        inputs, kernel, padding="valid", data_format="channels_last"
+    )
+
+
+def _is_faster_by_fours(inputs, kernel):
+    """Returns whether `_convolve_by_fours` takes less time.
+
+    On CPUs with TensorFlow it takes 57 % of the time for 512 channels, forward
+    and backward; below 256 the sums take what the products save. bfloat16 is
+    too coarse for differences of inputs.
     """
     return (
         keras.config.backend() == "tensorflow"
@@ -36,16 +61,8 @@ def is_faster_by_fours(inputs, kernel):
     )
 
 
-def convolve_by_fours(inputs, kernel, padding):
-    """A convolution of zero-padded inputs, as `ops.conv` to rounding.
-
-    Args:
-        inputs: float32 tensor `(B, T, d)`.
-        kernel: float32 tensor `(3, d, filters)`.
-        padding: zeros `(before, after)` the units, two in all.
-
-    Returns:
-        Tensor `(B, T, filters)`.
+def _convolve_by_fours(inputs, kernel, padding):
+    """Computes the convolution by F(4, 3), with its gradient.
 
     Reference:
         Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
@@ -56,21 +73,21 @@ def convolve_by_fours(inputs, kernel, padding):
     def convolve(inputs, kernel):
         length = ops.shape(inputs)[1]
         taps = _sums_of_taps(kernel)
-        units = _sums_of_units(_windows(inputs, padding))
-        products = [ops.matmul(x, k) for x, k in zip(units, taps, strict=True)]
+        sums = _sums_of_inputs(_windows(inputs, padding))
+        products = [ops.matmul(x, k) for x, k in zip(sums, taps, strict=True)]
 
         def grad(*args, upstream=None):
             d_outputs = args[0] if upstream is None else upstream
             d_products = _transposed_outputs(_in_fours(d_outputs))
-            d_units = [
+            d_sums = [
                 ops.matmul(d, ops.transpose(k))
                 for d, k in zip(d_products, taps, strict=True)
             ]
             d_taps = [
                 ops.matmul(ops.transpose(_rows(x)), _rows(d))
-                for x, d in zip(units, d_products, strict=True)
+                for x, d in zip(sums, d_products, strict=True)
             ]
-            d_windows = _transposed_sums_of_units(d_units)
+            d_windows = _transposed_sums_of_inputs(d_sums)
             d_inputs = _transposed_windows(d_windows, padding, length)
             return d_inputs, _transposed_sums_of_taps(d_taps)
 
@@ -85,12 +102,12 @@ def _rows(x):
 
 
 def _in_fours(x, before=0, more=0):
-    """Every fourth unit: `(B, T, d)` -> list of four `(B, n, d)`.
+    """Splits by position modulo 4: `(B, T, d)` -> four `(B, n, d)`.
 
     Args:
-        x: tensor `(B, T, d)`.
-        before: integer, zeros put before it.
-        more: integer, how many n is to be more than outputs need.
+        x: Tensor `(B, T, d)`.
+        before: Integer, zeros put before it. Defaults to `0`.
+        more: Integer, by how much n is to exceed T / 4. Defaults to `0`.
     """
     length, width = ops.shape(x)[1], x.shape[-1]
     count = (length + OUTPUTS - 1) // OUTPUTS + more
@@ -101,7 +118,7 @@ def _in_fours(x, before=0, more=0):
 
 
 def _join(parts):
-    """What `_in_fours` took apart, `(B, 4 n, d)`."""
+    """Undoes `_in_fours`: four `(B, n, d)` -> `(B, 4 n, d)`."""
     count, width = ops.shape(parts[0])[1], parts[0].shape[-1]
     return ops.reshape(
         ops.concatenate(parts, axis=-1), (-1, OUTPUTS * count, width)
@@ -109,7 +126,7 @@ def _join(parts):
 
 
 def _windows(inputs, padding):
-    """The six units that each four outputs see, each `(B, n, d)`."""
+    """Returns the six inputs that each four outputs see, `(B, n, d)`."""
     parts = _in_fours(inputs, padding[0], more=1)
     return [x[:, :-1] for x in parts] + [
         x[:, 1:] for x in parts[: WINDOW - OUTPUTS]
@@ -135,8 +152,8 @@ def _transposed_windows(windows, padding, length):
     return _join(parts)[:, padding[0] : padding[0] + length]
 
 
-def _sums_of_units(units):
-    x0, x1, x2, x3, x4, x5 = units
+def _sums_of_inputs(inputs):
+    x0, x1, x2, x3, x4, x5 = inputs
     even, odd = x4 - x2, 2.0 * (x3 - x1)
     far, near = x4 - 4.0 * x2, x3 - 4.0 * x1
     return [
@@ -149,7 +166,7 @@ def _sums_of_units(units):
     ]
 
 
-def _transposed_sums_of_units(sums):
+def _transposed_sums_of_inputs(sums):
     s0, s1, s2, s3, s4, s5 = sums
     far, near = s1 + s2, s1 - s2
     even, odd = s3 + s4, 2.0 * (s3 - s4)

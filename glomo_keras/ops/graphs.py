@@ -1,255 +1,214 @@
-"""The two forms of a graph, and what both can be asked for.
+"""The two forms of a graph, and functions that take either.
 
-*Materialised*: a tensor `(B, L, K, T, T)`. *Factored*: a dict with `queries`
-and `keys` `(B, L, K, T, C)`, `thresholds` `(B, L, K, T)` and, where units are
-padded, `padding_mask` `(B, T)`: linear in T. One layer of a graph lacks the
-axis L. One whose queries and thresholds are there for some rows only has
-these as `positions`, an integer tensor `(N,)`.
+*Materialised*: a tensor `(B, L, K, T, T)`; rows are receivers.
+
+*Factored*: a dict, linear in T, from which Eq. 1 makes that tensor:
+
+| entry | shape | |
+|---|---|---|
+| `queries` | `(B, L, K, T, C)` | of the receivers |
+| `thresholds` | `(B, L, K, T)` | of the receivers |
+| `past_keys` or `future_keys` | `(B, L, K, T, C)` | of the sources |
+| `padding_mask` | `(B, T)` | optional; True = real position |
+| `positions` | `(N,)` | optional, one layer only: see below |
+
+The name of the keys is the direction: a forward graph has `past_keys`, a
+backward graph `future_keys`. It is part of the dict's structure, so it is
+known when a model is traced, is saved with it, and cannot be contradicted by
+whoever reads the graph. For the same reason the factored form means the
+squared ReLU: the ablations of Eq. 1 exist as tensors only.
+
+One layer of a graph lacks the axis L. One whose queries and thresholds exist
+for some receivers only has these as `positions`.
 """
-
-import itertools
 
 from keras import ops
 
-from glomo_keras.ops.edges import admissible_edges
-from glomo_keras.ops.edges import edge_weights
-from glomo_keras.ops.edges import normalize_rows
-from glomo_keras.ops.edges import row_sums
+from glomo_keras.utils import validation as check
 
-FACTORS = ("queries", "keys", "thresholds")
-GROUPED_LENGTH = 512
-ROW_GROUPS = 4
-LEAST_ROWS = 16
+DIRECTIONS = ("forward", "backward")
+KEYS = {"forward": "past_keys", "backward": "future_keys"}
 
 
 def is_factored(graph):
-    """Whether `graph` (or its shape) is the dict of the factored form."""
+    """Returns whether a graph (or its shape) has the factored form."""
     return isinstance(graph, dict)
 
 
+def direction_of(graph):
+    """Returns the direction of a factored graph, from the name of its keys."""
+    given = [d for d in DIRECTIONS if KEYS[d] in graph]
+    if len(given) != 1:
+        raise ValueError(
+            "A factored graph has either 'past_keys' (forward) or "
+            "'future_keys' (backward). Received: a dict with the entries "
+            f"{sorted(graph)}"
+        )
+    return given[0]
+
+
+def keys_of(graph):
+    """Returns the keys of a factored graph, `(B, [L,] K, T, C)`."""
+    return graph[KEYS[direction_of(graph)]]
+
+
+def factor_names(graph):
+    """Returns the names of the floating-point entries of a factored graph."""
+    return ("queries", KEYS[direction_of(graph)], "thresholds")
+
+
 def graph_shape(shapes):
-    """The materialised shape that a shape of either form stands for.
+    """Returns the materialised shape of a graph of either form.
 
     Args:
-        shapes: a shape tuple, or a dict of shape tuples.
+        shapes: Shape tuple, or dict of shape tuples.
 
     Returns:
         `(B, L, K, T, T)`, or `(B, K, T, T)` for one layer.
 
     Raises:
-        ValueError: a dict that lacks a factor, or factors that disagree.
+        ValueError: If a factor is missing or factors disagree.
     """
     if not is_factored(shapes):
         return tuple(shapes)
-    missing = [name for name in FACTORS if name not in shapes]
+    missing = {"queries", "thresholds"} - set(shapes)
     if missing:
         raise ValueError(
-            "A factored graph is a dict with the entries "
-            f"{FACTORS} (and optionally 'padding_mask'). "
+            "A factored graph is a dict with 'queries', 'thresholds' and "
+            "'past_keys' or 'future_keys' (and optionally 'padding_mask'). "
             f"Received: a dict with the entries {sorted(shapes)}"
         )
-    queries, keys, thresholds = (tuple(shapes[name]) for name in FACTORS)
+    queries, keys, thresholds = (
+        tuple(shapes[name]) for name in factor_names(shapes)
+    )
     if len(queries) != len(keys) or len(thresholds) != len(queries) - 1:
         raise ValueError(
-            "`queries` and `keys` must have one rank, `thresholds` one less. "
-            f"Received: queries.shape={queries}, keys.shape={keys}, "
+            "Queries and keys must have the same rank and thresholds one axis "
+            f"less. Received: queries.shape={queries}, keys.shape={keys}, "
             f"thresholds.shape={thresholds}"
         )
     return (*queries[:-1], keys[-2])
 
 
-def split_layers(graph):
-    """The layers of a graph one by one, in the form that the graph has.
-
-    One `unstack` a factor: the gradient of slices would fill up and add as
-    many arrays of all layers as there are layers.
+def checked_graph_shape(name, shapes, ranks, meaning):
+    """Returns `graph_shape`, or raises unless its rank is one of `ranks`.
 
     Args:
-        graph: materialised or factored, with the axis L.
+        name: The call argument, for the message.
+        shapes: Shape tuple, or dict of shape tuples.
+        ranks: Tuple of the ranks allowed.
+        meaning: The expected shape, for the message.
+    """
+    shape = graph_shape(shapes)
+    if len(shape) not in ranks:
+        raise ValueError(
+            f"`{name}` must have shape {meaning}, or be the dict of its "
+            f"factors. Received: {name}.shape={shape}"
+        )
+    return shape
+
+
+def check_square(name, shape):
+    """Raises ValueError unless a graph has as many rows as columns."""
+    check.check_same_length(
+        **{f"the rows of {name}": shape[-2], "its columns": shape[-1]}
+    )
+
+
+def checked_directions(graphs, kind="graphs"):
+    """Returns the directions in a dict of graphs (or messages).
+
+    Args:
+        graphs: Dict with `forward_{kind}`, `backward_{kind}` or both.
+        kind: String, the second half of the names. Defaults to `"graphs"`.
+
+    Raises:
+        ValueError: If it is another dict, or if a factored graph has the
+            other direction's name.
+    """
+    names = {f"{direction}_{kind}": direction for direction in DIRECTIONS}
+    if not isinstance(graphs, dict) or not graphs or set(graphs) - set(names):
+        given = sorted(graphs) if isinstance(graphs, dict) else type(graphs)
+        raise ValueError(
+            f"`{kind}` must be a dict with 'forward_{kind}', "
+            f"'backward_{kind}' or both. Received: {given}"
+        )
+    for name, graph in graphs.items():
+        if is_factored(graph) and direction_of(graph) != names[name]:
+            raise ValueError(
+                f"{name!r} must be a {names[name]} graph, whose keys are "
+                f"named {KEYS[names[name]]!r}. Received: a dict with the "
+                f"entries {sorted(graph)}"
+            )
+    return [names[name] for name in names if name in graphs]
+
+
+def layers_and_heads(graph):
+    """Returns `(L, K)` of a graph that has the axis L."""
+    tensor = keys_of(graph) if is_factored(graph) else graph
+    return tensor.shape[1], tensor.shape[2]
+
+
+def graph_length(graph):
+    """Returns T, an integer where it is static, else a scalar tensor."""
+    if is_factored(graph):
+        return ops.shape(keys_of(graph))[-2]
+    return ops.shape(graph)[-1]
+
+
+def split_layers(graph):
+    """Splits a graph into its layers, each of the form that the graph has.
+
+    Each factor is unstacked once: the gradient of L slices would fill and add
+    L arrays of the size of all layers.
+
+    Args:
+        graph: Materialised or factored graph with the axis L.
 
     Returns:
-        List of L graphs of the same form without the axis L.
+        List of L graphs without the axis L.
     """
     if not is_factored(graph):
         return ops.unstack(graph, axis=1)
-    factors = [ops.unstack(graph[name], axis=1) for name in FACTORS]
-    mask = {n: graph[n] for n in graph if n == "padding_mask"}
+    names = factor_names(graph)
+    factors = [ops.unstack(graph[name], axis=1) for name in names]
     return [
-        {**dict(zip(FACTORS, layer, strict=True)), **mask}
+        {**dict(zip(names, layer, strict=True)), **_mask_entry(graph)}
         for layer in zip(*factors, strict=True)
     ]
 
 
 def join_layers(layers):
-    """One factored graph of the layers, each without the axis L."""
+    """Stacks factored graphs of one layer each: undoes `split_layers`."""
     factors = {
         name: ops.stack([layer[name] for layer in layers], axis=1)
-        for name in FACTORS
+        for name in factor_names(layers[0])
     }
-    mask = {n: layers[0][n] for n in layers[0] if n == "padding_mask"}
-    return {**factors, **mask}
+    return {**factors, **_mask_entry(layers[0])}
 
 
-def layers_and_heads(graph):
-    """`(L, K)` of a graph that has the axis L."""
-    tensor = graph["keys"] if is_factored(graph) else graph
-    return tensor.shape[1], tensor.shape[2]
+def select_layers(graph, indices):
+    """Returns the factored graph of some layers.
+
+    Args:
+        graph: Factored graph with the axis L.
+        indices: Sequence of integers from 0.
+    """
+    layers = split_layers(graph)
+    return join_layers([layers[index] for index in indices])
 
 
-def num_units(graph):
-    """T: static where it is known, else a scalar tensor."""
-    tensor = graph["keys"] if is_factored(graph) else graph
-    return ops.shape(tensor)[-2]
-
-
-def float_factors(graph):
-    """The graph without its mask: what `keras.remat` takes as an argument."""
+def without_mask(graph):
+    """Returns the graph without its mask: all that can have a gradient."""
     if not is_factored(graph):
         return graph
-    return {name: graph[name] for name in FACTORS}
+    return {name: graph[name] for name in factor_names(graph)}
 
 
-def combined_mask(graph, padding_mask):
-    """The padding mask given and the graph's own, whichever there are."""
-    own = graph.get("padding_mask") if is_factored(graph) else None
-    if own is None or padding_mask is None:
-        return padding_mask if own is None else own
-    return ops.logical_and(own, padding_mask)
+def mask_of(graph):
+    """Returns the padding mask of a factored graph, or None."""
+    return graph.get("padding_mask") if is_factored(graph) else None
 
 
-def take_units(tensor, units, axis):
-    """`ops.take`, or the whole axis where `units` is None."""
-    return tensor if units is None else ops.take(tensor, units, axis=axis)
-
-
-def take_columns(graph, columns):
-    """One layer's graph with a slice of its columns, the sources."""
-    if not is_factored(graph):
-        return graph[..., columns]
-    return {**graph, "keys": graph["keys"][..., columns, :]}
-
-
-def graph_rows(graph, rows, columns, *, padding_mask, direction, activation):
-    """Some rows of one layer's graph, before normalisation.
-
-    Args:
-        graph: one layer, `(B, K, T, S)` or its factors, with all columns or
-            what `take_columns` gave. All that the rows may draw on must be
-            among them.
-        rows: integer tensor `(R,)`, the receivers wanted; all if None.
-        columns: integer tensor `(S,)`, where the sources stand; None if all
-            are there.
-        padding_mask: boolean `(B, T)` or None; used by the factored form.
-        direction: `"forward"` or `"backward"`; factored form.
-        activation: see `edge_weights`; factored form.
-
-    Returns:
-        `(weights, sums)`: float32 `(B, K, R, S)`, and the row sums
-        `(B, K, R, 1)` by which to divide, or None for a materialised graph,
-        whose rows are normalised.
-    """
-    if not is_factored(graph):
-        return ops.cast(take_units(graph, rows, -2), "float32"), None
-    units = ops.arange(num_units(graph))
-    taken = None if "positions" in graph else rows
-    weights = edge_weights(
-        take_units(graph["queries"], taken, -2),
-        graph["keys"],
-        take_units(graph["thresholds"], taken, -1),
-        admissible_edges(
-            units if rows is None else rows,
-            units if columns is None else columns,
-            direction,
-            padding_mask,
-        ),
-        activation,
-    )
-    return weights, row_sums(weights)
-
-
-def materialize(graph, *, padding_mask=None, direction, activation):
-    """The graph as a float32 tensor `(B, [L,] K, T, T)`; rows sum to 1 or 0.
-
-    A materialised graph is only cast: its rows are what they are. A long one,
-    whose length is static, is put together from its `row_groups`.
-    """
-    if not is_factored(graph):
-        return ops.cast(graph, "float32")
-    length = num_units(graph)
-    options = {
-        "padding_mask": combined_mask(graph, padding_mask),
-        "direction": direction,
-        "activation": activation,
-    }
-    if not isinstance(length, int) or length < GROUPED_LENGTH:
-        units = ops.arange(length)
-        return _normalized(graph, units, units, **options)
-    return join_row_groups(graph, **options)
-
-
-def join_row_groups(graph, count=ROW_GROUPS, **options):
-    """A factored graph of static length, put together from `row_groups`."""
-    length = num_units(graph)
-    groups = []
-    for _, columns, group in row_groups(graph, count, **options):
-        margins = (columns.start, length - columns.stop)
-        padding = [(0, 0)] * (len(group.shape) - 1)
-        groups.append(ops.pad(group, [*padding, margins]))
-    return ops.concatenate(groups, axis=-2)
-
-
-def row_groups(
-    graph, count=ROW_GROUPS, *, padding_mask=None, direction, activation
-):
-    """A factored graph by groups of rows, without what the direction rules out.
-
-    Each group has only the columns that its rows can draw on: of four groups,
-    three eighths of a graph are never computed, and less memory is held at a
-    time.
-
-    Args:
-        graph: factored, of one layer or all.
-        count: int, the groups; fewer if a group had less than 16 rows.
-        padding_mask: boolean `(B, T)` or None.
-        direction: `"forward"` or `"backward"`.
-        activation: see `edge_weights`.
-
-    Yields:
-        `(rows, columns, group)`: two slices of the units and the float32
-        tensor `(B, [L,] K, R, S)` of these rows and columns.
-    """
-    length = num_units(graph)
-    if isinstance(length, int):
-        count = max(1, min(count, length // LEAST_ROWS))
-    bounds = [index * length // count for index in range(count + 1)]
-    for start, stop in itertools.pairwise(bounds):
-        first, last = (0, stop) if direction == "forward" else (start, length)
-        rows, columns = slice(start, stop), slice(first, last)
-        group = _normalized(
-            _take_block(graph, rows, columns),
-            ops.arange(start, stop),
-            ops.arange(first, last),
-            padding_mask=padding_mask,
-            direction=direction,
-            activation=activation,
-        )
-        yield rows, columns, group
-
-
-def _take_block(graph, rows, columns):
-    return {
-        "queries": graph["queries"][..., rows, :],
-        "keys": graph["keys"][..., columns, :],
-        "thresholds": graph["thresholds"][..., rows],
-    }
-
-
-def _normalized(graph, rows, columns, *, padding_mask, direction, activation):
-    """The graph from factors of these rows and columns only."""
-    admissible = admissible_edges(rows, columns, direction, padding_mask)
-    if len(graph["keys"].shape) == 5 and padding_mask is not None:
-        admissible = ops.expand_dims(admissible, 1)  # (B, 1, 1, R, S)
-    weights = edge_weights(
-        *(graph[name] for name in FACTORS), admissible, activation
-    )
-    return normalize_rows(weights)
+def _mask_entry(graph):
+    return {k: v for k, v in graph.items() if k == "padding_mask"}

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from glomo_keras.ops.context import STEP
+from glomo_keras.ops.equations import STEP
 
 ANCHORS = ("centre", "corner")
 CHANNELS = "rgb"
@@ -55,6 +55,7 @@ def window_indices(positions, offsets, height, width):
         image, and boolean `(N, D)`.
     """
     positions = ops.cast(ops.expand_dims(positions, 1), "int32")
+    offsets = ops.convert_to_tensor(offsets, "int32")
     rows = positions // width + offsets[:, 0]  # (N, D)
     columns = positions % width + offsets[:, 1]
     inside = ops.logical_and(

@@ -1,3 +1,6 @@
+"""Initializers used more than once."""
+
+
 def fresh(initializer):
-    """A copy that draws on its own; a plain callable is used as it is."""
+    """Returns a copy that draws on its own; a plain callable as it is."""
     return initializer.clone() if hasattr(initializer, "clone") else initializer

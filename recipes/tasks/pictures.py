@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from glomo_keras import analysis
 from glomo_keras import training
-from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.ops.graphs import DIRECTIONS
 
 NUM_EXAMPLES = 3
 UNITS = (6, 24)  # of the texts whose graphs are drawn, where there are such

@@ -1,12 +1,6 @@
 import numpy as np
 
-from glomo_keras.ops.masked_convolution import causal_padding
 from glomo_keras.ops.masked_convolution import raster_kernel_mask
-
-
-def test_windows_end_at_their_unit():
-    assert causal_padding(3, "forward") == (2, 0)
-    assert causal_padding(3, "backward") == (0, 2)
 
 
 def test_raster_masks_by_hand():

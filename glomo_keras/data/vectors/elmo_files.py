@@ -28,8 +28,6 @@ def load_elmo(
     weights_path,
     normalize=False,
     finetune=False,
-    stateful=False,
-    batch_size=None,
     **kwargs,
 ):
     """Make an `Elmo` layer of published files, AllenNLP's or bilm-tf's.
@@ -38,7 +36,6 @@ def load_elmo(
         options_path: str or path of the JSON file.
         weights_path: str or path of the HDF5 file.
         normalize, finetune: see `layers.Elmo`.
-        stateful, batch_size: see `layers.ElmoLanguageModel`.
         kwargs: of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Returns:
@@ -65,15 +62,13 @@ def load_elmo(
         model = layers.ElmoLanguageModel(
             **options,
             use_projection=_has_projection(weights_path),
-            stateful=stateful,
-            batch_size=batch_size,
             name="language_model",
             dtype=kwargs.get("dtype"),
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{options_path}: {error}") from error
     elmo = layers.Elmo(model, normalize, finetune, **kwargs)
-    elmo.build((batch_size, None, model.max_characters))
+    elmo.build((None, None, model.max_characters))
     read_elmo_weights(weights_path, model)
     return elmo
 

@@ -45,7 +45,11 @@ class _ElmoCharacterEncoder(keras.layers.Layer):
         self.embedding.build()
         self.convolutions = [
             keras.layers.Conv1D(
-                count, width, name=f"convolution_{index}", **self._options
+                count,
+                width,
+                data_format="channels_last",
+                name=f"convolution_{index}",
+                **self._options,
             )
             for index, (width, count) in enumerate(self.filters)
         ]

@@ -1,8 +1,8 @@
 import keras
 from keras import ops
 
+from glomo_keras.layers._with_mask import _WithMask
 from glomo_keras.layers.elmo.elmo_language_model import ElmoLanguageModel
-from glomo_keras.layers.text._with_mask import _WithMask
 from glomo_keras.layers.text.scalar_mix import ScalarMix
 
 
@@ -97,10 +97,6 @@ class Elmo(keras.layers.Layer):
         mixed = self.mix(layers, padding_mask=mask)  # (B, T + 2, 2 * p)
         outputs = model.without_boundaries(mixed, char_ids, padding_mask)
         return self.with_mask(outputs, mask=_units(char_ids, padding_mask))
-
-    def reset_state(self):
-        """Forget what a stateful language model has read."""
-        self.language_model.reset_state()
 
     def compute_mask(self, char_ids, previous_mask):
         return _units(char_ids)

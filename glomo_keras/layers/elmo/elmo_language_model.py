@@ -5,9 +5,9 @@ from glomo_keras.layers.elmo._elmo_character_encoder import (
     _ElmoCharacterEncoder,
 )
 from glomo_keras.layers.elmo._elmo_lstm_cell import _ElmoLSTMCell
-from glomo_keras.ops.edges import DIRECTIONS
 from glomo_keras.ops.elmo import add_boundaries
 from glomo_keras.ops.elmo_characters import NUM_CHARACTERS
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 CHARACTER_ACTIVATIONS = ("relu", "tanh")
@@ -41,9 +41,9 @@ class ElmoLanguageModel(keras.layers.Layer):
     defaults are the sizes of the published "original" model, 93,600,848
     numbers; `glomo_keras.data.load_elmo` fills in published weights.
 
-    Stateless, a batch depends on nothing but itself. The published code is
-    stateful: each row goes on with the cell and the output that the same row
-    of the batch before ended in.
+    A batch depends on nothing but itself. (The published code is stateful:
+    each row goes on from the state in which the same row of the previous batch
+    ended.)
 
     Args:
         char_embedding_dim: integer, width of a character's vector.
@@ -59,9 +59,6 @@ class ElmoLanguageModel(keras.layers.Layer):
         use_skip_connections: boolean.
         use_projection: boolean, whether the filters' outputs are projected to
             p; None: only if they are not p in number.
-        stateful: boolean.
-        batch_size: integer, the most rows of a batch; only for `stateful`.
-            A batch of fewer rows leaves the other rows' states as they are.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
@@ -109,8 +106,6 @@ class ElmoLanguageModel(keras.layers.Layer):
         projection_clip=3.0,
         use_skip_connections=True,
         use_projection=None,
-        stateful=False,
-        batch_size=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -135,8 +130,6 @@ class ElmoLanguageModel(keras.layers.Layer):
         self.projection_clip = projection_clip
         self.use_skip_connections = use_skip_connections
         self.use_projection = use_projection
-        self.stateful = stateful
-        self.batch_size = batch_size
         self.supports_masking = True
         self._check_numbers()
 
@@ -156,8 +149,6 @@ class ElmoLanguageModel(keras.layers.Layer):
                     f"`{name}` must be positive, or None for no clip. "
                     f"Received: {name}={limit}"
                 )
-        if self.stateful:
-            check.check_positive(batch_size=self.batch_size)
         total = sum(count for _, count in self.filters)
         if self.use_projection is False and total != self.projection_dim:
             raise ValueError(
@@ -192,12 +183,6 @@ class ElmoLanguageModel(keras.layers.Layer):
             ]
             for direction in DIRECTIONS
         }
-        if self.stateful:
-            width = self.projection_dim + self.lstm_dim
-            shape = (len(DIRECTIONS) * self.num_layers, self.batch_size, width)
-            self.states = self.add_weight(
-                name="states", shape=shape, initializer="zeros", trainable=False
-            )
 
     def _lstm(self, name, options):
         cell = _ElmoLSTMCell(
@@ -210,7 +195,6 @@ class ElmoLanguageModel(keras.layers.Layer):
         layer = keras.layers.RNN(
             cell,
             return_sequences=True,
-            return_state=True,
             name=name,
             **options,
         )
@@ -241,19 +225,9 @@ class ElmoLanguageModel(keras.layers.Layer):
         char_ids, mask = add_boundaries(char_ids, mask)
         words = self.encoder(char_ids)  # (B, T + 2, p)
         outputs = [[words, words]]
-        finals = []
-        states = self._initial_states(ops.shape(char_ids)[0])
         for index in range(self.num_layers):
-            pair = []
-            for side, direction in enumerate(DIRECTIONS):
-                state = None if states is None else states[len(finals)]
-                output, *final = self._run(
-                    direction, index, outputs[-1][side], mask, state
-                )
-                pair.append(output)
-                finals.append(final)
-            outputs.append(pair)
-        self._keep_states(finals)
+            pair = zip(DIRECTIONS, outputs[-1], strict=True)
+            outputs.append([self._run(d, index, x, mask) for d, x in pair])
         layers = [ops.concatenate(pair, axis=-1) for pair in outputs]
         layers = ops.stack(layers, axis=1)  # (B, n + 1, T + 2, 2 * p)
         return layers * ops.cast(mask, layers.dtype)[:, None, :, None], mask
@@ -276,49 +250,17 @@ class ElmoLanguageModel(keras.layers.Layer):
             mask = ops.any(char_ids > 0, axis=-1)  # (B, T)
         return ops.cast(char_ids, "int32"), ops.cast(mask, "bool")
 
-    def _run(self, direction, index, inputs, mask, state):
-        """One LSTM; the backward one reads the padding first and skips it."""
+    def _run(self, direction, index, inputs, mask):
+        """Runs one LSTM; the backward one meets the padding first, skips it."""
         lstm = self.lstms[direction][index]
         if direction == "backward":
             flipped, mask = ops.flip(inputs, axis=1), ops.flip(mask, axis=1)
-            output, *final = lstm(flipped, mask=mask, initial_state=state)
-            output = ops.flip(output, axis=1)
+            output = ops.flip(lstm(flipped, mask=mask), axis=1)
         else:
-            output, *final = lstm(inputs, mask=mask, initial_state=state)
+            output = lstm(inputs, mask=mask)
         if self.use_skip_connections and index > 0:
             output = output + inputs
-        return output, *final
-
-    def _initial_states(self, batch):
-        if not self.stateful:
-            return None
-        if isinstance(batch, int) and batch > self.batch_size:
-            raise ValueError(
-                f"A stateful model of `batch_size` {self.batch_size} takes "
-                f"batches of at most as many rows. Received: B={batch}"
-            )
-        kept = ops.cast(self.states, self.compute_dtype)[:, :batch]
-        return [
-            [
-                kept[index, :, : self.projection_dim],
-                kept[index, :, self.projection_dim :],
-            ]
-            for index in range(self.states.shape[0])
-        ]
-
-    def _keep_states(self, finals):
-        if not self.stateful:
-            return
-        new = ops.stack([ops.concatenate(pair, axis=-1) for pair in finals])
-        new = ops.cast(new, self.states.dtype)  # (2 * n, B, p + H)
-        rest = ops.convert_to_tensor(self.states)[:, ops.shape(new)[1] :]
-        joined = ops.concatenate([new, ops.cast(rest, new.dtype)], axis=1)
-        self.states.assign(ops.reshape(joined, self.states.shape))
-
-    def reset_state(self):
-        """Forget what a stateful model has read."""
-        if self.stateful and self.built:
-            self.states.assign(ops.zeros(self.states.shape))
+        return output
 
     def compute_mask(self, char_ids, previous_mask):
         return None
@@ -344,8 +286,6 @@ class ElmoLanguageModel(keras.layers.Layer):
             "projection_clip": self.projection_clip,
             "use_skip_connections": self.use_skip_connections,
             "use_projection": self.use_projection,
-            "stateful": self.stateful,
-            "batch_size": self.batch_size,
         }
 
 

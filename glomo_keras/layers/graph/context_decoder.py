@@ -1,41 +1,42 @@
 import keras
 from keras import ops
 
-from glomo_keras.layers.text._gru_cell import _SplitGRUCell
-from glomo_keras.ops.context import context_indices
-from glomo_keras.ops.context import take_context
+from glomo_keras.layers._gru_cell import _SplitGRUCell
+from glomo_keras.ops.equations import context_positions
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class ContextDecoder(keras.layers.Layer):
-    """States that predict the D units around a position, Eq. 3.
+    """Computes the states that predict the context of a position, Eq. 3.
 
     A stack of GRU cells starts in every layer from the feature `F_t` of a
     position t and makes D steps. The first input is zeros: x_t reaches the
     decoder only through F_t. Step i > 1 is fed the embedding of x_{t+i-1}
     (teacher forcing); its state predicts x_{t+i} (`direction="backward"`:
-    x_{t-i}) by a softmax tied to the embedding, which is not part of this
-    layer: see `glomo_keras.ops.cross_entropy`.
+    x_{t-i}) by a softmax tied to the embedding. The softmax and the loss are
+    `glomo_keras.ops.cross_entropy.tied_cross_entropy`; the positions of the
+    context are `glomo_keras.ops.equations.context_positions`.
 
     Args:
-        context_length: integer, D.
-        num_layers: integer, GRU layers.
-        direction: `"forward"` or `"backward"`.
-        **kwargs: of `keras.layers.Layer`.
+        context_length: Integer D. Defaults to `3`.
+        num_layers: Integer, GRU layers. Defaults to `2`.
+        direction: `"forward"` or `"backward"`. Defaults to `"forward"`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        features: tensor `(B, N, d)`, the top features at N positions.
-        embeddings: tensor `(B, T, d)`, of the whole sequence.
-        positions: integer tensor `(N,)` in reading order, the same for the
-            whole batch; all T positions if None (then N = T).
+        features: Tensor `(B, N, d)`, the top features at N positions.
+        embeddings: Tensor `(B, T, d)` of the whole sequence.
+        positions: Integer tensor `(N,)` in reading order, the same for the
+            whole batch. Defaults to `None`, all T positions.
 
     Returns:
         Tensor `(B, N, D, d)`. States whose target lies outside the sequence
-        are there but mean nothing: `ops.context.context_targets` says which.
+        mean nothing: `ops.context.context_targets` says which they are.
 
     Raises:
-        ValueError: an argument out of its range, or widths that differ.
+        ValueError: If an argument is out of its range, or widths differ.
 
     Example:
 
@@ -55,7 +56,7 @@ class ContextDecoder(keras.layers.Layer):
         check.check_positive(
             context_length=context_length, num_layers=num_layers
         )
-        check.check_direction(direction)
+        check.check_option("direction", direction, DIRECTIONS)
         self.context_length = context_length
         self.num_layers = num_layers
         self.direction = direction
@@ -67,7 +68,7 @@ class ContextDecoder(keras.layers.Layer):
         width = features_shape[-1]
         if width != embeddings_shape[-1]:
             raise ValueError(
-                "`features` and `embeddings` must have one width. Received: "
+                "`features` and `embeddings` must have the same width. Received: "
                 f"features.shape={features_shape}, "
                 f"embeddings.shape={embeddings_shape}"
             )
@@ -89,8 +90,8 @@ class ContextDecoder(keras.layers.Layer):
             check.check_same_length(
                 features=features.shape[1], embeddings=embeddings.shape[1]
             )
-            positions = ops.arange(length)
-        indices, _ = context_indices(
+            positions = ops.arange(length, dtype="int32")
+        indices, _ = context_positions(
             positions, self.context_length, self.direction, length
         )
         states = [features] * self.num_layers
@@ -98,7 +99,7 @@ class ContextDecoder(keras.layers.Layer):
         outputs = []
         for step in range(self.context_length):
             if step > 0:
-                inputs = take_context(embeddings, indices[:, step - 1])
+                inputs = ops.take(embeddings, indices[:, step - 1], axis=1)
             states = self._step(inputs, states)
             outputs.append(states[-1])
         return ops.stack(outputs, axis=2)  # (B, N, D, d)

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from glomo_keras.layers.text._gru_cell import _SplitGRUCell
+from glomo_keras.layers._gru_cell import _SplitGRUCell
 from glomo_keras.utils import validation as check
 
 COMPOSITIONS = ("gru", "residual")
@@ -9,15 +9,19 @@ COMPOSITIONS = ("gru", "residual")
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class FeatureComposition(keras.layers.Layer):
-    """The function v of Eq. 2: `F_t = v(m_t, F_t)`.
+    """Updates features by what was gathered: the function v of Eq. 2.
+
+        F^l_t = v(m_t, F^(l-1)_t),   m_t = sum_s G^l_ts F^(l-1)_s
+
+    with the sum m of `GraphWeightedSum`.
 
     * `composition="gru"`: a GRU cell with state F and input `[m * F, m]` (the
       released code's input; the paper's is m).
     * `composition="residual"`: `F + W m + b`.
 
     Args:
-        composition: `"gru"` or `"residual"`.
-        **kwargs: of `keras.layers.Layer`.
+        composition: `"gru"` or `"residual"`. Defaults to `"gru"`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         features: F, tensor `(B, T, d)`.
@@ -27,7 +31,7 @@ class FeatureComposition(keras.layers.Layer):
         Tensor `(B, T, d)`.
 
     Raises:
-        ValueError: unknown composition, or shapes that differ.
+        ValueError: If the composition is unknown, or shapes differ.
 
     Example:
 
@@ -93,7 +97,7 @@ def _check_shapes(features_shape, messages_shape):
     )
     if features_shape[-1] != messages_shape[-1]:
         raise ValueError(
-            "`features` and `messages` must have one width. Received: "
+            "`features` and `messages` must have the same width. Received: "
             f"features.shape={tuple(features_shape)}, "
             f"messages.shape={tuple(messages_shape)}"
         )

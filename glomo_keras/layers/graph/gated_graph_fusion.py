@@ -1,39 +1,43 @@
 import keras
 from keras import ops
 
+from glomo_keras.ops.equations import gated_fusion
 from glomo_keras.utils import validation as check
 from glomo_keras.utils.initializers import fresh
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class GatedGraphFusion(keras.layers.Layer):
-    """Features beside a gated view of what the graphs brought, Sec. 2.3.
+    """Gates what was gathered along graphs and appends it, Sec. 2.3.
 
         X = [H, HM_1, HM_2, ...]
         output = [H, (W1 X + b1) * sigmoid(W2 X + b2)]
 
-    The paper's gate has neither biases nor dropout and one HM; the released
-    code has both and one part per direction and mixture.
+    The formula is `glomo_keras.ops.equations.gated_fusion`. The paper's gate
+    has neither biases nor dropout and one HM; the released code has both and
+    one HM per direction and mixture.
 
     Args:
-        units: integer, width of the gated part; that of the features if None.
-        dropout: float, share of the channels of X dropped for a whole
-            sequence.
-        kernel_initializer: initializer of W1 and W2.
-        seed: integer seed of the dropout.
-        **kwargs: of `keras.layers.Layer`.
+        units: Integer, width of the gated part. Defaults to `None`, the width
+            of the features.
+        dropout: Float, share of the channels of X dropped for a whole
+            sequence. Defaults to `0.0`.
+        kernel_initializer: Initializer of W1 and W2. Defaults to
+            `"glorot_uniform"`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         features: H, tensor `(B, T, d)`.
         messages: HM_1, HM_2, ... side by side, tensor `(B, T, m)`.
-        training: boolean.
+        training: Boolean.
 
     Returns:
         Tensor `(B, T, d + units)`.
 
     Raises:
-        ValueError: an argument out of its range, wrong ranks, or lengths
-            that differ.
+        ValueError: If an argument is out of its range, ranks are wrong, or
+            lengths differ.
 
     Example:
 
@@ -82,7 +86,6 @@ class GatedGraphFusion(keras.layers.Layer):
     def _dense(self, name, units, width):
         dense = keras.layers.Dense(
             units,
-            activation="sigmoid" if name == "gate" else None,
             kernel_initializer=fresh(self.kernel_initializer),
             dtype=self.dtype_policy,
             trainable=self.trainable,
@@ -101,8 +104,8 @@ class GatedGraphFusion(keras.layers.Layer):
     def call(self, features, messages, training=None):
         joined = ops.concatenate([features, messages], axis=-1)
         joined = self.dropout_layer(joined, training=training)
-        gated = self.value_dense(joined) * self.gate_dense(joined)
-        return ops.concatenate([features, gated], axis=-1)
+        values, gates = self.value_dense(joined), self.gate_dense(joined)
+        return gated_fusion(features, values, gates)
 
     def compute_mask(self, inputs, previous_mask):
         return previous_mask

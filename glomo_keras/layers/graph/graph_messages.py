@@ -1,43 +1,44 @@
 import keras
 
-from glomo_keras.ops.messages import term_messages
-from glomo_keras.ops.mixture import num_terms
-from glomo_keras.ops.row_blocks import supports_jit
+from glomo_keras.ops.equations import num_terms
+from glomo_keras.ops.gather import gather_terms
+from glomo_keras.ops.graphs import check_square
+from glomo_keras.ops.graphs import checked_directions
+from glomo_keras.ops.graphs import checked_graph_shape
+from glomo_keras.ops.streaming import supports_jit
 from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class GraphMessages(keras.layers.Layer):
-    """What each graph of a mixture brings: `A_n H` for all N terms.
+    """Gathers features along each graph of a mixture: `A_n H` for all N terms.
 
     The terms are those of `GraphMixture`: the graphs of all layers and heads
-    and, with products, `P^l = G^l @ ... @ G^1`. The graphs themselves are
-    not made: of factors no more than blocks of rows of one layer are held.
+    and, with products, `P^l = G^l @ ... @ G^1`. A factored graph is not
+    materialised: only blocks of rows of one layer are held.
 
     Since free mixture weights only combine the messages, those of frozen
     graphs and fixed features can be computed once and kept, for
-    `MessageTransfer` to mix. The layer has no parameters; its output is
-    float32.
+    `MessageTransfer` to mix. The layer has no weights; its output is float32.
 
     Args:
-        include_products: boolean, whether the products P^l take part.
-        activation: that of the graph predictor, for graphs in factored form.
-        **kwargs: of `keras.layers.Layer`.
+        include_products: Whether the products P^l are among the terms.
+            Defaults to `True`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         features: H, tensor `(B, T, d)`.
-        graphs: what a graph predictor gives: a dict of `forward_graphs` and
-            `backward_graphs` (one of them is enough), each `(B, L, K, T, T)`
+        graphs: Dict of `forward_graphs` and `backward_graphs` (one of them is
+            enough), as a graph predictor gives them: each `(B, L, K, T, T)`
             or its factors.
-        padding_mask: boolean `(B, T)`, True = real unit.
 
     Returns:
         Dict of `forward_messages` and `backward_messages`, as many as there
         are graphs, each `(B, N, T, d)`, N = (2L - 1) K or L K.
 
     Raises:
-        ValueError: unknown activation, graphs that are not such a dict, wrong
-            ranks, or lengths that differ.
+        ValueError: If graphs are not such a dict, ranks are wrong, or lengths
+            differ.
 
     Example:
 
@@ -51,39 +52,27 @@ class GraphMessages(keras.layers.Layer):
         Yang et al. 2018, Sec. 2.2.
     """
 
-    def __init__(
-        self, include_products=True, activation="squared_relu", **kwargs
-    ):
+    def __init__(self, include_products=True, **kwargs):
         super().__init__(**kwargs)
-        check.check_activation(activation)
         self.include_products = include_products
-        self.activation = activation
         self.supports_masking = True
 
     def build(self, features_shape, graphs_shape=None):
         self.compute_output_shape(features_shape, graphs_shape)
         self.supports_jit = supports_jit(features_shape[1])
 
-    def call(self, features, graphs, padding_mask=None, features_mask=None):
-        mask = features_mask if padding_mask is None else padding_mask
+    def call(self, features, graphs):
         return {
-            f"{direction}_messages": term_messages(
-                graphs[f"{direction}_graphs"],
-                features,
-                self.include_products,
-                padding_mask=mask,
-                direction=direction,
-                activation=self.activation,
+            f"{direction}_messages": gather_terms(
+                graphs[f"{direction}_graphs"], features, self.include_products
             )
-            for direction in check.checked_directions(graphs)
+            for direction in checked_directions(graphs)
         }
 
     def compute_mask(self, inputs, previous_mask):
         return None
 
-    def compute_output_spec(
-        self, features, graphs, padding_mask=None, features_mask=None
-    ):
+    def compute_output_spec(self, features, graphs):
         shapes = self.compute_output_shape(
             features.shape,
             keras.tree.map_structure(lambda x: x.shape, graphs),
@@ -96,13 +85,14 @@ class GraphMessages(keras.layers.Layer):
     def compute_output_shape(self, features_shape, graphs_shape):
         check.check_rank("features", features_shape, 3, "(B, T, d)")
         shapes = {}
-        for direction in check.checked_directions(graphs_shape):
-            graph = check.checked_graph_shape(
+        for direction in checked_directions(graphs_shape):
+            graph = checked_graph_shape(
                 f"{direction}_graphs",
                 graphs_shape[f"{direction}_graphs"],
                 (5,),
                 "(B, L, K, T, T)",
             )
+            check_square(f"{direction}_graphs", graph)
             check.check_same_length(
                 features=features_shape[1], graphs=graph[-1]
             )
@@ -118,5 +108,4 @@ class GraphMessages(keras.layers.Layer):
         return {
             **super().get_config(),
             "include_products": self.include_products,
-            "activation": self.activation,
         }

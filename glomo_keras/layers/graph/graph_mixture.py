@@ -1,64 +1,67 @@
 import keras
 from keras import ops
 
+from glomo_keras.ops.equations import mix_graphs
+from glomo_keras.ops.equations import num_terms
+from glomo_keras.ops.gather import gather_mixture
+from glomo_keras.ops.gather import is_always_short
+from glomo_keras.ops.graphs import check_square
+from glomo_keras.ops.graphs import checked_graph_shape
+from glomo_keras.ops.graphs import graph_shape
 from glomo_keras.ops.graphs import layers_and_heads
-from glomo_keras.ops.mixture import apply_mixture
-from glomo_keras.ops.mixture import is_always_short
-from glomo_keras.ops.mixture import mix_graphs
-from glomo_keras.ops.mixture import num_terms
-from glomo_keras.ops.row_blocks import supports_jit
+from glomo_keras.ops.streaming import materialize
+from glomo_keras.ops.streaming import supports_jit
 from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class GraphMixture(keras.layers.Layer):
-    """Graphs of all layers and heads, mixed into one, Sec. 2.2.
+    """Mixes the graphs of all layers and heads into one, Sec. 2.2.
 
         M = sum_n w_n A_n,   w = softmax
 
     over the N terms `G^1, G^2, P^2, G^3, P^3, ...`, each with its K heads,
     where `P^l = G^l @ ... @ G^1` is the paper's Lambda in this package's
     orientation (rows are receivers). `P^1 = G^1` is not listed twice:
-    N = (2L - 1) K; without products N = L K.
+    N = (2L - 1) K; without products N = L K. The formula is
+    `glomo_keras.ops.equations.mix_graphs`.
 
-    The weights w are free parameters (zeros: all terms alike), or, when
-    `conditioned`, a linear function of the receiver's features: one set of
-    weights per row of M, with dropout on the features.
+    The weights w are free parameters (zeros at first: all terms equal), or,
+    when `conditioned`, a linear function of the receiver's features: one set
+    of weights per row of M, with dropout on the features.
 
-    `M @ H` is computed without M where that is cheaper, in float32.
+    `weighted_sum(graphs, features)` computes `M @ H`, without M where that is
+    cheaper. Both are computed in float32.
 
     Args:
-        num_mixtures: integer n. Several mixtures share the work on the terms.
-        conditioned: boolean, weights from the features rather than free.
-        include_products: boolean, whether the products P^l take part.
-        dropout: float, share of the features' channels dropped for a whole
+        num_mixtures: Integer n; several mixtures share the work on the terms.
+            Defaults to `1`.
+        conditioned: Whether the weights come from the features. Defaults to
+            `False`.
+        include_products: Whether the products P^l are among the terms.
+            Defaults to `True`.
+        dropout: Float, share of the features' channels dropped for a whole
             sequence before they give the weights, drawn for each mixture.
-        direction: `"forward"` or `"backward"`, of a graph in factored form.
-        activation: that of the `SquaredReLUGraph` that made the factors.
-        seed: integer seed of the dropout.
-        max_length: integer or None, the most units that inputs have. Training
-            on short inputs of varying length is faster where it is known;
-            longer ones only cost more.
-        **kwargs: of `keras.layers.Layer`.
+            Defaults to `0.0`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        max_length: Integer, the largest T there will be, if it is known.
+            Training on short inputs of varying length is faster where it is;
+            longer inputs only cost more. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         graphs: `(B, L, K, T, T)`, or its factors.
-        features: H, tensor `(B, T, d)`, the units in the order of the graphs.
-            Required when `conditioned`.
-        padding_mask: boolean `(B, T)`, True = real unit; for factors. The
-            Keras mask of `features` is used where it is not given.
-        return_graph: boolean, whether to return M beside `M @ H`.
-        training: boolean.
+        features: Tensor `(B, T, d)` that the weights depend on; required and
+            used when `conditioned`. Defaults to `None`.
+        training: Boolean.
 
     Returns:
-        Without features M, `(B, T, T)`; with features `M @ H`, `(B, T, d)`;
-        with `return_graph` the pair `(M @ H, M)`. For n > 1 an axis n stands
-        behind the batch axis: `(B, n, T, ...)`.
+        M, tensor `(B, T, T)`, or `(B, n, T, T)` for n > 1.
 
     Raises:
-        ValueError: an argument out of its range, graphs of another rank,
-            lengths that differ, no features where they are required, another
-            number of graphs than at first.
+        ValueError: If an argument is out of its range, the graphs have
+            another rank or other numbers of layers and heads than at first,
+            lengths differ, or features are missing.
 
     Example:
 
@@ -78,8 +81,6 @@ class GraphMixture(keras.layers.Layer):
         conditioned=False,
         include_products=True,
         dropout=0.0,
-        direction="forward",
-        activation="squared_relu",
         seed=None,
         max_length=None,
         **kwargs,
@@ -89,14 +90,10 @@ class GraphMixture(keras.layers.Layer):
         if max_length is not None:
             check.check_positive(max_length=max_length)
         check.check_rate(dropout=dropout)
-        check.check_direction(direction)
-        check.check_activation(activation)
         self.num_mixtures = num_mixtures
         self.conditioned = conditioned
         self.include_products = include_products
         self.dropout = dropout
-        self.direction = direction
-        self.activation = activation
         self.seed = seed
         self.max_length = max_length
         self.supports_masking = True
@@ -112,10 +109,6 @@ class GraphMixture(keras.layers.Layer):
     def build(self, graphs_shape, features_shape=None):
         shape = self._check_shapes(graphs_shape, features_shape)
         terms = num_terms(shape[1], shape[2], self.include_products)
-        if features_shape is not None and not is_always_short(
-            shape[1], features_shape[-1], self.include_products, self.max_length
-        ):
-            self.supports_jit = supports_jit(shape[-2])
         if self.conditioned:
             self.kernel = self.add_weight(
                 name="kernel",
@@ -129,9 +122,10 @@ class GraphMixture(keras.layers.Layer):
         )
 
     def _check_shapes(self, graphs_shape, features_shape):
-        shape = check.checked_graph_shape(
+        shape = checked_graph_shape(
             "graphs", graphs_shape, (5,), "(B, L, K, T, T)"
         )
+        check_square("graphs", shape)
         if features_shape is not None:
             check.check_rank("features", features_shape, 3, "(B, T, d)")
             check.check_same_length(
@@ -159,44 +153,56 @@ class GraphMixture(keras.layers.Layer):
                 f"{terms} terms"
             )
 
-    def call(
-        self,
-        graphs,
-        features=None,
-        padding_mask=None,
-        return_graph=False,
-        features_mask=None,
-        training=None,
-    ):
-        mask = features_mask if padding_mask is None else padding_mask
-        tensor = graphs["keys"] if isinstance(graphs, dict) else graphs
-        check.check_padding_mask(mask, tensor.shape[-2])
+    def call(self, graphs, features=None, training=None):
         self._check_terms(graphs)
-        options = {
-            "padding_mask": mask,
-            "direction": self.direction,
-            "activation": self.activation,
-        }
         weights = self.mixture_weights(features, training=training)
-        mix = (weights, self.include_products)
-        outputs = []
-        if features is not None:
-            outputs.append(
-                apply_mixture(
-                    graphs, features, *mix, self.max_length, **options
-                )
-            )
-        if features is None or return_graph:
-            outputs.append(mix_graphs(graphs, *mix, **options))
-        outputs = [self._finish(x) for x in outputs]
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        mixed = mix_graphs(
+            materialize(graphs), weights, self.include_products
+        )  # (B, n, T, T)
+        return self._finish(mixed)
 
-    def mixture_weights(self, features=None, training=False):
-        """The weights w that sum to 1 over the N terms.
+    def weighted_sum(self, graphs, features, training=False):
+        """Returns `M @ H`: what each position gathers from the others.
+
+        Short inputs go through M; long ones through the layers one by one, in
+        blocks of rows, in memory that grows with T.
 
         Args:
-            features: tensor `(B, T, d)`; used when conditioned.
-            training: boolean, whether the dropout acts.
+            graphs: `(B, L, K, T, T)`, or its factors.
+            features: H, tensor `(B, T, d)`; a conditioned mixture takes its
+                weights from it too.
+            training: Whether the dropout acts. Defaults to `False`.
+
+        Returns:
+            Tensor `(B, T, d)`, or `(B, n, T, d)` for n > 1.
+        """
+        if not self.built:
+            shapes = keras.tree.map_structure(lambda x: x.shape, graphs)
+            self.build(shapes, features.shape)
+        self._check_terms(graphs)
+        total = gather_mixture(
+            graphs,
+            features,
+            self.mixture_weights(features, training=training),
+            self.include_products,
+            self.max_length,
+        )  # (B, n, T, d)
+        return self._finish(total)
+
+    def sum_supports_jit(self, graphs_shape, features_shape):
+        """Returns whether XLA compiles the gradient of `weighted_sum`."""
+        shape = graph_shape(graphs_shape)
+        return supports_jit(shape[-1]) or is_always_short(
+            shape[1], features_shape[-1], self.include_products, self.max_length
+        )
+
+    def mixture_weights(self, features=None, training=False):
+        """Returns the weights w, which sum to 1 over the N terms.
+
+        Args:
+            features: Tensor `(B, T, d)`; used when conditioned. Defaults to
+                `None`.
+            training: Whether the dropout acts. Defaults to `False`.
 
         Returns:
             Float32 tensor `(n, N)`, or `(B, T, n, N)` when conditioned.
@@ -221,31 +227,10 @@ class GraphMixture(keras.layers.Layer):
     def compute_mask(self, inputs, previous_mask):
         return None
 
-    def compute_output_spec(
-        self,
-        graphs,
-        features=None,
-        padding_mask=None,
-        return_graph=False,
-        features_mask=None,
-        training=None,
-    ):
-        shapes = keras.tree.map_structure(lambda x: x.shape, graphs)
-        wanted = []
-        if features is not None:
-            wanted.append(self.compute_output_shape(shapes, features.shape))
-        if features is None or return_graph:
-            wanted.append(self.compute_output_shape(shapes))
-        specs = [keras.KerasTensor(s, dtype=self.compute_dtype) for s in wanted]
-        return specs[0] if len(specs) == 1 else tuple(specs)
-
     def compute_output_shape(self, graphs_shape, features_shape=None):
-        graph = check.checked_graph_shape(
-            "graphs", graphs_shape, (5,), "(B, L, K, T, T)"
-        )
-        last = graph[-1] if features_shape is None else features_shape[-1]
+        batch, *_, length = self._check_shapes(graphs_shape, features_shape)
         mixtures = () if self.num_mixtures == 1 else (self.num_mixtures,)
-        return (graph[0], *mixtures, graph[-2], last)
+        return (batch, *mixtures, length, length)
 
     def get_config(self):
         return {
@@ -254,8 +239,6 @@ class GraphMixture(keras.layers.Layer):
             "conditioned": self.conditioned,
             "include_products": self.include_products,
             "dropout": self.dropout,
-            "direction": self.direction,
-            "activation": self.activation,
             "seed": self.seed,
             "max_length": self.max_length,
         }

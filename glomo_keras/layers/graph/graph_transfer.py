@@ -3,7 +3,10 @@ from keras import ops
 
 from glomo_keras.layers.graph.gated_graph_fusion import GatedGraphFusion
 from glomo_keras.layers.graph.graph_mixture import GraphMixture
-from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.ops.graphs import check_square
+from glomo_keras.ops.graphs import checked_directions
+from glomo_keras.ops.graphs import checked_graph_shape
 from glomo_keras.utils import validation as check
 
 
@@ -11,39 +14,43 @@ from glomo_keras.utils import validation as check
 class GraphTransfer(keras.layers.Layer):
     """Plugs pretrained graphs into a task: mix, multiply, gate, concatenate.
 
-    For each direction and each of n mixtures `R = scale * M @ H`; then
-    `output = [H, gate([H, R_fw1, R_bw1, R_fw2, R_bw2, ...])]`. The directions
-    are mixed separately and never multiplied with each other.
+    For each direction and each of n mixtures (`GraphMixture`)
+
+        R = scale * M @ H
+        output = [H, gate([H, R_fw1, R_bw1, R_fw2, R_bw2, ...])]
+
+    with the gate of `GatedGraphFusion`. The directions are mixed separately
+    and never multiplied with each other.
 
     Args:
-        num_mixtures: integer n, mixtures per direction.
-        conditioned: boolean, mixture weights from the features rather than
-            free parameters.
-        include_products: boolean, whether products of graph layers are mixed
-            in.
-        units: integer, width of the gated part; that of the features if None.
-        dropout: float, dropout of the mixture weights' and the gate's inputs.
-        activation: that of the graph predictor, for graphs in factored form.
-        seed: integer seed of the dropout.
-        max_length: integer or None, see `GraphMixture`.
-        **kwargs: of `keras.layers.Layer`.
+        num_mixtures: Integer n, mixtures per direction. Defaults to `1`.
+        conditioned: Whether the mixture weights come from the features
+            instead of being free parameters. Defaults to `False`.
+        include_products: Whether products of graph layers are mixed in.
+            Defaults to `True`.
+        units: Integer, width of the gated part. Defaults to `None`, the width
+            of the features.
+        dropout: Float, dropout of the inputs of the mixture weights and of
+            the gate. Defaults to `0.0`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        max_length: Integer, the largest T there will be, if it is known; see
+            `GraphMixture`. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         features: H, tensor `(B, T, d)`: embeddings, RNN states, pixels.
-        graphs: what a `GraphPredictor` gives: a dict of `forward_graphs` and
-            `backward_graphs` (one of them is enough), each `(B, L, K, T, T)`
+        graphs: Dict of `forward_graphs` and `backward_graphs` (one of them is
+            enough), as a `GraphPredictor` gives them: each `(B, L, K, T, T)`
             or its factors.
-        padding_mask: boolean `(B, T)`, True = real unit. The Keras mask of
-            `features` is used where it is not given.
-        training: boolean.
+        training: Boolean.
 
     Returns:
         Tensor `(B, T, d + units)`.
 
     Raises:
-        ValueError: an argument out of its range, graphs that are not such a
-            dict or of other directions than at first, wrong ranks, or
-            lengths that differ.
+        ValueError: If an argument is out of its range, graphs are not such a
+            dict or have other directions than at first, ranks are wrong, or
+            lengths differ.
 
     Example:
 
@@ -65,7 +72,6 @@ class GraphTransfer(keras.layers.Layer):
         include_products=True,
         units=None,
         dropout=0.0,
-        activation="squared_relu",
         seed=None,
         max_length=None,
         **kwargs,
@@ -76,7 +82,6 @@ class GraphTransfer(keras.layers.Layer):
         self.include_products = include_products
         self.units = units
         self.dropout = dropout
-        self.activation = activation
         self.seed = seed
         self.max_length = max_length
         self.supports_masking = True
@@ -86,8 +91,6 @@ class GraphTransfer(keras.layers.Layer):
                 conditioned=conditioned,
                 include_products=include_products,
                 dropout=dropout,
-                direction=direction,
-                activation=activation,
                 seed=None if seed is None else seed + index,
                 max_length=max_length,
                 dtype=self.dtype_policy,
@@ -106,12 +109,14 @@ class GraphTransfer(keras.layers.Layer):
         )
 
     def build(self, features_shape, graphs_shape=None):
-        directions = check.checked_directions(graphs_shape)
+        directions = checked_directions(graphs_shape)
         self._directions = tuple(directions)
         for direction in directions:
-            self.mixtures[direction].build(
-                graphs_shape[f"{direction}_graphs"], features_shape
-            )
+            mixture = self.mixtures[direction]
+            shape = graphs_shape[f"{direction}_graphs"]
+            mixture.build(shape, features_shape)
+            if not mixture.sum_supports_jit(shape, features_shape):
+                self.supports_jit = False
         self.scales = self.add_weight(
             name="scales",
             shape=(len(directions), self.num_mixtures),
@@ -121,29 +126,17 @@ class GraphTransfer(keras.layers.Layer):
         width = features_shape[-1]
         self.fusion.build(features_shape, (*features_shape[:-1], parts * width))
 
-    def call(
-        self,
-        features,
-        graphs,
-        padding_mask=None,
-        features_mask=None,
-        training=None,
-    ):
-        mask = features_mask if padding_mask is None else padding_mask
-        directions = self._checked_directions(graphs)
+    def call(self, features, graphs, training=None):
         sums = [
-            self.mixtures[direction](
-                graphs[f"{direction}_graphs"],
-                features,
-                padding_mask=mask,
-                training=training,
+            self.mixtures[direction].weighted_sum(
+                graphs[f"{direction}_graphs"], features, training=training
             )
-            for direction in directions
+            for direction in self._checked_directions(graphs)
         ]
         return self.fusion(features, self._messages(sums), training=training)
 
     def _checked_directions(self, graphs):
-        directions = check.checked_directions(graphs)
+        directions = checked_directions(graphs)
         if self.built and tuple(directions) != self._directions:
             raise ValueError(
                 "`graphs` must have the directions that the layer was built "
@@ -153,7 +146,7 @@ class GraphTransfer(keras.layers.Layer):
         return directions
 
     def _messages(self, sums):
-        """`[R_fw1, R_bw1, R_fw2, ...]` side by side, `(B, T, parts * d)`."""
+        """Returns `[R_fw1, R_bw1, R_fw2, ...]`, `(B, T, parts * d)`."""
         if self.num_mixtures == 1:
             sums = [ops.expand_dims(x, 1) for x in sums]
         return ops.concatenate(
@@ -170,12 +163,13 @@ class GraphTransfer(keras.layers.Layer):
 
     def compute_output_shape(self, features_shape, graphs_shape):
         for direction in self._checked_directions(graphs_shape):
-            graph = check.checked_graph_shape(
+            graph = checked_graph_shape(
                 f"{direction}_graphs",
                 graphs_shape[f"{direction}_graphs"],
                 (5,),
                 "(B, L, K, T, T)",
             )
+            check_square(f"{direction}_graphs", graph)
             check.check_same_length(
                 features=features_shape[1], graphs=graph[-1]
             )
@@ -189,7 +183,6 @@ class GraphTransfer(keras.layers.Layer):
             "include_products": self.include_products,
             "units": self.units,
             "dropout": self.dropout,
-            "activation": self.activation,
             "seed": self.seed,
             "max_length": self.max_length,
         }

@@ -1,10 +1,9 @@
 import keras
 from keras import ops
 
-from glomo_keras.ops.fast_convolution import convolve_by_fours
-from glomo_keras.ops.fast_convolution import is_faster_by_fours
-from glomo_keras.ops.masked_convolution import causal_padding
-from glomo_keras.ops.masked_convolution import raster_kernel_mask
+from glomo_keras.ops.fast_convolution import causal_conv1d
+from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.ops.masked_convolution import raster_conv2d
 from glomo_keras.utils import validation as check
 from glomo_keras.utils.initializers import fresh
 
@@ -13,53 +12,59 @@ NORMALIZATIONS = ("batch", "layer", "none")
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class MaskedKeyQueryConv(keras.layers.Layer):
-    """The key CNN and the query CNN of the graph predictor.
+    """Computes the features of keys and queries, by the graph predictor's CNNs.
 
     Two stacks of `num_layers` convolutions of the same input, each
-    `convolution -> normalization -> activation`, that see no later unit:
+    `convolution -> normalization -> activation`, in which no position sees a
+    later one:
 
-    * `rank=1`: the window of unit t is t - kernel_size + 1 .. t
+    * `rank=1`: the window of position t is t - kernel_size + 1 .. t
       (`direction="backward"`: its mirror, t .. t + kernel_size - 1).
     * `rank=2`: PixelCNN's raster mask. The first layer has a mask of type
       `first_mask` (`"A"` leaves the pixel itself out), the others type B.
       Stacked masked kernels have PixelCNN's blind spot: some earlier
       pixels, above and to the right, are outside the receptive field.
 
-    Padded units are set to 0 before each convolution, so that they act like
-    the zeros beyond the sequence; what the last layer gives at padded units
-    is not cleared. Batch statistics leave padded units out.
+    Padding is set to 0 before each convolution, so that it acts like the
+    zeros beyond the sequence; the outputs of the last layer at padded
+    positions are not cleared. Batch statistics leave padding out.
 
     Batch normalisation mixes the statistics of all positions in training (as
     in the released code, which also counts `kernel_size - 1` positions past
-    the end; here only units count). In inference nothing leaks.
+    the end; here only real positions count). In inference nothing leaks.
 
     Args:
-        filters: integer, channels of every convolution, d in the paper.
-        num_layers: integer, convolutions per stack.
-        kernel_size: integer; odd for `rank=2`.
-        rank: 1 for sequences, 2 for images.
-        direction: `"forward"` (sees earlier units) or `"backward"`.
-        first_mask: `"A"` or `"B"`, `rank=2` only.
-        activation: name or function.
-        normalization: `"batch"`, `"layer"` or `"none"`.
-        dropout: float, share of the input channels dropped for a whole
+        filters: Integer, channels of every convolution, d in the paper.
+        num_layers: Integer, convolutions per stack. Defaults to `4`.
+        kernel_size: Integer; odd for `rank=2`. Defaults to `3`.
+        rank: 1 for sequences, 2 for images. Defaults to `1`.
+        direction: `"forward"` (sees earlier positions) or `"backward"`.
+            Defaults to `"forward"`.
+        first_mask: `"A"` or `"B"`, for `rank=2`. Defaults to `"A"`.
+        activation: Name or function. Defaults to `"relu"`.
+        normalization: `"batch"`, `"layer"` or `"none"`. Defaults to
+            `"batch"`.
+        dropout: Float, share of the input channels dropped for a whole
             sequence (variational dropout), drawn anew for each stack.
-        kernel_initializer: initializer of the kernels.
-        seed: integer seed of the dropout.
-        **kwargs: of `keras.layers.Layer`.
+            Defaults to `0.0`.
+        kernel_initializer: Initializer of the kernels. Defaults to
+            `"glorot_uniform"`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: tensor `(B, T, channels)`; `(B, H, W, channels)` for `rank=2`.
-        padding_mask: boolean `(B, T)` (`(B, H, W)`), True = real unit. The
-            Keras mask of `inputs` is used where it is not given.
-        training: boolean.
+        inputs: Tensor `(B, T, channels)`; `(B, H, W, channels)` for `rank=2`.
+        padding_mask: Boolean `(B, T)` (`(B, H, W)`), True = real position.
+            Defaults to the Keras mask of `inputs`.
+        training: Boolean.
 
     Returns:
-        `(keys, queries)`, each of the shape of `inputs` with `filters`
+        Tuple `(keys, queries)`, each of the shape of `inputs` with `filters`
         channels.
 
     Raises:
-        ValueError: an argument out of its range, or an input of another rank.
+        ValueError: If an argument is out of its range, or the input has
+            another rank.
 
     Example:
 
@@ -94,7 +99,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             filters=filters, num_layers=num_layers, kernel_size=kernel_size
         )
         check.check_option("rank", rank, (1, 2))
-        check.check_direction(direction)
+        check.check_option("direction", direction, DIRECTIONS)
         check.check_option("first_mask", first_mask, ("A", "B"))
         check.check_option("normalization", normalization, NORMALIZATIONS)
         check.check_rate(dropout=dropout)
@@ -194,15 +199,16 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             factor = ops.cast(ops.expand_dims(mask, -1), x.dtype)
         for conv, norm in zip(convs, norms, strict=True):
             x = x if mask is None else x * factor
-            if self.normalization == "none":
-                x = conv(x, training=training)
-            elif self.normalization == "layer":
-                x = _normalize_units(conv(x, training=training), norm)
-            elif training:
-                x = norm(conv(x, training=True), training=True, mask=mask)
-            else:
-                x = conv(x, normalization=norm)
+            x = conv(x, training=training)
+            x = self._normalize(norm, x, mask, training)
             x = self.activation(x)
+        return x
+
+    def _normalize(self, norm, x, mask, training):
+        if self.normalization == "batch":
+            return norm(x, training=training, mask=mask)
+        if self.normalization == "layer":
+            return _normalize_channels(x, norm)
         return x
 
     def compute_mask(self, inputs, previous_mask):
@@ -264,37 +270,18 @@ class _MaskedConv(keras.layers.Layer):
             name="bias", shape=(self.filters,), initializer="zeros"
         )
 
-    def call(self, inputs, training=None, normalization=None):
-        kernel, bias = self.kernel, self.bias
-        if normalization is not None:
-            # One pass over the outputs, where the normalisation takes four.
-            scale, shift = _scale_and_shift(normalization)
-            kernel = ops.cast(kernel, "float32") * scale
-            bias = ops.cast(bias, "float32") * scale + shift
+    def call(self, inputs, training=None):
         # A tensor: a function with a gradient of its own takes no variables.
-        kernel = ops.cast(kernel, inputs.dtype)
+        kernel = ops.cast(self.kernel, inputs.dtype)
         if self.rank == 1:
-            outputs = self._convolve(inputs, kernel, training)
+            x = causal_conv1d(inputs, kernel, self.direction, training)
         else:
-            mask = raster_kernel_mask(
-                self.kernel_size, self.mask_type, self.direction
-            )
-            kernel = kernel * ops.cast(mask, kernel.dtype)
-            outputs = ops.conv(inputs, kernel, padding="same")
-        return outputs + ops.cast(bias, outputs.dtype)
-
-    def _convolve(self, inputs, kernel, training):
-        padding = causal_padding(self.kernel_size, self.direction)
-        # In training alone: what is exported, and compared with its export,
-        # is the plain convolution.
-        if training and is_faster_by_fours(inputs, kernel):
-            return convolve_by_fours(inputs, kernel, padding)
-        inputs = ops.pad(inputs, ((0, 0), padding, (0, 0)))
-        return ops.conv(inputs, kernel, padding="valid")
+            x = raster_conv2d(inputs, kernel, self.mask_type, self.direction)
+        return x + ops.cast(self.bias, x.dtype)
 
 
-def _normalize_units(x, norm):
-    """What a `LayerNormalization` gives, by other sums.
+def _normalize_channels(x, norm):
+    """Computes a `LayerNormalization` in another order of its sums.
 
     TensorFlow's graph optimizer reorders those of Keras: an exported predictor
     would differ from the one called in Python.
@@ -304,18 +291,3 @@ def _normalize_units(x, norm):
     gamma, beta = (ops.cast(v, "float32") for v in (norm.gamma, norm.beta))
     y = (y - mean) * (ops.rsqrt(variance + norm.epsilon) * gamma) + beta
     return ops.cast(y, x.dtype)
-
-
-def _scale_and_shift(norm):
-    """What batch normalisation does in inference, float32 `(filters,)`."""
-    mean, variance, gamma, beta = (
-        ops.cast(x, "float32")
-        for x in (
-            norm.moving_mean,
-            norm.moving_variance,
-            norm.gamma,
-            norm.beta,
-        )
-    )
-    scale = gamma * ops.rsqrt(variance + norm.epsilon)
-    return scale, beta - mean * scale

@@ -2,40 +2,42 @@ import keras
 from keras import ops
 
 from glomo_keras.layers.graph.gated_graph_fusion import GatedGraphFusion
+from glomo_keras.ops.graphs import checked_directions
 from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class MessageTransfer(keras.layers.Layer):
-    """`GraphTransfer` with free weights, from messages that are there already.
+    """Mixes, gates and appends messages that were computed before.
 
     With the messages `A_n H` of `GraphMessages`, for each direction and each
     of several mixtures
 
         R = scale * sum_n w_n (A_n H),  w = softmax(free parameters)
 
-    and `[H, (W1 X + b1) * sigmoid(W2 X + b2)]`, X = [H, R, ...]. The
-    parameters and the numbers are those of `GraphTransfer`.
+    and `[H, (W1 X + b1) * sigmoid(W2 X + b2)]`, X = [H, R, ...]. Parameters
+    and results are those of `GraphTransfer` with free weights.
 
     Args:
-        num_mixtures: integer, mixtures per direction.
-        units: integer, width of the gated part; that of the features if None.
-        dropout: float, dropout of the gate's inputs.
-        seed: integer seed of the dropout.
-        **kwargs: of `keras.layers.Layer`.
+        num_mixtures: Integer n, mixtures per direction. Defaults to `1`.
+        units: Integer, width of the gated part. Defaults to `None`, the width
+            of the features.
+        dropout: Float, dropout of the gate's inputs. Defaults to `0.0`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         features: H, tensor `(B, T, d)`.
-        messages: dict of `forward_messages` and `backward_messages` (one of
+        messages: Dict of `forward_messages` and `backward_messages` (one of
             them is enough), each `(B, N, T, d)`.
-        training: boolean.
+        training: Boolean.
 
     Returns:
         Tensor `(B, T, d + units)`.
 
     Raises:
-        ValueError: an argument out of its range, messages that are not such
-            a dict, wrong ranks, or shapes that differ from the features'.
+        ValueError: If an argument is out of its range, messages are not such
+            a dict, ranks are wrong, or shapes differ from the features'.
 
     Example:
 
@@ -91,7 +93,7 @@ class MessageTransfer(keras.layers.Layer):
 
     def _check_shapes(self, features_shape, messages_shape):
         check.check_rank("features", features_shape, 3, "(B, T, d)")
-        directions = check.checked_directions(messages_shape, "messages")
+        directions = checked_directions(messages_shape, "messages")
         for direction in directions:
             shape = messages_shape[f"{direction}_messages"]
             check.check_rank("messages", shape, 4, "(B, N, T, d)")
@@ -128,7 +130,7 @@ class MessageTransfer(keras.layers.Layer):
         )
 
     def mixture_weights(self, direction):
-        """The weights of one direction, float32 `(n, N)`; rows sum to 1."""
+        """Returns one direction's weights, float32 `(n, N)`; rows sum to 1."""
         logits = ops.cast(
             ops.convert_to_tensor(self.logits[direction]), "float32"
         )

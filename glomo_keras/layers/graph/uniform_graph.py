@@ -1,9 +1,9 @@
 import keras
 from keras import ops
 
-from glomo_keras.ops.edges import DIRECTIONS
-from glomo_keras.ops.edges import admissible_edges
-from glomo_keras.ops.edges import normalize_rows
+from glomo_keras.ops.equations import admissible_edges
+from glomo_keras.ops.equations import normalize_rows
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 EDGES = ("one_sided", "all")
@@ -11,30 +11,30 @@ EDGES = ("one_sided", "all")
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class UniformGraph(keras.layers.Layer):
-    """The graph that knows nothing: all admissible edges alike.
+    """Makes graphs in which all admissible edges have the same weight.
 
         G_ts = 1 / |A_t|  for s in A_t,  0 otherwise
 
-    with `A_t` the real units before t (forward) or after it (backward), never
-    t itself. A row sums to 1, or to 0 where `A_t` is empty: the first unit
-    (the last, backward) and padding. The output stands wherever that of a
-    `GraphPredictor` with one layer and one head does; what a learned graph
-    gains over it is due to its structure.
+    with `A_t` the real positions before t (forward) or after it (backward),
+    never t itself. A row sums to 1, or to 0 where `A_t` is empty: at the first
+    position (backward: the last) and in the padding. The graphs can take the
+    place of those of a `GraphPredictor` with one layer and one head; what a
+    learned graph gains over them is due to its structure.
 
     With `edges="all"` there is one graph in place of the two directions, and
-    `A_t` are all real units, t among them: every unit gets the mean of its
-    text, the "uniform graph" of the released code (which divides by the
+    `A_t` is all real positions, t included: every position gets the mean of
+    its text, the "uniform graph" of the released code (which divides by the
     padded length; without padding the numbers are the same).
 
     Weights and row sums are float32 whatever the dtype policy; the graphs
-    have the compute dtype. The layer has no parameters.
+    have the compute dtype. The layer has no weights.
 
     Args:
-        edges: `"one_sided"` or `"all"`.
-        **kwargs: of `keras.layers.Layer`.
+        edges: `"one_sided"` or `"all"`. Defaults to `"one_sided"`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        padding_mask: boolean `(B, T)`, True = real unit.
+        padding_mask: Boolean `(B, T)`, True = real position.
 
     Returns:
         Dict of `forward_graphs` and `backward_graphs`, each
@@ -42,7 +42,7 @@ class UniformGraph(keras.layers.Layer):
         `edges="all"` there are only `forward_graphs`, which look both ways.
 
     Raises:
-        ValueError: another value of `edges`, or a padding mask that is not of
+        ValueError: If `edges` is unknown, or the padding mask is not of
             rank 2.
 
     Example:
@@ -79,12 +79,12 @@ class UniformGraph(keras.layers.Layer):
 
     def _graph(self, mask, direction):
         if self.edges == "one_sided":
-            units = ops.arange(ops.shape(mask)[1])
-            allowed = admissible_edges(units, units, direction, mask)
+            positions = ops.arange(ops.shape(mask)[1], dtype="int32")
+            allowed = admissible_edges(positions, positions, direction, mask)
         else:
             real = ops.expand_dims(mask, 1)  # (B, 1, T)
             allowed = ops.logical_and(ops.expand_dims(mask, 2), real)
-            allowed = ops.expand_dims(allowed, 1)
+            allowed = ops.expand_dims(allowed, 1)  # (B, 1, T, T)
         graph = normalize_rows(ops.cast(allowed, "float32"))  # (B, 1, T, T)
         graph = ops.expand_dims(graph, 1)  # (B, 1, 1, T, T)
         return ops.cast(graph, self.compute_dtype)

@@ -69,7 +69,9 @@ class PixelCoordinates(keras.layers.Layer):
         shape = ops.shape(images)
         shifts = (0.0, 0.0)
         if training and self.trainable and self.max_shift:
-            drawn = keras.random.uniform((2,), seed=self.seed_generator)
+            drawn = keras.random.uniform(
+                (2,), dtype="float32", seed=self.seed_generator
+            )
             shifts = ops.unstack(ops.floor(drawn * self.max_shift))
         rows, columns = map(self._waves, shape[1:3], shifts)
         size = 2 * len(self.wave_lengths)
@@ -86,7 +88,8 @@ class PixelCoordinates(keras.layers.Layer):
     def _waves(self, count, first):
         """Sines and cosines of `count` numbers, float32 `(count, 2 n)`."""
         steps = ops.expand_dims(first + ops.arange(count, dtype="float32"), 1)
-        angles = steps * (2 * np.pi / np.array(self.wave_lengths, "float32"))
+        rates = 2 * np.pi / np.array(self.wave_lengths)
+        angles = steps * ops.convert_to_tensor(rates, "float32")
         return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
 
     def compute_mask(self, inputs, previous_mask):

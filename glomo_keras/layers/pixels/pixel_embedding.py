@@ -74,7 +74,7 @@ class PixelEmbedding(keras.layers.Layer):
     def call(self, images):
         table = ops.cast(ops.convert_to_tensor(self.table), self.compute_dtype)
         rows = ops.reshape(table, (-1, self.units))
-        first = VALUES * np.arange(len(CHANNELS), dtype="int32")
+        first = VALUES * ops.arange(len(CHANNELS), dtype="int32")
         return ops.take(rows, ops.cast(images, "int32") + first, axis=0)
 
     def compute_mask(self, inputs, previous_mask):

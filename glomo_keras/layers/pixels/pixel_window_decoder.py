@@ -1,7 +1,8 @@
 import keras
 from keras import ops
 
-from glomo_keras.layers.text._gru_cell import _SplitGRUCell
+from glomo_keras.layers._gru_cell import _SplitGRUCell
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.pixels import ANCHORS
 from glomo_keras.ops.pixels import CHANNELS
 from glomo_keras.ops.pixels import VALUES
@@ -83,7 +84,7 @@ class PixelWindowDecoder(keras.layers.Layer):
         super().__init__(**kwargs)
         check.check_positive(window_size=window_size, num_layers=num_layers)
         check.check_option("anchor", anchor, ANCHORS)
-        check.check_direction(direction)
+        check.check_option("direction", direction, DIRECTIONS)
         if window_size == 1 or (anchor == "centre" and window_size % 2 == 0):
             raise ValueError(
                 "`window_size` must be above 1, and odd for anchor='centre'. "
@@ -142,7 +143,7 @@ class PixelWindowDecoder(keras.layers.Layer):
     def call(self, features, images, table, positions=None):
         height, width = ops.shape(images)[1:3]
         if positions is None:
-            positions = ops.arange(height * width)
+            positions = ops.arange(height * width, dtype="int32")
         table = ops.cast(table, self.compute_dtype)
         channels = self._window_channels(
             images, table, positions, height, width

@@ -75,7 +75,11 @@ class CharacterCNN(keras.layers.Layer):
         )
         self.embedding.build(letter_ids_shape)
         self.convolution = keras.layers.Conv1D(
-            self.filters, self.kernel_size, name="convolution", **options
+            self.filters,
+            self.kernel_size,
+            data_format="channels_last",
+            name="convolution",
+            **options,
         )
         self.convolution.build((None, letter_ids_shape[2], self.embedding_dim))
 

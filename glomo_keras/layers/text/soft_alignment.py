@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from glomo_keras.layers.text._with_mask import _WithMask
+from glomo_keras.layers._with_mask import _WithMask
 from glomo_keras.ops.attention import masked_softmax
 from glomo_keras.utils import validation as check
 

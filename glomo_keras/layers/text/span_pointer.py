@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from glomo_keras.layers.text._gru_cell import _SplitGRUCell
+from glomo_keras.layers._gru_cell import _SplitGRUCell
 from glomo_keras.ops.attention import masked_softmax
 from glomo_keras.utils import validation as check
 

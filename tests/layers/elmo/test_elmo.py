@@ -153,36 +153,6 @@ def test_explicit_mask_is_that_of_the_output():
     np.testing.assert_allclose(found[1], outputs[1, 0], atol=TOLERANCE)
 
 
-def test_state_is_carried_row_by_row(files):
-    """A batch of fewer rows leaves the state of the others."""
-    paths, options, arrays = files
-    elmo = data.load_elmo(*paths, stateful=True, batch_size=2)
-    states = {}
-    batches = [TEXTS, [["Only", "one"]], [["Both"], ["rows", "again"]]]
-    for texts in batches:
-        expected = reference.batch_layers(texts, options, arrays, states)
-        outputs = to_numpy(elmo.language_model(char_ids(texts)))
-        np.testing.assert_allclose(outputs, expected, atol=TOLERANCE)
-    elmo.reset_state()
-    fresh = reference.batch_layers(TEXTS, options, arrays)
-    outputs = to_numpy(elmo.language_model(char_ids()))
-    np.testing.assert_allclose(outputs, fresh, atol=TOLERANCE)
-    with pytest.raises(ValueError, match="at most as many rows.*B=3"):
-        elmo(char_ids([["a"]] * 3))
-
-
-def test_state_is_carried_inside_a_compiled_model(files):
-    paths, options, arrays = files
-    elmo = data.load_elmo(*paths, stateful=True, batch_size=2)
-    ids = keras.Input((None, 12), dtype="int32")
-    model = keras.Model(ids, elmo.language_model(ids))
-    states = {}
-    for texts in (TEXTS, TEXTS):
-        expected = reference.batch_layers(texts, options, arrays, states)
-        outputs = model.predict(char_ids(texts), verbose=0)
-        np.testing.assert_allclose(outputs, expected, atol=TOLERANCE)
-
-
 def test_saved_model_needs_no_files(files, tmp_path):
     elmo = data.load_elmo(*files[0], normalize=True, name="elmo")
     ids = keras.Input((None, 12), dtype="int32")
@@ -210,7 +180,6 @@ def test_saved_model_needs_no_files(files, tmp_path):
         ({"num_characters": 100}, "at least 262"),
         ({"cell_clip": 0}, "`cell_clip` must be positive"),
         ({"projection_clip": -1.0}, "`projection_clip` must be positive"),
-        ({"stateful": True}, "`batch_size` must be"),
         ({"use_projection": False}, "Without a projection the 8 filters"),
     ],
 )
@@ -225,7 +194,7 @@ def test_wrong_inputs_are_refused():
         model(np.zeros((2, 7, 50), "int32"))
     with pytest.raises(ValueError, match="must have shape.*Received: "):
         model(np.zeros((2, 12), "int32"))
-    with pytest.raises(ValueError, match="number of units T.*Received: "):
+    with pytest.raises(ValueError, match="same length T.*Received: "):
         model(char_ids(), padding_mask=np.ones((2, 6), bool))
     with pytest.raises(ValueError, match="must be an ElmoLanguageModel"):
         Elmo("original")

@@ -41,7 +41,7 @@ def test_gru_is_that_of_keras_on_product_and_message():
     np.testing.assert_allclose(found.reshape(-1, 8), to_numpy(stock), atol=1e-6)
 
 
-def test_residual_of_three_units_by_hand():
+def test_residual_of_three_positions_by_hand():
     layer = FeatureComposition("residual")
     f = np.array([[[1.0], [2.0], [3.0]]], "float32")
     layer.build(f.shape, f.shape)
@@ -77,5 +77,5 @@ def test_lengths_that_differ_are_refused(built):
     layer = FeatureComposition("residual")
     if built:
         layer(features(), features())
-    with pytest.raises(ValueError, match="number of units T.*Received: "):
+    with pytest.raises(ValueError, match="same length T.*Received: "):
         layer(features(units=1), features())

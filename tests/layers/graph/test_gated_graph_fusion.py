@@ -34,7 +34,7 @@ def test_output_equals_the_formula():
     np.testing.assert_allclose(fused[..., 8:], gated, atol=1e-5)
 
 
-def test_fusion_of_three_units_by_hand():
+def test_fusion_of_three_positions_by_hand():
     layer = GatedGraphFusion(units=1)
     h = np.array([[[1.0], [2.0], [3.0]]], "float32")
     layer.build(h.shape, h.shape)
@@ -45,7 +45,7 @@ def test_fusion_of_three_units_by_hand():
     np.testing.assert_allclose(fused, expected, atol=1e-6)
 
 
-def test_dropout_is_the_same_for_all_units_of_a_sequence():
+def test_dropout_is_the_same_at_all_positions_of_a_sequence():
     layer = GatedGraphFusion(dropout=0.5, seed=1)
     x = np.ones((2, 7, 8), "float32")
     fused = to_numpy(layer(x, x, training=True))
@@ -86,7 +86,7 @@ def test_unknown_options_are_refused(options, message):
     [
         ((2, 7), (2, 7, 8), "`features` must have shape"),
         ((2, 7, 8), (2, 7, 1, 8), "`messages` must have shape"),
-        ((2, 7, 8), (2, 6, 8), "same number of units T"),
+        ((2, 7, 8), (2, 6, 8), "same length T"),
     ],
 )
 def test_wrong_shapes_are_refused(h, m, message):

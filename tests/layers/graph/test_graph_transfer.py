@@ -17,19 +17,19 @@ TOLERANCE = 1e-5
 DIRECTIONS = ("forward", "backward")
 
 
-def factored(mask=True, units=7):
+def factored(length=7):
     return {
-        f"{direction}_graphs": factors(seed=seed, mask=mask, units=units)
+        f"{direction}_graphs": factors(
+            seed=seed, length=length, direction=direction
+        )
         for seed, direction in enumerate(DIRECTIONS)
     }
 
 
-def materialised(activation="squared_relu", **kwargs):
+def materialised(**kwargs):
     return {
-        f"{direction}_graphs": reference.graph(
-            factored(**kwargs)[f"{direction}_graphs"], direction, activation
-        ).astype("float32")
-        for direction in DIRECTIONS
+        name: reference.graph(made).astype("float32")
+        for name, made in factored(**kwargs).items()
     }
 
 
@@ -67,20 +67,15 @@ def randomised(layer):
 
 @pytest.mark.parametrize("num_mixtures", [1, 3])
 @pytest.mark.parametrize("conditioned", [True, False])
-@pytest.mark.parametrize(
-    ("include_products", "activation"),
-    [(True, "squared_relu"), (False, "square"), (True, "softmax")],
-)
+@pytest.mark.parametrize("include_products", [True, False])
 def test_both_forms_equal_the_formula(
-    num_mixtures, conditioned, include_products, activation
+    num_mixtures, conditioned, include_products
 ):
     layer = randomised(
-        GraphTransfer(
-            num_mixtures, conditioned, include_products, activation=activation
-        )
+        GraphTransfer(num_mixtures, conditioned, include_products)
     )
     x = features()
-    graphs = materialised(activation)
+    graphs = materialised()
     sums = []
     for direction in DIRECTIONS:
         mixture = layer.mixtures[direction]
@@ -110,7 +105,7 @@ def test_both_forms_equal_the_formula(
 
 def transfer_model(length, max_length=None):
     """A model of features and factored graphs; the length may be None."""
-    shapes = {"queries": (2, 4), "keys": (2, 4), "thresholds": (2,)}
+    shapes = {"queries": (2, 4), "past_keys": (2, 4), "thresholds": (2,)}
     graph = {
         name: keras.Input((2, shape[0], length, *shape[1:]), name=name)
         for name, shape in shapes.items()
@@ -135,22 +130,22 @@ def test_where_xla_cannot_train_it_is_not_chosen():
     model = transfer_model(None)
     with pytest.warns(UserWarning, match="jit_compile"):
         model.compile("sgd", "mse", jit_compile=True)
-    for units in (5, 7):
+    for length in (5, 7):
         given = {
             name: np.ones([2 if n is None else n for n in shape], "float32")
             for name, shape in {
-                "queries": (2, 2, 2, units, 4),
-                "keys": (2, 2, 2, units, 4),
-                "thresholds": (2, 2, 2, units),
+                "queries": (2, 2, 2, length, 4),
+                "past_keys": (2, 2, 2, length, 4),
+                "thresholds": (2, 2, 2, length),
             }.items()
         }
-        given["padding_mask"] = np.ones((2, units), bool)
-        h = np.ones((2, units, 8), "float32")
-        loss = model.train_on_batch([h, given], np.ones((2, units, 1)))
+        given["padding_mask"] = np.ones((2, length), bool)
+        h = np.ones((2, length, 8), "float32")
+        loss = model.train_on_batch([h, given], np.ones((2, length, 1)))
         assert np.isfinite(loss)
 
 
-def test_transfer_of_three_units_by_hand():
+def test_transfer_of_three_positions_by_hand():
     graph = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.5, 0]], "float32")
     graphs = {
         "forward_graphs": graph[None, None, None],
@@ -167,36 +162,36 @@ def test_transfer_of_three_units_by_hand():
     np.testing.assert_allclose(to_numpy(layer(h, graphs)), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("form", ["materialised", "factored"])
-def test_what_stands_in_padding_changes_no_real_unit(form):
-    graphs = factored(mask=False) if form == "factored" else materialised()
+@pytest.mark.parametrize("form", [materialised, factored])
+def test_what_stands_in_padding_changes_no_real_position(form):
     layer = randomised(GraphTransfer(2, conditioned=True))
-    mask = padding_mask()
-    x = features() * mask[..., None]
-    explicit = to_numpy(layer(x, graphs, padding_mask=mask))
-    implicit = to_numpy(layer(keras.layers.Masking()(x), graphs))
-    np.testing.assert_array_equal(implicit, explicit)
-    other = np.where(mask[..., None], x, 1e3)
-    moved = to_numpy(layer(other, graphs, padding_mask=mask))
-    np.testing.assert_array_equal(moved[mask], explicit[mask])
+    x, mask = features(), padding_mask()
+    other = np.where(mask[..., None], x, 1e3).astype("float32")
+    expected, found = (to_numpy(layer(values, form())) for values in (x, other))
+    np.testing.assert_array_equal(found[mask], expected[mask])
+
+
+def test_a_graph_under_the_other_directions_name_is_refused():
+    graphs = {"forward_graphs": factored()["backward_graphs"]}
+    with pytest.raises(ValueError, match="must be a forward.*Received: "):
+        GraphTransfer()(features(), graphs)
 
 
 @pytest.mark.parametrize("form", ["materialised", "factored"])
-@pytest.mark.parametrize("units", [1, 7])
-def test_gradient_is_finite_on_empty_rows(form, units):
-    graphs = factored(units=units)
+@pytest.mark.parametrize("length", [1, 7])
+def test_gradient_is_finite_on_empty_rows(form, length):
+    graphs = factored(length=length)
     for made in graphs.values():
         made["padding_mask"][1] = False
     if form == "materialised":
         graphs = {
-            f"{d}_graphs": reference.graph(graphs[f"{d}_graphs"], d).astype(
-                "float32"
-            )
-            for d in DIRECTIONS
+            name: reference.graph(made).astype("float32")
+            for name, made in graphs.items()
         }
     layer = GraphTransfer(2, conditioned=True)
     value, (gradient,) = value_and_gradients(
-        lambda x: ops.sum(ops.square(layer(x, graphs))), [features(units=units)]
+        lambda x: ops.sum(ops.square(layer(x, graphs))),
+        [features(length=length)],
     )
     assert np.isfinite(value)
     assert np.all(np.isfinite(gradient))
@@ -249,7 +244,7 @@ def test_other_directions_than_at_first_are_refused(built, called):
 @pytest.mark.parametrize(
     ("x", "graph", "message"),
     [
-        ((2, 6, 8), (2, 3, 4, 7, 7), "same number of units T"),
+        ((2, 6, 8), (2, 3, 4, 7, 7), "same length T"),
         ((2, 7), (2, 3, 4, 7, 7), "`features` must have shape"),
         ((2, 7, 8), (2, 4, 7, 7), "graphs` must have shape"),
     ],
@@ -262,7 +257,7 @@ def test_wrong_shapes_are_refused(x, graph, message):
 
 @pytest.mark.parametrize(
     "options",
-    [{"num_mixtures": 0}, {"dropout": 2.0}, {"units": 0}, {"activation": "x"}],
+    [{"num_mixtures": 0}, {"dropout": 2.0}, {"units": 0}],
 )
 def test_unknown_options_are_refused(options):
     (name,) = options

@@ -97,14 +97,14 @@ def normalised(x, norm):
     return x * to_numpy(norm.gamma) + to_numpy(norm.beta)
 
 
-def test_window_of_three_units_by_hand():
+def test_window_of_three_positions_by_hand():
     layer = MaskedKeyQueryConv(
         1, num_layers=1, kernel_size=2, normalization="none"
     )
     x = np.array([[[1.0], [2.0], [4.0]]], "float32")
     layer.build(x.shape)
     layer.key_convs[0].kernel.assign([[[10.0]], [[1.0]]])
-    keys, _ = layer(x)  # 10 times the unit before, plus the unit itself
+    keys, _ = layer(x)  # 10 times the one before, plus the position itself
     np.testing.assert_allclose(to_numpy(keys)[0, :, 0], [1, 12, 24])
 
 
@@ -129,7 +129,7 @@ def test_raster_masks_by_hand(first_mask, kernel, expected):
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
-def test_no_unit_sees_its_future(direction, normalization):
+def test_no_position_sees_its_future(direction, normalization):
     x = features(6)
     layer = randomised(
         MaskedKeyQueryConv(
@@ -138,11 +138,15 @@ def test_no_unit_sees_its_future(direction, normalization):
         x.shape,
     )
     before = to_numpy(layer(x))
-    for unit in range(7):
+    for position in range(7):
         changed = x.copy()
-        changed[:, unit] += 1
+        changed[:, position] += 1
         after = to_numpy(layer(changed))
-        earlier = slice(unit) if direction == "forward" else slice(unit + 1, 7)
+        earlier = (
+            slice(position)
+            if direction == "forward"
+            else slice(position + 1, 7)
+        )
         for one, other in zip(before, after, strict=True):
             np.testing.assert_array_equal(one[:, earlier], other[:, earlier])
             assert np.any(one != other)
@@ -177,7 +181,7 @@ def test_no_pixel_sees_its_future(direction, first_mask):
             assert np.any(before[0][pixel] != after[0][pixel])
 
 
-def test_padding_and_its_amount_change_no_real_unit():
+def test_padding_and_its_amount_change_no_real_position():
     x = features(6)
     layer = randomised(MaskedKeyQueryConv(4, direction="backward"), x.shape)
     mask = padding_mask()
@@ -219,16 +223,16 @@ def test_a_frozen_layer_runs_in_inference_mode():
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("units", [1, 7])
+@pytest.mark.parametrize("length", [1, 7])
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
-def test_gradient_is_finite_without_a_real_unit(units, normalization):
+def test_gradient_is_finite_without_a_real_position(length, normalization):
     layer = MaskedKeyQueryConv(4, num_layers=2, normalization=normalization)
-    x = features(6, units, batch=1)
+    x = features(6, length, batch=1)
     layer.build(x.shape)
 
     def total(x):
         keys, queries = layer(
-            x, padding_mask=np.zeros((1, units), bool), training=True
+            x, padding_mask=np.zeros((1, length), bool), training=True
         )
         return ops.sum(keys * queries)
 

@@ -18,8 +18,8 @@ def by_hand(mask, direction):
     """The graph of one mask, one edge after the other, `(T, T)`."""
     graph = np.zeros((len(mask), len(mask)), "float32")
     for t in range(len(mask)):
-        units = range(t) if direction == "forward" else range(t + 1, len(mask))
-        sources = [s for s in units if mask[s] and mask[t]]
+        others = range(t) if direction == "forward" else range(t + 1, len(mask))
+        sources = [s for s in others if mask[s] and mask[t]]
         graph[t, sources] = 1 / max(len(sources), 1)
     return graph
 
@@ -34,7 +34,7 @@ def test_graph_equals_numpy(direction):
         )
 
 
-def test_three_units_by_hand():
+def test_three_positions_by_hand():
     graphs = UniformGraph()(np.ones((1, 3), bool))
     expected = [[0, 0.5, 0.5], [0, 0, 1], [0, 0, 0]]
     np.testing.assert_allclose(
@@ -84,7 +84,7 @@ def test_file_round_trip_with_transfer(tmp_path):
     mask = keras.Input((None,), dtype="bool", name="mask")
     features = keras.Input((None, 4), name="features")
     graphs = UniformGraph()(mask)
-    fused = gk.layers.GraphTransfer()(features, graphs, padding_mask=mask)
+    fused = gk.layers.GraphTransfer()(features, graphs)
     model = keras.Model([features, mask], fused)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -99,7 +99,7 @@ def test_wrong_rank_is_named():
         UniformGraph()(np.ones((2, 3, 4), bool))
 
 
-def test_all_edges_give_the_mean_of_the_real_units():
+def test_all_edges_give_the_mean_of_the_real_positions():
     graphs = UniformGraph(edges="all")(MASK)
     assert list(graphs) == ["forward_graphs"]
     graph = to_numpy(graphs["forward_graphs"])

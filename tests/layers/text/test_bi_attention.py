@@ -160,7 +160,7 @@ def test_gradient_is_finite_where_nothing_is_admitted(exclude_diagonal):
     assert np.all(np.isfinite(gradients[0]))
 
 
-def test_dropout_is_the_same_for_all_units_of_a_sequence():
+def test_dropout_is_the_same_at_all_positions_of_a_sequence():
     layer = BiAttention(dropout=0.5, seed=1)
     x = np.ones((2, 7, 8), "float32")
     outputs = to_numpy(layer(x, x, training=True))

@@ -72,7 +72,7 @@ def test_keras_mask_is_used():
     [
         ((2, 7), (2, 7), "`features` must have shape"),
         ((2, 7, 8), (2, 7, 1), "`padding_mask` must have shape"),
-        ((2, 7, 8), (2, 6), "same number of units T"),
+        ((2, 7, 8), (2, 6), "same length T"),
     ],
 )
 def test_wrong_shapes_are_refused(x, mask, message):

@@ -73,5 +73,5 @@ def test_gradient_is_finite_where_all_is_padding_or_equal():
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="`layers` must have shape.*Received"):
         ScalarMix()(np.zeros((2, 7, 4), "float32"))
-    with pytest.raises(ValueError, match="number of units T.*Received"):
+    with pytest.raises(ValueError, match="same length T.*Received"):
         ScalarMix()(layers(), padding_mask=np.ones((2, 6), bool))

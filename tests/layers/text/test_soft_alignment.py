@@ -45,7 +45,7 @@ def test_outputs_equal_the_formula_on_unpadded_units():
         )
 
 
-def test_alignment_of_three_units_by_hand():
+def test_alignment_of_three_positions_by_hand():
     a = np.array([[[0.0], [1.0]]])
     b = np.array([[[0.0], [np.log(3.0)]]])
     to_b, to_a = aligned(a, b)
@@ -101,7 +101,7 @@ def test_unit_with_nothing_to_be_aligned_with_gets_zero_and_a_gradient():
         (((2, 7, 8), (2, 8)), "`hypothesis` must have shape"),
         (((2, 7, 8), (2, 5, 4)), "must have one width"),
         (((2, 7, 8), (2, 5, 8), (2, 7, 1)), "`premise_mask` must have shape"),
-        (((2, 7, 8), (2, 5, 8), (2, 7), (2, 6)), "same number of units T"),
+        (((2, 7, 8), (2, 5, 8), (2, 7), (2, 6)), "same length T"),
     ],
 )
 def test_wrong_shapes_are_refused(arguments, message):

@@ -4,11 +4,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class _SplitGRUCell(keras.layers.GRUCell):
-    """`keras.layers.GRUCell` for inputs `(..., d)` of any rank.
+    """Makes the step of `keras.layers.GRUCell` for inputs `(..., d)`.
 
-    The same weights and numbers. The gates are taken by `split`, whose
-    backward pass is one concatenation; the stock cell slices them, which
-    pads and adds, and only knows `(B, d)`.
+    Weights and numbers are the same. The gates are taken by `split`, whose
+    backward pass is one concatenation; the stock cell slices them, whose
+    backward pass pads and adds, and takes `(B, d)` only.
     """
 
     def call(self, inputs, states, training=False):

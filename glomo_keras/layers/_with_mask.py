@@ -2,7 +2,7 @@ import keras
 
 
 class _WithMask(keras.layers.Layer):
-    """Gives a tensor the mask as its Keras mask.
+    """Sets a mask as the Keras mask of a tensor.
 
     `compute_mask` sees neither a mask given as an argument of another name
     nor that of a second tensor.

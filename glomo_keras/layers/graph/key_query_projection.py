@@ -1,0 +1,264 @@
+import keras
+from keras import ops
+
+from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.ops.graphs import KEYS
+from glomo_keras.utils import validation as check
+from glomo_keras.utils.initializers import fresh
+
+THRESHOLDS = ("query", "scalar")
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class KeyQueryProjection(keras.layers.Layer):
+    """Projects features to the queries, keys and thresholds of Eq. 1.
+
+    For each graph layer l and head k
+
+        q_t = W_q x_t + b_q,   k_s = W_k x_s + b_k
+        threshold_t = w . q_t + c    (`threshold="query"`)
+        threshold_t = c              (`threshold="scalar"`)
+
+    with w and c shared by the heads of a layer. The result is a graph in its
+    factored form, see `glomo_keras.ops.graphs`: `SquaredReLUGraph` makes the
+    `(T, T)` graph of it, and every layer that takes a graph takes it as it is.
+
+    The paper's scalar b is `-c`. The released code's threshold is the one
+    computed from the query; its projections have biases too.
+
+    Args:
+        num_heads: Integer K.
+        key_dim: Integer C, the width of a key and of a query.
+        num_graph_layers: Integer L, graphs made from the same features.
+            Defaults to `1`.
+        threshold: `"query"` or `"scalar"`. Defaults to `"query"`.
+        direction: `"forward"`, for graphs that look back, or `"backward"`.
+            Defaults to `"forward"`.
+        kernel_initializer: Initializer of the kernels. Defaults to
+            `"glorot_uniform"`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        keys: Tensor `(B, T, d)`, the features of the sources.
+        queries: Tensor `(B, T, d)`, the features of the receivers.
+        padding_mask: Boolean `(B, T)`, True = real position. Defaults to the
+            Keras mask of `keys`.
+
+    Returns:
+        Dict of `queries` `(B, L, K, T, C)`, `past_keys` (backward:
+        `future_keys`) `(B, L, K, T, C)`, `thresholds` `(B, L, K, T)` and,
+        with a mask, `padding_mask` `(B, T)`.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the inputs are not
+            of rank 3 or differ in T.
+
+    Example:
+
+    >>> import keras, glomo_keras as gk
+    >>> x = keras.random.normal((2, 5, 4), seed=0)
+    >>> factors = gk.layers.KeyQueryProjection(num_heads=3, key_dim=4)(x, x)
+    >>> tuple(factors["past_keys"].shape)
+    (2, 1, 3, 5, 4)
+
+    Reference:
+        Yang et al. 2018, Eq. 1.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        num_graph_layers=1,
+        threshold="query",
+        direction="forward",
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check.check_positive(
+            num_heads=num_heads,
+            key_dim=key_dim,
+            num_graph_layers=num_graph_layers,
+        )
+        check.check_option("threshold", threshold, THRESHOLDS)
+        check.check_option("direction", direction, DIRECTIONS)
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.num_graph_layers = num_graph_layers
+        self.threshold = threshold
+        self.direction = direction
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.supports_masking = True
+
+    def build(self, keys_shape, queries_shape):
+        self._check_shapes(keys_shape, queries_shape)
+        self.key_kernel, self.key_bias = self._projection("key", keys_shape)
+        self.query_kernel, self.query_bias = self._projection(
+            "query", queries_shape
+        )
+        self.threshold_kernel = None
+        if self.threshold == "query":
+            self.threshold_kernel = self.add_weight(
+                name="threshold_kernel",
+                shape=(self.num_graph_layers, self.key_dim),
+                initializer=fresh(self.kernel_initializer),
+            )
+        self.threshold_bias = self.add_weight(
+            name="threshold_bias",
+            shape=(self.num_graph_layers,),
+            initializer="zeros",
+        )
+
+    def _projection(self, name, shape):
+        heads = (self.num_graph_layers, self.num_heads, self.key_dim)
+        size = self.num_graph_layers * self.num_heads * self.key_dim
+        kernel = self.add_weight(
+            name=f"{name}_kernel",
+            shape=(shape[-1], size),
+            initializer=fresh(self.kernel_initializer),
+        )
+        bias = self.add_weight(
+            name=f"{name}_bias", shape=heads, initializer="zeros"
+        )
+        return kernel, bias
+
+    def _check_shapes(self, keys_shape, queries_shape):
+        check.check_rank("keys", keys_shape, 3, "(B, T, d)")
+        check.check_rank("queries", queries_shape, 3, "(B, T, d)")
+        check.check_same_length(keys=keys_shape[1], queries=queries_shape[1])
+
+    def call(self, keys, queries, padding_mask=None, keys_mask=None):
+        mask = keys_mask if padding_mask is None else padding_mask
+        check.check_padding_mask(mask, keys.shape[1])
+        bias = ops.convert_to_tensor(self.threshold_bias)[:, None, None]
+        return self._with_mask(
+            {
+                **self._keys(keys, self.key_kernel, self.key_bias),
+                **self._queries(
+                    queries,
+                    (self.query_kernel, self.query_bias),
+                    (self.threshold_kernel, bias),
+                    "blktc,lc->blkt",
+                ),
+            },
+            mask,
+        )
+
+    def layer_by_layer(self, keys, queries, padding_mask=None, positions=None):
+        """Returns the factors of each layer, as a training step needs them.
+
+        Their gradients are cheaper than those of one tensor of all layers,
+        and the last layer's queries are computed only where they are wanted.
+
+        Args:
+            keys: Tensor `(B, T, d)`.
+            queries: Tensor `(B, T, d)`.
+            padding_mask: Boolean `(B, T)`, True = real position. Defaults to
+                `None`.
+            positions: Integer tensor `(N,)`, the rows wanted of the last
+                layer. Defaults to `None`, all rows.
+
+        Returns:
+            List of L factored graphs without the axis L. With positions, the
+            last has them as `positions` and queries and thresholds for these
+            N rows only.
+        """
+        last = self.num_graph_layers - 1
+        layers = []
+        for index, (key, query, threshold) in enumerate(self._by_layer()):
+            factors = self._keys(keys, *key)
+            if index == last and positions is not None:
+                queries = ops.take(queries, positions, axis=1)  # (B, N, d)
+                factors["positions"] = positions
+            factors |= self._queries(queries, query, threshold, "bktc,c->bkt")
+            layers.append(self._with_mask(factors, padding_mask))
+        return layers
+
+    def _keys(self, keys, kernel, bias):
+        return {KEYS[self.direction]: _project(keys, kernel, bias)}
+
+    def _queries(self, queries, query_weights, threshold_weights, equation):
+        queries = _project(queries, *query_weights)
+        kernel, bias = threshold_weights
+        if self.threshold == "query":
+            thresholds = ops.einsum(equation, queries, kernel) + bias
+        else:
+            thresholds = ops.broadcast_to(bias, ops.shape(queries)[:-1])
+        return {"queries": queries, "thresholds": thresholds}
+
+    def _with_mask(self, factors, mask):
+        if mask is None:
+            return factors
+        return {**factors, "padding_mask": ops.cast(mask, "bool")}
+
+    def _by_layer(self):
+        """Returns the weights of each layer, by pairs of kernel and bias."""
+
+        def unstack(weights):
+            return ops.unstack(ops.convert_to_tensor(weights), axis=0)
+
+        count = self.num_graph_layers
+        keys, queries = (
+            zip(ops.split(kernel, count, axis=1), unstack(bias), strict=True)
+            for kernel, bias in (
+                (self.key_kernel, self.key_bias),
+                (self.query_kernel, self.query_bias),
+            )
+        )
+        kernels = [None] * count
+        if self.threshold == "query":
+            kernels = unstack(self.threshold_kernel)
+        thresholds = zip(kernels, unstack(self.threshold_bias), strict=True)
+        return zip(keys, queries, thresholds, strict=True)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+    def compute_output_spec(
+        self, keys, queries, padding_mask=None, keys_mask=None
+    ):
+        shapes = self.compute_output_shape(keys.shape, queries.shape)
+        specs = {
+            name: keras.KerasTensor(shape, dtype=self.compute_dtype)
+            for name, shape in shapes.items()
+        }
+        if padding_mask is not None or keys_mask is not None:
+            specs["padding_mask"] = keras.KerasTensor(
+                keys.shape[:2], dtype="bool"
+            )
+        return specs
+
+    def compute_output_shape(self, keys_shape, queries_shape):
+        self._check_shapes(keys_shape, queries_shape)
+        batch, length = keys_shape[:2]
+        head = (batch, self.num_graph_layers, self.num_heads, length)
+        return {
+            KEYS[self.direction]: (*head, self.key_dim),
+            "queries": (*head, self.key_dim),
+            "thresholds": head,
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "num_graph_layers": self.num_graph_layers,
+            "threshold": self.threshold,
+            "direction": self.direction,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
+        }
+
+
+def _project(features, kernel, bias):
+    """`W x + b` by heads: `(B, T, d)` -> `(B, [L,] K, T, C)`.
+
+    The bias has the shape `([L,] K, C)`.
+    """
+    batch, length = ops.shape(features)[:2]
+    projected = ops.matmul(features, kernel)  # (B, T, [L *] K * C)
+    projected = ops.reshape(projected, (batch, length, *bias.shape)) + bias
+    return ops.moveaxis(projected, 1, -2)

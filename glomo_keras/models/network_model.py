@@ -1,0 +1,94 @@
+import types
+
+import keras
+
+
+class GlomoModel(keras.Model):
+    """What the models of this package have in common.
+
+    They are not functional models themselves: `keras.models.clone_model`
+    makes a plain functional model of any subclass of one, without the methods
+    of the subclass and with its weights in another order. A model of a class
+    of its own is cloned by its config.
+    """
+
+    def quantize(self, mode=None, config=None, **kwargs):
+        """Refuses: scores and tied embeddings need floating point numbers.
+
+        Raises:
+            ValueError: always, before anything is changed.
+        """
+        raise ValueError(
+            f"{type(self).__name__} cannot be quantized: its embedding is "
+            "also a softmax or makes the scores of graphs, and Keras could "
+            "not read it from a file. `save_to_preset(folder, "
+            "dtype='float16')` halves the file of a predictor or pretrainer. "
+            f"Received: mode={mode!r}"
+        )
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        if isinstance(config.get("dtype"), dict):
+            policy = keras.dtype_policies.deserialize(config["dtype"])
+            config = {**config, "dtype": policy}
+        return cls(**config)
+
+
+class NetworkModel(GlomoModel):
+    """A model that runs a functional one, its `network`.
+
+    A subclass makes its layers as attributes, from which Keras takes the
+    weights and their order, connects them to a network of named inputs and
+    outputs, and calls `set_network`.
+
+    Args:
+        dtype: dtype policy.
+        name: string.
+    """
+
+    def __init__(self, dtype=None, name=None):
+        # The network's inputs have dtypes of their own.
+        super().__init__(dtype=dtype, name=name, autocast=False)
+        self.supports_masking = True
+
+    def set_network(self, inputs, outputs, trainable=True):
+        """Makes the network.
+
+        Args:
+            inputs: dict of `keras.Input`.
+            outputs: dict of `KerasTensor`.
+            trainable: boolean; False freezes all layers.
+        """
+        # In a namespace, into which Keras does not look for layers: each is
+        # an attribute already.
+        self._made = types.SimpleNamespace(
+            network=keras.Model(inputs, outputs, name=self.name)
+        )
+        self.built = True
+        if not trainable:  # True would thaw what came frozen
+            self.trainable = False
+
+    @property
+    def network(self):
+        """The functional `keras.Model`, which shares this model's layers."""
+        return self._made.network
+
+    @property
+    def input(self):
+        """Dict of the network's symbolic inputs."""
+        return self.network.input
+
+    @property
+    def output(self):
+        """The network's symbolic outputs."""
+        return self.network.output
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Exports the network, see `keras.Model.export`."""
+        return self.network.export(filepath, format=format, **kwargs)

@@ -1,0 +1,215 @@
+import keras
+from keras import ops
+
+from glomo_keras.models import presets
+from glomo_keras.models.feature_predictor import FeaturePredictor
+from glomo_keras.models.network_model import GlomoModel
+from glomo_keras.ops.statistics import layer_statistics
+from glomo_keras.utils import validation as check
+
+
+class Pretrainer(GlomoModel):
+    """The base of pretrainers: g and f together, their loss and presets.
+
+    The model itself computes its loss, so it is compiled with an optimizer
+    only and fitted on a dataset of input dicts. `call` returns a dict of
+    scalars with the entry `loss`, a mean over what is predicted; with
+    replicas, each of them counts the same. A subclass makes `trackers`, a
+    dict of metrics by the entry that they are updated with.
+
+    Args:
+        graph_predictor: g. It is trained with f where it is trainable.
+        num_positions: Integer, positions per batch and direction at which
+            training takes the loss, or None for all.
+        composition: See `FeaturePredictor`.
+        share_cell: See `FeaturePredictor`.
+        seed: Integer seed of what is drawn in training.
+        dtype: Dtype policy; None for that of the predictor.
+        name: String.
+    """
+
+    def __init__(
+        self,
+        graph_predictor,
+        num_positions,
+        composition,
+        share_cell,
+        seed,
+        dtype,
+        name,
+    ):
+        if num_positions is not None:
+            check.check_positive(num_positions=num_positions)
+        _check_heads(graph_predictor)
+        _check_compositions(graph_predictor, composition, share_cell)
+        if dtype is None:
+            dtype = graph_predictor.dtype_policy
+        super().__init__(dtype=dtype, name=name)
+        self.graph_predictor = graph_predictor
+        self.feature_predictor = FeaturePredictor(
+            graph_predictor.embedding_dim,
+            num_graph_layers=graph_predictor.num_graph_layers,
+            composition=composition,
+            share_cell=share_cell,
+            directions=graph_predictor.directions,
+            compositions=getattr(graph_predictor, "compositions", None),
+            dtype=self.dtype_policy,
+            name="feature_predictor",
+        )
+        self.num_positions = num_positions
+        self.composition = composition
+        self.share_cell = share_cell
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.directions = graph_predictor.directions
+        self._scaled_loss = _ComputedLoss(dtype="float32")
+
+    def draw_positions(self, count, training):
+        """Draws `num_positions` integers below `count`, with replacement.
+
+        Args:
+            count: Integer or integer scalar.
+            training: Boolean.
+
+        Returns:
+            Integer tensor `(N,)`, or None for all positions: in evaluation,
+            or if `num_positions` is None.
+        """
+        if not training or self.num_positions is None:
+            return None
+        drawn = keras.random.uniform(
+            (self.num_positions,), seed=self.seed_generator
+        ) * ops.cast(count, "float32")
+        return ops.minimum(ops.cast(drawn, "int32"), count - 1)
+
+    def top_features(
+        self, embedded, sequence, padding_mask, positions, training
+    ):
+        """Returns F^L of each direction, and how sparse its graphs are.
+
+        Args:
+            embedded: What `graph_predictor.embed` returned.
+            sequence: The same as `(B, T, d)`.
+            padding_mask: Boolean `(B, T)` or None.
+            positions: Dict of an integer tensor `(N,)` or None by direction,
+                where F^L is wanted.
+            training: Boolean.
+
+        Returns:
+            Tuple of a dict of `(B, N, d)` by direction, and a dict of the
+            scalars `edge_density` and `empty_rows`.
+        """
+        factors = self.graph_predictor.layer_by_layer(
+            embedded, padding_mask, training=training, positions=positions
+        )
+        features = {}
+        for direction, layers in factors.items():
+            graphs = [self.graph_predictor.readable(layer) for layer in layers]
+            *_, features[direction] = self.feature_predictor.layer_by_layer(
+                direction, sequence, graphs, positions[direction]
+            )
+        return features, self._statistics(factors)
+
+    def _statistics(self, factors):
+        densities, empty_rows = zip(
+            *(
+                layer_statistics(layer, self.graph_predictor.activation)
+                for layers in factors.values()
+                for layer in layers
+            ),
+            strict=True,
+        )
+        return {
+            "edge_density": sum(densities) / len(densities),
+            "empty_rows": sum(empty_rows) / len(empty_rows),
+        }
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        return self._scaled_loss(y_pred["loss"], y_pred["loss"])
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        for name, tracker in self.trackers.items():
+            tracker.update_state(y_pred[name])
+        return self.get_metrics_result()
+
+    @classmethod
+    def from_preset(cls, preset, dtype=None):
+        """Reads a pretrainer, g and f, with its vocabulary if of texts.
+
+        Args:
+            preset: Folder that `save_to_preset` of a pretrainer wrote.
+            dtype: Dtype policy, or its name, under which it computes.
+                Defaults to `None`, the one it was saved with.
+
+        Raises:
+            ValueError: If there is no such preset, it holds another model (a
+                graph predictor alone), or it is damaged, incomplete or too
+                new.
+        """
+        model = presets.load(preset, dtype)
+        presets.check_class(preset, model, cls)
+        return model
+
+    def save_to_preset(self, folder, dtype="float32"):
+        """Writes the files of a preset, see `glomo_keras.models.presets`.
+
+        Args:
+            folder: Path; made if needed. An existing preset is replaced.
+            dtype: `"float32"`, or `"float16"` for a file of half the size.
+                Defaults to `"float32"`.
+        """
+        presets.save(self, folder, dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "graph_predictor": keras.saving.serialize_keras_object(
+                self.graph_predictor
+            ),
+            "num_positions": self.num_positions,
+            "composition": self.composition,
+            "share_cell": self.share_cell,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        predictor = keras.saving.deserialize_keras_object(
+            config["graph_predictor"]
+        )
+        return super().from_config({**config, "graph_predictor": predictor})
+
+
+class _ComputedLoss(keras.losses.Loss):
+    """A loss that is computed already.
+
+    Keras divides what a `Loss` returns by the number of replicas, whose
+    gradients it adds.
+    """
+
+    def call(self, y_true, y_pred):
+        return ops.reshape(y_pred, (1,))
+
+
+def _check_heads(predictor):
+    if predictor.embedding_dim % predictor.num_heads:
+        raise ValueError(
+            "`num_heads` of the graph predictor must divide its "
+            "`embedding_dim`: each head weighs a slice of the features. "
+            f"Received: num_heads={predictor.num_heads}, "
+            f"embedding_dim={predictor.embedding_dim}"
+        )
+
+
+def _check_compositions(predictor, composition, share_cell):
+    if not hasattr(predictor, "compositions"):
+        return
+    own = (predictor.composition, predictor.share_cell)
+    if own != (composition, share_cell):
+        raise ValueError(
+            "`composition` and `share_cell` must be those of the "
+            f"CoupledGraphPredictor, {own}. Received: "
+            f"composition={composition!r}, share_cell={share_cell}"
+        )

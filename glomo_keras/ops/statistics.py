@@ -1,0 +1,58 @@
+"""How sparse graphs are, watched while they are learned."""
+
+from keras import ops
+
+from glomo_keras.ops.equations import admissible_edges
+from glomo_keras.ops.equations import edge_weights
+from glomo_keras.ops.graphs import direction_of
+from glomo_keras.ops.graphs import factor_names
+
+NUM_POSITIONS = 512
+
+
+def edge_statistics(weights, admissible):
+    """Returns the density and the share of empty rows of edge weights.
+
+    Args:
+        weights: Tensor `(..., R, S)`, 0 where there is no edge.
+        admissible: Boolean tensor that broadcasts to it.
+
+    Returns:
+        Two float32 scalars: the share of the admissible edges that are not
+        zero; the share of rows without an edge among those that could have
+        one. Both are 0 where nothing is admissible.
+    """
+    edges = ops.cast(weights > 0, "float32")
+    possible = ops.cast(admissible, "float32") * ops.ones_like(edges)
+    density = ops.divide_no_nan(ops.sum(edges), ops.sum(possible))
+    filled = ops.sum(ops.max(edges, axis=-1))
+    fillable = ops.sum(ops.max(possible, axis=-1))
+    return density, ops.divide_no_nan(fillable - filled, fillable)
+
+
+def layer_statistics(factors, activation="squared_relu"):
+    """Returns `edge_statistics` of the batch's first sequence, one layer.
+
+    Only its first 512 rows and columns are looked at. No gradient passes.
+
+    Args:
+        factors: Factored graph of one layer, with or without `positions`.
+        activation: See `equations.squared_relu_graph`. Defaults to
+            `"squared_relu"`.
+    """
+    queries, keys, thresholds = (
+        ops.stop_gradient(factors[name][:1, :, :NUM_POSITIONS])
+        for name in factor_names(factors)
+    )
+    columns = ops.arange(ops.shape(keys)[2], dtype="int32")
+    rows, mask = columns, factors.get("padding_mask")
+    if "positions" in factors:
+        rows = factors["positions"][:NUM_POSITIONS]
+    admissible = admissible_edges(
+        rows,
+        columns,
+        direction_of(factors),
+        None if mask is None else mask[:1],
+    )
+    weights = edge_weights(queries, keys, thresholds, admissible, activation)
+    return edge_statistics(weights, admissible)
