@@ -5,7 +5,7 @@ import numbers
 
 import keras
 
-from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.serving.signatures import IMAGE_INPUTS
 from glomo_keras.serving.signatures import TEXT_INPUTS
 

@@ -7,9 +7,9 @@ one dict of tensors, so that `keras.layers.TFSMLayer` can call it too.
 
 import functools
 
-from glomo_keras.ops.edges import DIRECTIONS
-from glomo_keras.ops.mixture import mix_graphs
-from glomo_keras.ops.mixture import num_terms
+from glomo_keras.ops.equations import mix_graphs
+from glomo_keras.ops.equations import num_terms
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.serving import core_tokenizer
 from glomo_keras.serving import limits
 
@@ -184,31 +184,24 @@ def mixtures(graphs, weights):
     Args:
         graphs: Dict of `forward_graphs` and `backward_graphs`, or one of them,
             `(B, L, K, T, T)`.
-        weights: `(B, R, N)`, or `(1, R, N)` for all rows alike.
+        weights: `(B, R, N)`, or `(1, R, N)`.
 
     Returns:
         Dict of `forward_mixture` and `backward_mixture`, `(B, T, T)`.
     """
     import tensorflow as tf
 
-    rows, length = tf.unstack(tf.shape(next(iter(graphs.values()))))[::4]
+    rows = tf.shape(next(iter(graphs.values())))[0]
     with tf.control_dependencies(limits.check_weights(weights, rows)):
         weights = tf.identity(weights)
-    mixed = {}
     directions = [name for name in DIRECTIONS if f"{name}_graphs" in graphs]
-    for index, direction in enumerate(directions):
-        of_rows = tf.broadcast_to(
-            weights[:, index, None, None],
-            tf.stack([rows, length, 1, weights.shape[-1]]),
-        )  # (B, T, 1, N)
-        mixed[f"{direction}_mixture"] = mix_graphs(
+    return {
+        f"{direction}_mixture": mix_graphs(
             graphs[f"{direction}_graphs"],
-            of_rows,
-            include_products=True,
-            direction=direction,
-            activation=None,
+            weights[:, index, None, None],  # (B, 1, 1, N)
         )[:, 0]
-    return mixed
+        for index, direction in enumerate(directions)
+    }
 
 
 def strongest_edges(graphs, count):

@@ -95,7 +95,7 @@ def test_unknown_options_are_refused(options, message):
     [
         ((2, 8), (2, 7, 8), "`features` must have shape"),
         ((2, 7, 8), (2, 8), "`embeddings` must have shape"),
-        ((2, 7, 8), (2, 7, 6), "must have one width"),
+        ((2, 7, 8), (2, 7, 6), "must have the same width"),
         ((2, 6, 8), (2, 7, 8), "same length T"),
     ],
 )

@@ -68,7 +68,7 @@ def test_unknown_composition_and_shapes_are_refused():
         FeatureComposition("sum")
     with pytest.raises(ValueError, match="`features` must have shape"):
         FeatureComposition()(features()[0], features()[0])
-    with pytest.raises(ValueError, match="must have one width.*Received: "):
+    with pytest.raises(ValueError, match="must have the same width.*Received: "):
         FeatureComposition()(features(), features(6))
 
 

@@ -177,7 +177,7 @@ def test_dropout_is_the_same_at_all_positions_of_a_sequence():
     [
         ((2, 7), (2, 5, 8), {}, "`features` must have shape"),
         ((2, 7, 8), (2, 5), {}, "`memory` must have shape"),
-        ((2, 7, 8), (2, 5, 6), {}, "must have one width"),
+        ((2, 7, 8), (2, 5, 6), {}, "must have the same width"),
         ((2, 7, 8), (2, 5, 8), {"memory_mask": (2, 7)}, "same number of"),
         ((2, 7, 8), (2, 5, 8), {"features_mask": (7,)}, "must have shape"),
     ],

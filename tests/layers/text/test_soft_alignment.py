@@ -99,7 +99,7 @@ def test_unit_with_nothing_to_be_aligned_with_gets_zero_and_a_gradient():
     [
         (((2, 7), (2, 5, 8)), "`premise` must have shape"),
         (((2, 7, 8), (2, 8)), "`hypothesis` must have shape"),
-        (((2, 7, 8), (2, 5, 4)), "must have one width"),
+        (((2, 7, 8), (2, 5, 4)), "must have the same width"),
         (((2, 7, 8), (2, 5, 8), (2, 7, 1)), "`premise_mask` must have shape"),
         (((2, 7, 8), (2, 5, 8), (2, 7), (2, 6)), "same length T"),
     ],
