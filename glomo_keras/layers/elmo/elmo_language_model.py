@@ -12,15 +12,7 @@ from glomo_keras.utils import validation as check
 
 CHARACTER_ACTIVATIONS = ("relu", "tanh")
 
-FILTERS = (
-    (1, 32),
-    (2, 32),
-    (3, 64),
-    (4, 128),
-    (5, 256),
-    (6, 512),
-    (7, 1024),
-)
+FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")

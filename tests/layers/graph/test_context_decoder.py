@@ -33,7 +33,7 @@ def test_states_equal_the_formula(direction, num_layers, dtype):
     layer = ContextDecoder(3, num_layers, direction)
     embeddings = features(seed=2)
     positions = np.array([3, 5, 1, 3], dtype)
-    tops = features(units=4)
+    tops = features(length=4)
     layer.build(tops.shape, embeddings.shape)
     rng = np.random.default_rng(0)
     for weight in layer.weights:
