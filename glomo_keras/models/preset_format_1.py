@@ -93,9 +93,11 @@ def load_weights(model, path):
         with h5py.File(path, "r") as old, h5py.File(renamed, "w") as new:
             names = []
             old.visititems(
-                lambda name, item: names.append(name)
-                if isinstance(item, h5py.Dataset)
-                else None
+                lambda name, item: (
+                    names.append(name)
+                    if isinstance(item, h5py.Dataset)
+                    else None
+                )
             )
             predictor = getattr(model, "graph_predictor", model)
             for name in names:
