@@ -10,6 +10,7 @@ from glomo_keras import models
 from glomo_keras.models import ContextPretrainer
 from glomo_keras.models import FeaturePredictor
 from glomo_keras.models import GraphPredictor
+from glomo_keras.models import ImageClassifier
 from glomo_keras.models import ImageGraphPredictor
 from glomo_keras.models import PixelPretrainer
 
@@ -19,6 +20,7 @@ __all__ = [
     "ContextPretrainer",
     "FeaturePredictor",
     "GraphPredictor",
+    "ImageClassifier",
     "ImageGraphPredictor",
     "PixelPretrainer",
     "layers",

@@ -102,9 +102,7 @@ class CoupledGraphPredictor(Predictor):
 
         # === Functional Model ===
         inputs = text_inputs(["token_ids", "padding_mask"])
-        layers = self.layer_by_layer(
-            self.embed(inputs), inputs["padding_mask"]
-        )
+        layers = self.layer_by_layer(self.embed(inputs), inputs["padding_mask"])
         factors = {
             f"{direction}_graphs": join_layers(graphs)
             for direction, graphs in layers.items()

@@ -1,69 +1,69 @@
+import types
+
 import keras
 from keras import ops
 
 from glomo_keras.layers import GraphMessages
 from glomo_keras.layers import MessageTransfer
+from glomo_keras.layers import UniformGraph
 from glomo_keras.layers.pixels._pixels_to_units import PixelsToUnits
 from glomo_keras.layers.pixels._pixels_to_units import UnitsToPixels
-from glomo_keras.models._layers_first_model import LayersFirstModel
-from glomo_keras.ops.edges import DIRECTIONS
+from glomo_keras.models._resnet import BLOCKS
+from glomo_keras.models._resnet import ResNet
+from glomo_keras.models.network_model import NetworkModel
 from glomo_keras.utils import validation as check
 
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
-GRAPHS = ("none", "predicted", "uniform")
 CHANNEL_MEANS = (0.4914, 0.4822, 0.4465)  # of CIFAR-10, values 0 to 1
 CHANNEL_DEVIATIONS = (0.2023, 0.1994, 0.2010)
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class ImageClassifier(LayersFirstModel):
+class ImageClassifier(NetworkModel):
     """A ResNet for small images, with graphs between the pixels or without.
 
     The features H are the pixels, normalised by channel. With graphs they are
     mixed into one M, and `[H; gate(H, M H)]` goes into the network in place
-    of H, Sec. 3.5. The ResNet has the form that is usual on CIFAR: a first
-    convolution of 3x3 pixels with stride 1, no pooling after it, four stages
-    of 64 to 512 channels, the mean over all places, a linear layer. Without
-    graphs and with 10 classes it has 11,173,962 (18) or 21,282,122
-    (34) trainable parameters; Keras counts the moving means and
+    of H, Sec. 3.5. The ResNet has the form that is usual on CIFAR, see
+    `ResNet`. Without graphs and with 10 classes it has 11,173,962 (18) or
+    21,282,122 (34) trainable parameters; Keras counts the moving means and
     variances of the batch normalisations as well.
 
-    The graphs are never held: `GraphMessages` computes what each of them
-    brings, and only these messages are mixed. Those of a frozen predictor do
-    not change in training, so they may be computed once: `message_model()`
-    gives them, and `on_messages()` is this model with them as an input.
+    The graphs are never held: `GraphMessages` gathers the pixels along each of
+    them, and only these messages are mixed. They do not change in training,
+    so they may be computed once: `message_model()` computes them, and
+    `on_messages()` is this model with them as an input.
 
     Args:
-        num_classes: integer.
-        depth: 18 or 34.
-        image_size: integer, pixels a side.
-        graph: `"none"`, `"predicted"`, or `"uniform"`: all earlier pixels
-            alike.
-        graph_predictor: `ImageGraphPredictor`, for `graph="predicted"`. It
-            is trained only where it is trainable.
-        num_mixtures: integer, mixtures per direction.
-        include_products: boolean, see `GraphMixture`.
-        units: integer, width of the gated part; 3, that of the pixels, if
-            None.
-        dtype: dtype policy.
-        name: string.
-        trainable: boolean; False freezes the whole model.
+        num_classes: Integer. Defaults to `10`.
+        depth: 18 or 34. Defaults to `18`.
+        image_size: Integer, pixels a side. Defaults to `32`.
+        graphs: Source of graphs: `PredictedGraphs` of an
+            `ImageGraphPredictor`, or `UniformGraph()`, of which the forward
+            graph is used: all earlier pixels have the same weight. Defaults
+            to `None`, the baseline without.
+        transfer: `MessageTransfer`, or another layer
+            `call(features, messages)`. Defaults to `None`, which is
+            `MessageTransfer()`.
+        include_products: Boolean, see `GraphMixture`. Defaults to `True`.
+        dtype: Dtype policy.
+        name: String.
+        trainable: Boolean; False freezes the whole model. Defaults to `True`.
 
     Call arguments:
-        inputs: dict of `images`, uint8 `(B, S, S, 3)`.
-        training: boolean.
+        inputs: Dict of `images`, uint8 `(B, S, S, 3)`.
+        training: Boolean.
 
     Returns:
         Dict of `logits`, float32 `(B, num_classes)`.
 
     Raises:
-        ValueError: an argument out of its range, or a predictor where none
-            is used or none where one is.
+        ValueError: If an argument is out of its range.
 
     Example:
 
     >>> import numpy as np, glomo_keras as gk
-    >>> model = gk.ImageClassifier(image_size=8, graph="uniform")
+    >>> model = gk.ImageClassifier(
+    ...     image_size=8, graphs=gk.layers.UniformGraph())
     >>> images = np.zeros((1, 8, 8, 3), "uint8")
     >>> tuple(model({"images": images})["logits"].shape)
     (1, 10)
@@ -78,24 +78,17 @@ class ImageClassifier(LayersFirstModel):
         num_classes=10,
         depth=18,
         image_size=32,
-        graph="none",
-        graph_predictor=None,
-        num_mixtures=1,
+        graphs=None,
+        transfer=None,
         include_products=True,
-        units=None,
         dtype=None,
         name=None,
         trainable=True,
     ):
         check.check_positive(num_classes=num_classes, image_size=image_size)
         check.check_option("depth", depth, tuple(BLOCKS))
-        check.check_option("graph", graph, GRAPHS)
-        if (graph_predictor is None) == (graph == "predicted"):
-            raise ValueError(
-                "`graph_predictor` is needed for graph='predicted' and for it "
-                f"alone. Received: graph={graph!r}, "
-                f"graph_predictor={graph_predictor}"
-            )
+        super().__init__(dtype=dtype, name=name)
+        dtype = self.dtype_policy
 
         # === Layers ===
         self.normalization = keras.layers.Rescaling(
@@ -107,24 +100,19 @@ class ImageClassifier(LayersFirstModel):
             dtype=dtype,
             name="normalization",
         )
-        self.units_of = PixelsToUnits(dtype=dtype, name="units")
-        self.images_of = UnitsToPixels(
-            image_size, dtype=dtype, name="images_of"
-        )
-        self.messages = (
-            _UniformMessages(dtype=dtype, name="messages")
-            if graph == "uniform"
-            else GraphMessages(
-                include_products,
-                getattr(graph_predictor, "activation", "squared_relu"),
-                dtype=dtype,
-                name="messages",
+        self.graphs = graphs
+        self.messages = self.transfer = None
+        if graphs is not None:
+            self.messages = _message_layer(graphs, include_products, dtype)
+            self.transfer = transfer or MessageTransfer(
+                dtype=dtype, name="transfer"
             )
+        self.flatten = PixelsToUnits(dtype=dtype, name="flatten")
+        self.unflatten = UnitsToPixels(
+            image_size, dtype=dtype, name="unflatten"
         )
-        self.transfer = MessageTransfer(
-            num_mixtures, units, dtype=dtype, name="transfer"
-        )
-        resnet = _ResNet(depth, num_classes, dtype)
+        resnet = ResNet(depth, num_classes, dtype)
+        self.resnet_layers = resnet.layers()
 
         # === Functional Model ===
         inputs = {
@@ -133,49 +121,44 @@ class ImageClassifier(LayersFirstModel):
             )
         }
         features = self.normalization(inputs["images"])
-        units_ = self.units_of(features)
-        if graph == "none":
+        if graphs is None:
             outputs = {"logits": resnet(features)}
-            super().__init__(inputs=inputs, outputs=outputs, name=name)
         else:
-            messages = (
-                self.messages(units_)
-                if graph == "uniform"
-                else self.messages(units_, graph_predictor.factored()(inputs))
-            )
-            fused = self.images_of(self.transfer(units_, messages))
-            super().__init__(
-                inputs=inputs, outputs={"logits": resnet(fused)}, name=name
-            )
+            features = self.flatten(features)  # (B, T, 3)
+            messages = self._gather(features, inputs)
+            outputs = self._classify(resnet, features, messages)
             given = {
                 name: keras.Input(x.shape[1:], dtype="float16", name=name)
                 for name, x in messages.items()
             }
-            fused = self.images_of(self.transfer(units_, given))
-            self._other_models = [
-                keras.Model(inputs, messages, name="message_model"),
-                keras.Model(
+            self._parts = types.SimpleNamespace(
+                messages=keras.Model(inputs, messages, name="message_model"),
+                on_messages=keras.Model(
                     {**inputs, **given},
-                    {"logits": resnet(fused)},
+                    self._classify(resnet, features, given),
                     name="on_messages",
                 ),
-            ]
+            )
+        self.set_network(inputs, outputs, trainable)
 
         # === Config ===
         self.num_classes = num_classes
         self.depth = depth
         self.image_size = image_size
-        self.graph = graph
-        self.graph_predictor = graph_predictor
-        self.num_mixtures = num_mixtures
         self.include_products = include_products
-        self.units = units
-        self.policy = self.normalization.dtype_policy
-        if not trainable:  # True would thaw a frozen predictor
-            self.trainable = False
+
+    def _gather(self, features, inputs):
+        """The messages, dict of `(B, N, T, 3)`."""
+        if isinstance(self.graphs, UniformGraph):
+            return self.messages(features)
+        return self.messages(features, self.graphs(inputs))
+
+    def _classify(self, resnet, features, messages):
+        fused = self.unflatten(self.transfer(features, messages))
+        return {"logits": resnet(fused)}
 
     def message_model(self):
-        """A model from images to messages, frozen graphs applied to pixels.
+        """Returns a model from images to messages, see `GraphMessages`.
 
         Returns:
             `keras.Model`, which shares this model's layers. Its outputs are
@@ -183,13 +166,13 @@ class ImageClassifier(LayersFirstModel):
             `backward_messages`, float32 `(B, N, T, 3)`.
 
         Raises:
-            ValueError: if this model has no graphs.
+            ValueError: If this model has no graphs.
         """
         self._check_graphs()
-        return self._other_models[0]
+        return self._parts.messages
 
     def on_messages(self):
-        """This model with the messages as inputs beside the images.
+        """Returns this model with messages and images as inputs.
 
         Returns:
             `keras.Model`, which shares this model's layers but the graph
@@ -197,129 +180,53 @@ class ImageClassifier(LayersFirstModel):
             `message_model`, which may be float16.
 
         Raises:
-            ValueError: if this model has no graphs.
+            ValueError: If this model has no graphs.
         """
         self._check_graphs()
-        return self._other_models[1]
+        return self._parts.on_messages
 
     def _check_graphs(self):
-        if self.graph == "none":
+        if self.graphs is None:
             raise ValueError(
-                "A model without graphs has no messages. "
-                f"Received: graph={self.graph!r}"
+                "A model without graphs has no messages. Received: graphs=None"
             )
 
     def get_config(self):
-        names = (
-            "num_classes",
-            "depth",
-            "image_size",
-            "graph",
-            "num_mixtures",
-            "include_products",
-            "units",
-            "name",
-            "trainable",
-        )
-        predictor = self.graph_predictor
         return {
-            **{name: getattr(self, name) for name in names},
-            "graph_predictor": None
-            if predictor is None
-            else keras.saving.serialize_keras_object(predictor),
-            "dtype": keras.dtype_policies.serialize(self.policy),
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "depth": self.depth,
+            "image_size": self.image_size,
+            "graphs": self.graphs and keras.layers.serialize(self.graphs),
+            "transfer": self.transfer and keras.layers.serialize(self.transfer),
+            "include_products": self.include_products,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("graph_predictor"), dict):
-            config["graph_predictor"] = keras.saving.deserialize_keras_object(
-                config["graph_predictor"]
-            )
-        return super().from_config(config)
-
-
-class _ResNet:
-    """The layers of a ResNet, made once, to be called more than once."""
-
-    def __init__(self, depth, num_classes, dtype):
-        self.dtype = dtype
-        self.stem = self._convolution(64, 3, 1, "stem")
-        self.blocks = [
-            self._block(64 * 2**stage, stage, index)
-            for stage, count in enumerate(BLOCKS[depth])
-            for index in range(count)
-        ]
-        self.pool = keras.layers.GlobalAveragePooling2D(
-            dtype=dtype, name="pool"
-        )
-        self.logits = keras.layers.Dense(
-            num_classes, dtype=dtype, name="logits"
-        )
-        self.in_float32 = keras.layers.Activation(
-            "linear", dtype="float32", name="logits_float32"
-        )
-        self.relu = keras.layers.ReLU(dtype=dtype, name="relu")
-        self.add = keras.layers.Add(dtype=dtype, name="add")
-
-    def _block(self, filters, stage, index):
-        stride = 2 if stage > 0 and index == 0 else 1
-        name = f"stage_{stage + 1}_block_{index + 1}"
-        block = {
-            "first": self._convolution(filters, 3, stride, f"{name}_first"),
-            "second": self._convolution(filters, 3, 1, f"{name}_second"),
+        parts = {
+            name: config[name] and keras.layers.deserialize(config[name])
+            for name in ("graphs", "transfer")
         }
-        if stride == 2:
-            block["shortcut"] = self._convolution(
-                filters, 1, stride, f"{name}_shortcut"
-            )
-        return block
-
-    def _convolution(self, filters, kernel_size, stride, name):
-        # Zeros on both sides, also for stride 2: "same" puts one side alone.
-        return [
-            keras.layers.ZeroPadding2D(
-                kernel_size // 2, dtype=self.dtype, name=f"{name}_padding"
-            ),
-            keras.layers.Conv2D(
-                filters,
-                kernel_size,
-                strides=stride,
-                use_bias=False,
-                kernel_initializer="he_normal",
-                dtype=self.dtype,
-                name=f"{name}_convolution",
-            ),
-            keras.layers.BatchNormalization(
-                momentum=0.9,
-                epsilon=1e-5,
-                dtype=self.dtype,
-                name=f"{name}_norm",
-            ),
-        ]
-
-    def __call__(self, x):
-        x = self.relu(_in_turn(self.stem, x))
-        for block in self.blocks:
-            shortcut = _in_turn(block.get("shortcut", []), x)
-            x = self.relu(_in_turn(block["first"], x))
-            x = _in_turn(block["second"], x)
-            x = self.relu(self.add([x, shortcut]))
-        return self.in_float32(self.logits(self.pool(x)))
+        return super().from_config({**config, **parts})
 
 
-def _in_turn(layers, x):
-    for layer in layers:
-        x = layer(x)
-    return x
+def _message_layer(graphs, include_products, dtype):
+    if not isinstance(graphs, UniformGraph):
+        return GraphMessages(include_products, dtype=dtype, name="messages")
+    if graphs.edges != "one_sided":
+        raise ValueError(
+            "Images take the one-sided uniform graph. "
+            f"Received: UniformGraph(edges={graphs.edges!r})"
+        )
+    return _UniformMessages(dtype=dtype, name="messages")
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class _UniformMessages(keras.layers.Layer):
-    """`A H` of the forward graph of `UniformGraph`: means of what was before.
+    """`A H` of the forward graph of `UniformGraph`: running means.
 
-    Sums in place of the graph, whose T^2 weights are all known.
+    They are computed from sums, without the T x T graph.
     """
 
     def call(self, features):
@@ -328,9 +235,9 @@ class _UniformMessages(keras.layers.Layer):
         before = ops.cumsum(features, axis=1) - features
         means = before / ops.maximum(counts, 1.0)[:, None]
         means = ops.where(counts[:, None] > 0, means, 0.0)
-        return {f"{DIRECTIONS[0]}_messages": ops.expand_dims(means, 1)}
+        return {"forward_messages": ops.expand_dims(means, 1)}
 
     def compute_output_spec(self, features):
         batch, length, width = features.shape
         spec = keras.KerasTensor((batch, 1, length, width), dtype="float32")
-        return {f"{DIRECTIONS[0]}_messages": spec}
+        return {"forward_messages": spec}

@@ -4,21 +4,16 @@ from keras import ops
 from glomo_keras.layers import BiAttention
 from glomo_keras.layers import MeanMaxPooling
 from glomo_keras.layers import SoftAlignment
-from glomo_keras.models._layers_first_model import LayersFirstModel
 from glomo_keras.models._pair_rnn import _PairRNN
-from glomo_keras.models.task_graphs import TaskGraphs
-from glomo_keras.models.text_inputs import deserialize_features
-from glomo_keras.models.text_inputs import embed_text
-from glomo_keras.models.text_inputs import serialize_features
-from glomo_keras.models.text_inputs import text_inputs
+from glomo_keras.models.text_model import TextModel
 from glomo_keras.utils import validation as check
 
 TEXTS = ("premise", "hypothesis")
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class PairClassifier(LayersFirstModel):
-    """ESIM with self-attention: which relation two texts stand in.
+class PairClassifier(TextModel):
+    """ESIM with self-attention: classifies the relation of two texts.
 
     Per text, with all weights shared by the two:
 
@@ -35,33 +30,39 @@ class PairClassifier(LayersFirstModel):
     4,326,303 parameters, the self-attention adds 361,200.
 
     Args:
-        features: dict of input name to the layer that embeds this input:
+        features: Dict of input name to the layer that embeds this input:
             `{"word_ids": Embedding}`, `{"char_ids": Elmo}`, or several, whose
-            outputs are put side by side.
-        graphs: `TaskGraphs`, or None for the baseline without.
-        num_classes: integer.
-        hidden_dim: integer, units of the LSTMs in each direction and of the
-            linear layers.
-        self_attention: boolean; False gives plain ESIM.
-        dropout: float, on the features, z, the pooled texts and the hidden
-            layer, as ESIM has it.
-        seed: integer seed of the dropout, or None.
-        dtype: dtype policy.
-        name: string.
-        trainable: boolean.
+            outputs stand side by side.
+        graphs: Source of graphs: `PredictedGraphs`, `UniformGraph` or
+            `GivenGraphs`, see `TextModel`. Defaults to `None`, the baseline
+            without.
+        transfer: Layer `call(features, graphs)` that applies the graphs.
+            Defaults to `None`, which is `GraphTransfer()`.
+        placement: `"embeddings"` or `"states"` (of the first RNN), what the
+            graphs are multiplied with. Defaults to `"embeddings"`.
+        num_classes: Integer. Defaults to `3`.
+        hidden_dim: Integer, units of the LSTMs in each direction and of the
+            linear layers. Defaults to `300`.
+        self_attention: Boolean; False gives plain ESIM. Defaults to `True`.
+        dropout: Float, on the features, z, the pooled texts and the hidden
+            layer, as ESIM has it. Defaults to `0.5`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        dtype: Dtype policy.
+        name: String.
+        trainable: Boolean; False freezes the whole model. Defaults to `True`.
 
     Call arguments:
-        inputs: dict, of each text: `premise_padding_mask` boolean `(B, T)`,
-            True = real unit; `premise_word_ids` and the other names in
-            `features`; where the graphs need them `premise_token_ids`, int32
+        inputs: Dict, of each text: `premise_padding_mask` boolean `(B, T)`,
+            True = real position; `premise_word_ids` and the other names in
+            `features`; those of the source, as `premise_token_ids`, int32
             `(B, T)`. Likewise `hypothesis_...`, of its own length.
-        training: boolean.
+        training: Boolean.
 
     Returns:
         Dict of `logits`, float32 `(B, num_classes)`.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
 
@@ -80,10 +81,14 @@ class PairClassifier(LayersFirstModel):
         Yang et al. 2018, Sec. 3.1.
     """
 
+    texts = TEXTS
+
     def __init__(
         self,
         features,
         graphs=None,
+        transfer=None,
+        placement="embeddings",
         num_classes=3,
         hidden_dim=300,
         self_attention=True,
@@ -95,13 +100,10 @@ class PairClassifier(LayersFirstModel):
     ):
         check.check_positive(num_classes=num_classes, hidden_dim=hidden_dim)
         check.check_rate(dropout=dropout)
-        if isinstance(graphs, dict):
-            graphs = keras.saving.deserialize_keras_object(graphs)
-        graphs = TaskGraphs() if graphs is None else graphs
+        super().__init__(features, graphs, transfer, placement, dtype, name)
+        dtype = self.dtype_policy
 
         # === Layers ===
-        self.features = deserialize_features(features)
-        self.graphs = graphs
         self.encoder = _shared_lstm(hidden_dim, dtype, "encoder")
         self.alignment = SoftAlignment(dtype=dtype, name="alignment")
         self.projection = _dense(hidden_dim, "relu", dtype, "projection")
@@ -128,10 +130,7 @@ class PairClassifier(LayersFirstModel):
         }
 
         # === Functional Model ===
-        names = [*self.features, *graphs.input_names]
-        inputs = {}
-        for text in TEXTS:
-            inputs |= text_inputs(names, text) | graphs.own_inputs(text)
+        inputs = self.make_inputs()
         masks = [inputs[f"{text}_padding_mask"] for text in TEXTS]
         encoded = self._encode(inputs, masks)
         aligned = self.alignment(
@@ -146,8 +145,7 @@ class PairClassifier(LayersFirstModel):
         pooled = ops.concatenate(pooled, axis=-1)  # (B, 8 units)
         hidden = self.hidden(self.dropouts["pooled"](pooled))
         logits = self.classifier(self.dropouts["hidden"](hidden))
-        super().__init__(inputs=inputs, outputs={"logits": logits}, name=name)
-        self.trainable = trainable
+        self.set_network(inputs, {"logits": logits}, trainable)
 
         # === Config ===
         self.num_classes = num_classes
@@ -155,21 +153,18 @@ class PairClassifier(LayersFirstModel):
         self.self_attention = self_attention
         self.dropout = dropout
         self.seed = seed
-        self.policy = self.encoder.dtype_policy
 
     def _encode(self, inputs, masks):
         """The states of the first LSTM, `(B, T, 2 hidden_dim)` each."""
-        graphs = [self.graphs.graphs_of(inputs, text) for text in TEXTS]
         embedded = [
-            self.dropouts["features"](
-                self.graphs.on_embeddings(
-                    embed_text(self.features, inputs, text), graph, mask
-                )
-            )
-            for text, graph, mask in zip(TEXTS, graphs, masks, strict=True)
+            self.dropouts["features"](self.embed(inputs, text))
+            for text in TEXTS
         ]
         states = self.encoder(*embedded, *masks)
-        return list(map(self.graphs.on_states, states, graphs, masks))
+        return [
+            self.with_graphs(x, text, "states")
+            for x, text in zip(states, TEXTS, strict=True)
+        ]
 
     def _compare(self, states, aligned, mask):
         """One text in view of the other, `(B, T, hidden_dim)`."""
@@ -184,20 +179,13 @@ class PairClassifier(LayersFirstModel):
         return z
 
     def get_config(self):
-        names = (
-            "num_classes",
-            "hidden_dim",
-            "self_attention",
-            "dropout",
-            "seed",
-            "name",
-            "trainable",
-        )
         return {
-            **{name: getattr(self, name) for name in names},
-            "features": serialize_features(self.features),
-            "graphs": keras.saving.serialize_keras_object(self.graphs),
-            "dtype": keras.dtype_policies.serialize(self.policy),
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "hidden_dim": self.hidden_dim,
+            "self_attention": self.self_attention,
+            "dropout": self.dropout,
+            "seed": self.seed,
         }
 
 

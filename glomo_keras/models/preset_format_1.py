@@ -10,7 +10,6 @@ import re
 import tempfile
 
 import h5py
-import keras
 
 PRETRAINERS = {
     "ContextPretrainer": "GraphPredictor",
@@ -37,13 +36,10 @@ NOT_OF_COUPLED = (
     "normalization",
     "dropout",
 )
-GROUPS = (
-    (r"layers/embedding/", "token_embedding/"),
-    (r"layers/pixel_embedding/", "pixel_embedding/"),
-    (r"layers/(masked_key_query_conv)", r"convolutions/\1"),
-    (r"layers/squared_re_lu_graph", "projections/key_query_projection"),
-    (r"layers/(feature_composition)", r"compositions/\1"),
-)
+NEW_CLASSES = {
+    "masked_key_query_conv": "convolutions/masked_key_query_conv",
+    "squared_re_lu_graph": "layers/key_query_projection",
+}
 
 
 def convert_document(document):
@@ -61,10 +57,7 @@ def convert_document(document):
         config |= {key: own[key] for key in ("composition", "share_cell")}
     predictor = _predictor(PRETRAINERS[name], config)
     predictor["config"] |= {"name": "graph_predictor", "trainable": not frozen}
-    made = keras.saving.get_registered_object(
-        f"glomo_keras>{predictor['class_name']}"
-    ).from_config(predictor["config"])
-    own["graph_predictor"] = keras.saving.serialize_keras_object(made)
+    own["graph_predictor"] = predictor
     return {"class_name": name, "config": own}
 
 
@@ -86,3 +79,53 @@ def _predictor(name, config):
         "config": config,
         "registered_name": f"glomo_keras>{name}",
     }
+
+
+def load_weights(model, path):
+    """Reads weights of format 1 into a model.
+
+    Args:
+        model: Predictor or pretrainer.
+        path: The HDF5 file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        renamed = pathlib.Path(folder) / "model.weights.h5"
+        with h5py.File(path, "r") as old, h5py.File(renamed, "w") as new:
+            names = []
+            old.visititems(
+                lambda name, item: (
+                    names.append(name)
+                    if isinstance(item, h5py.Dataset)
+                    else None
+                )
+            )
+            predictor = getattr(model, "graph_predictor", model)
+            for name in names:
+                new[_new_name(name, predictor)] = old[name][()]
+        model.load_weights(renamed)
+
+
+def _new_name(name, predictor):
+    """The name in format 2 of a dataset of format 1.
+
+    There layers of a class were numbered from the input on, at each depth
+    backward before forward; here forward comes first.
+    """
+    match = re.fullmatch(r"(.*?)layers/([a-z_]+?)(?:_(\d+))?/(.*)", name)
+    if match is None:
+        return name
+    start, kind, number, rest = match.groups()
+    depth, place = divmod(int(number or 0), len(predictor.directions))
+    direction = len(predictor.directions) - 1 - place
+    if kind == "feature_composition":
+        group = _numbered("compositions/container", direction)
+        return f"{start}{group}/{_numbered(kind, depth)}/{rest}"
+    if kind not in NEW_CLASSES:
+        return name
+    if hasattr(predictor, "compositions"):  # coupled: a layer at each depth
+        direction = direction * predictor.num_graph_layers + depth
+    return f"{start}{_numbered(NEW_CLASSES[kind], direction)}/{rest}"
+
+
+def _numbered(name, number):
+    return f"{name}_{number}" if number else name

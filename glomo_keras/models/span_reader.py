@@ -8,74 +8,76 @@ from glomo_keras.layers import BiAttention
 from glomo_keras.layers import BidirectionalGRU
 from glomo_keras.layers import CharacterCNN
 from glomo_keras.layers import SpanPointer
-from glomo_keras.models._layers_first_model import LayersFirstModel
-from glomo_keras.models.task_graphs import TaskGraphs
-from glomo_keras.models.text_inputs import deserialize_features
-from glomo_keras.models.text_inputs import embed_text
-from glomo_keras.models.text_inputs import serialize_features
-from glomo_keras.models.text_inputs import text_inputs
+from glomo_keras.models.text_model import TextModel
 from glomo_keras.utils import validation as check
 
 TEXTS = ("context", "question")
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class SpanReader(LayersFirstModel):
+class SpanReader(TextModel):
     """Answers of questions as spans of a context: the paper's SQuAD model.
 
     With all weights up to the states shared by context c and question q:
 
         E = [features, with graphs; CharacterCNN(letters)]
-        S = BiGRU(E), with graphs instead
+        S = BiGRU(E), or with graphs here
         X = relu(W_1 BiAttention(S_c, S_q))
         Y = BiGRU(X);  X = X + relu(W_2 BiAttention(Y, Y))
         start, end = SpanPointer(BiGRU(X), AttentionPooling(S_q))
 
-    The graphs stand where `TaskGraphs` puts them; each text has its own from
-    the same predictor. On the states, only what the graphs brought of S_q is
-    pooled, as in the released code.
+    `placement` says which of E and S has graphs; each text has its own from
+    the same source. On the states, only the gated part of S_q is pooled, as
+    in the released code.
 
-    Departures from the released code, all of which concern padding: its
-    question RNN reads on into the padding, rows of padding take part in the
-    second softmax of BiAttention, and the pointer's dropout acts in
-    evaluation, too.
+    Where the released code differs: its question RNN reads on into the
+    padding, rows of padding take part in the second softmax of BiAttention,
+    and the pointer's dropout acts in evaluation, too.
 
     Args:
-        features: dict of input name to the layer that embeds this input:
+        features: Dict of input name to the layer that embeds this input:
             `{"word_ids": Embedding}`, `{"char_ids": Elmo}`, or several, whose
-            outputs are put side by side.
-        graphs: `TaskGraphs`, or None for the baseline without.
-        num_letters: integer, number of different letters; None for a model
-            without a character CNN.
-        letter_dim: integer, width of the letters' embeddings.
-        letter_filters: integer, width of the character CNN's output.
-        hidden_dim: integer, units of the GRUs in each direction and of the
-            linear layers.
-        exclude_diagonal: boolean; True keeps a unit from attending to itself
-            in the self-attention.
-        dropout: float, before each RNN and attention and in the pointer,
-            whole channels of a text.
-        feature_dropout: float, before the first RNN; `dropout` if None.
-        seed: integer seed of the dropout, or None.
-        dtype: dtype policy.
-        name: string.
-        trainable: boolean.
+            outputs stand side by side.
+        graphs: Source of graphs: `PredictedGraphs`, `UniformGraph` or
+            `GivenGraphs`, see `TextModel`. Defaults to `None`, the baseline
+            without.
+        transfer: Layer `call(features, graphs)` that applies the graphs.
+            Defaults to `None`, which is `GraphTransfer()`.
+        placement: `"embeddings"` or `"states"` (of the first RNN), what the
+            graphs are multiplied with. Defaults to `"embeddings"`.
+        num_letters: Integer, number of different letters. Defaults to
+            `None`, a model without a character CNN.
+        letter_dim: Integer, width of the letters' embeddings. Defaults to
+            `8`.
+        letter_filters: Integer, width of the character CNN's output. Defaults
+            to `100`.
+        hidden_dim: Integer, units of the GRUs in each direction and of the
+            linear layers. Defaults to `76`.
+        exclude_diagonal: Boolean; True keeps a word from attending to itself
+            in the self-attention. Defaults to `False`.
+        dropout: Float, before each RNN and attention and in the pointer,
+            whole channels of a text. Defaults to `0.2`.
+        feature_dropout: Float, before the first RNN. Defaults to `dropout`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        dtype: Dtype policy.
+        name: String.
+        trainable: Boolean; False freezes the whole model. Defaults to `True`.
 
     Call arguments:
-        inputs: dict, of each text: `context_padding_mask` boolean `(B, T)`,
-            True = real unit; `context_word_ids` and the other names in
+        inputs: Dict, of each text: `context_padding_mask` boolean `(B, T)`,
+            True = real position; `context_word_ids` and the other names in
             `features`; `context_letter_ids` int32 `(B, T, 16)` with
-            num_letters; where the graphs need them `context_token_ids`, int32
+            num_letters; those of the source, as `context_token_ids`, int32
             `(B, T)`. Likewise `question_...`, of its own length.
-        training: boolean.
+        training: Boolean.
 
     Returns:
         Dict of `start_logits` and `end_logits`, float32 `(B, T)` over the
-        units of the context, -1e30 on padding. `glomo_keras.data.decode_spans`
-        makes spans of them.
+        words of the context, -1e30 on padding; `glomo_keras.data.decode_spans`
+        turns them into spans.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
 
@@ -95,10 +97,14 @@ class SpanReader(LayersFirstModel):
         released code.
     """
 
+    texts = TEXTS
+
     def __init__(
         self,
         features,
         graphs=None,
+        transfer=None,
+        placement="embeddings",
         num_letters=None,
         letter_dim=8,
         letter_filters=100,
@@ -115,10 +121,8 @@ class SpanReader(LayersFirstModel):
         if feature_dropout is None:
             feature_dropout = dropout
         check.check_rate(dropout=dropout, feature_dropout=feature_dropout)
-        if isinstance(graphs, dict):
-            graphs = keras.saving.deserialize_keras_object(graphs)
-        graphs = TaskGraphs() if graphs is None else graphs
-        dtype = keras.dtype_policies.get(dtype)
+        super().__init__(features, graphs, transfer, placement, dtype, name)
+        dtype = self.dtype_policy
         # A layer with several dropouts counts on from its seed.
         seeds = (
             itertools.repeat(None)
@@ -158,8 +162,6 @@ class SpanReader(LayersFirstModel):
                 name=f"{place}_dense",
             )
 
-        self.features = deserialize_features(features)
-        self.graphs = graphs
         self.character_cnn = num_letters and CharacterCNN(
             num_letters,
             letter_dim,
@@ -196,7 +198,8 @@ class SpanReader(LayersFirstModel):
         )
 
         # === Functional Model ===
-        inputs = self._inputs()
+        letters = () if num_letters is None else ("letter_ids",)
+        inputs = self.make_inputs(*letters)
         context_mask = inputs["context_padding_mask"]
         question_mask = inputs["question_padding_mask"]
         context, question = (self._encode(inputs, text) for text in TEXTS)
@@ -220,8 +223,7 @@ class SpanReader(LayersFirstModel):
             question[..., -2 * hidden_dim :], mask=question_mask
         )
         logits = self.pointer(states, summary, features_mask=context_mask)
-        super().__init__(inputs=inputs, outputs=logits, name=name)
-        self.trainable = trainable
+        self.set_network(inputs, logits, trainable)
 
         # === Config ===
         self.num_letters = num_letters
@@ -232,46 +234,27 @@ class SpanReader(LayersFirstModel):
         self.dropout = dropout
         self.feature_dropout = feature_dropout
         self.seed = seed
-        self.policy = dtype
-
-    def _inputs(self):
-        names = [*self.features, *self.graphs.input_names]
-        if self.character_cnn is not None:
-            names.append("letter_ids")
-        inputs = {}
-        for text in TEXTS:
-            inputs |= text_inputs(names, text)
-            inputs |= self.graphs.own_inputs(text)
-        return inputs
 
     def _encode(self, inputs, text):
         """The states of a text's units, `(B, T, 2 or 4 hidden_dim)`."""
-        mask = inputs[f"{text}_padding_mask"]
-        graphs = self.graphs.graphs_of(inputs, text)
-        embedded = embed_text(self.features, inputs, text)
-        embedded = self.graphs.on_embeddings(embedded, graphs, mask)
+        embedded = self.embed(inputs, text)
         if self.character_cnn is not None:
             letters = self.character_cnn(inputs[f"{text}_letter_ids"])
             embedded = ops.concatenate([embedded, letters], axis=-1)
-        states = self.encoder_rnn(self.encoder_dropout(embedded), mask=mask)
-        return self.graphs.on_states(states, graphs, mask)
+        states = self.encoder_rnn(
+            self.encoder_dropout(embedded), mask=inputs[f"{text}_padding_mask"]
+        )
+        return self.with_graphs(states, text, "states")
 
     def get_config(self):
-        names = (
-            "num_letters",
-            "letter_dim",
-            "letter_filters",
-            "hidden_dim",
-            "exclude_diagonal",
-            "dropout",
-            "feature_dropout",
-            "seed",
-            "name",
-            "trainable",
-        )
         return {
-            **{name: getattr(self, name) for name in names},
-            "features": serialize_features(self.features),
-            "graphs": keras.saving.serialize_keras_object(self.graphs),
-            "dtype": keras.dtype_policies.serialize(self.policy),
+            **super().get_config(),
+            "num_letters": self.num_letters,
+            "letter_dim": self.letter_dim,
+            "letter_filters": self.letter_filters,
+            "hidden_dim": self.hidden_dim,
+            "exclude_diagonal": self.exclude_diagonal,
+            "dropout": self.dropout,
+            "feature_dropout": self.feature_dropout,
+            "seed": self.seed,
         }

@@ -3,60 +3,61 @@ import keras
 from glomo_keras.layers import BiAttention
 from glomo_keras.layers import BidirectionalGRU
 from glomo_keras.layers import MeanMaxPooling
-from glomo_keras.models._layers_first_model import LayersFirstModel
-from glomo_keras.models.task_graphs import TaskGraphs
-from glomo_keras.models.text_inputs import deserialize_features
-from glomo_keras.models.text_inputs import embed_text
-from glomo_keras.models.text_inputs import serialize_features
-from glomo_keras.models.text_inputs import text_inputs
+from glomo_keras.models.text_model import TextModel
 from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class TextClassifier(LayersFirstModel):
+class TextClassifier(TextModel):
     """Classes of texts by an RNN, linear layers and self-attention.
 
         E = features, with graphs
-        S = BiGRU(E), with graphs instead
+        S = BiGRU(E), or with graphs here
         H = relu(W_1 [S; E])
         A = H + relu(W_2 BiAttention(H, H))
         logits = W_4 tanh(W_3 [mean(A); max(A)])
 
-    Dropout follows the embeddings and precedes the two layers behind the
-    pooling. The graphs stand where `TaskGraphs` puts them.
+    Dropout follows the embeddings and precedes the two layers after the
+    pooling. `placement` says which of E and S has graphs.
 
     Args:
-        features: dict of input name to the layer that embeds this input:
+        features: Dict of input name to the layer that embeds this input:
             `{"word_ids": Embedding}`, `{"char_ids": Elmo}`, or several, whose
-            outputs are put side by side.
-        graphs: `TaskGraphs`, or None for none.
-        num_classes: integer.
-        hidden_dim: integer, units of the RNN in each direction and of the
-            linear layers.
-        dropout: float.
-        seed: integer seed of the dropout.
-        dtype: dtype policy.
-        name: string.
-        trainable: boolean.
+            outputs stand side by side.
+        graphs: Source of graphs: `PredictedGraphs`, `UniformGraph` or
+            `GivenGraphs`, see `TextModel`. Defaults to `None`, the baseline
+            without.
+        transfer: Layer `call(features, graphs)` that applies the graphs.
+            Defaults to `None`, which is `GraphTransfer()`.
+        placement: `"embeddings"` or `"states"` (of the first RNN), what the
+            graphs are multiplied with. Defaults to `"embeddings"`.
+        num_classes: Integer. Defaults to `2`.
+        hidden_dim: Integer, units of the RNN in each direction and of the
+            linear layers. Defaults to `150`.
+        dropout: Float. Defaults to `0.3`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        dtype: Dtype policy.
+        name: String.
+        trainable: Boolean; False freezes the whole model. Defaults to `True`.
 
     Call arguments:
-        inputs: dict of `padding_mask`, boolean `(B, T)`, the inputs of
-            `features`, and what `graphs` is made from (`token_ids`, int32
-            `(B, T)`, of the predictor's vocabulary).
-        training: boolean.
+        inputs: Dict of `padding_mask`, boolean `(B, T)`, the inputs of
+            `features`, and those of the source (`token_ids`, int32 `(B, T)`,
+            of the predictor's vocabulary).
+        training: Boolean.
 
     Returns:
         Dict of `logits`, float32 `(B, num_classes)`.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
 
     >>> import keras, numpy as np, glomo_keras as gk
     >>> model = gk.models.TextClassifier(
     ...     {"word_ids": keras.layers.Embedding(100, 16)},
-    ...     gk.models.TaskGraphs("uniform"), hidden_dim=8)
+    ...     gk.layers.UniformGraph(), hidden_dim=8)
     >>> inputs = {"word_ids": np.array([[5, 6, 7]]),
     ...           "padding_mask": np.array([[True, True, True]])}
     >>> tuple(model(inputs)["logits"].shape)
@@ -71,6 +72,8 @@ class TextClassifier(LayersFirstModel):
         self,
         features,
         graphs=None,
+        transfer=None,
+        placement="embeddings",
         num_classes=2,
         hidden_dim=150,
         dropout=0.3,
@@ -81,11 +84,8 @@ class TextClassifier(LayersFirstModel):
     ):
         check.check_positive(num_classes=num_classes, hidden_dim=hidden_dim)
         check.check_rate(dropout=dropout)
-        features = deserialize_features(features)
-        if isinstance(graphs, dict):
-            graphs = keras.saving.deserialize_keras_object(graphs)
-        graphs = TaskGraphs() if graphs is None else graphs
-        dtype = keras.dtype_policies.get(dtype)
+        super().__init__(features, graphs, transfer, placement, dtype, name)
+        dtype = self.dtype_policy
 
         # === Layers ===
         def dense(name, activation, units=hidden_dim):
@@ -119,13 +119,11 @@ class TextClassifier(LayersFirstModel):
         )
 
         # === Functional Model ===
-        inputs = text_inputs([*features, *graphs.input_names])
-        inputs |= graphs.own_inputs()
+        inputs = self.make_inputs()
         mask = inputs["padding_mask"]
-        given = graphs.graphs_of(inputs)
-        hidden = graphs.on_embeddings(embed_text(features, inputs), given, mask)
-        embedded = self.embedding_dropout(hidden)
-        hidden = graphs.on_states(self.rnn(embedded, mask=mask), given, mask)
+        embedded = self.embedding_dropout(self.embed(inputs))
+        states = self.rnn(embedded, mask=mask)
+        hidden = self.with_graphs(states, "", "states")
         hidden = self.states_dense(self.shortcut([hidden, embedded]))
         attended = self.self_attention(
             hidden, hidden, features_mask=mask, memory_mask=mask
@@ -134,27 +132,19 @@ class TextClassifier(LayersFirstModel):
         pooled = self.pooling(hidden, padding_mask=mask)
         pooled = self.pooled_dense(self.pooled_dropout(pooled))
         logits = self.logits_dense(self.logits_dropout(pooled))
-        super().__init__(inputs=inputs, outputs={"logits": logits}, name=name)
-        self.trainable = trainable
+        self.set_network(inputs, {"logits": logits}, trainable)
 
         # === Config ===
-        self.features = features
-        self.graphs = graphs
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim
         self.dropout = dropout
         self.seed = seed
-        self.policy = dtype
 
     def get_config(self):
         return {
-            "features": serialize_features(self.features),
-            "graphs": keras.saving.serialize_keras_object(self.graphs),
+            **super().get_config(),
             "num_classes": self.num_classes,
             "hidden_dim": self.hidden_dim,
             "dropout": self.dropout,
             "seed": self.seed,
-            "dtype": keras.dtype_policies.serialize(self.policy),
-            "name": self.name,
-            "trainable": self.trainable,
         }

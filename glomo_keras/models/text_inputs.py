@@ -1,51 +1,58 @@
-"""The inputs that the models of texts share: names, shapes, embeddings."""
+"""Inputs of the models of texts: their names, shapes and embeddings."""
 
 import keras
 from keras import ops
 
 from glomo_keras.utils import validation as check
 
-UNIT_SHAPES = {
+INPUT_SHAPES = {
+    "padding_mask": (),
     "token_ids": (),
     "word_ids": (),
     "char_ids": (50,),
     "letter_ids": (16,),
 }
-"""Shape of what an input holds for each unit of a text."""
+"""Shape of what an input holds at each position of a text."""
+GRAPHS = ("forward_graphs", "backward_graphs")
 
 
-def text_inputs(names, prefix=""):
-    """Keras inputs of a text.
+def text_inputs(names, prefix="", graphs=None):
+    """Makes the Keras inputs of a text.
 
     Args:
-        names: of `padding_mask` and of `UNIT_SHAPES`.
-        prefix: string that their names begin with, as `"premise"`.
+        names: Of `INPUT_SHAPES` and `GRAPHS`.
+        prefix: String that the inputs' names begin with, as `"premise"`.
+            Defaults to `""`.
+        graphs: `GivenGraphs`, if `GRAPHS` are among the names.
 
     Returns:
         Dict of `keras.Input` by name.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: If a name is unknown.
     """
     start = f"{prefix}_" if prefix else ""
     inputs = {}
     for name in dict.fromkeys(names):
-        check.check_option("name", name, ("padding_mask", *UNIT_SHAPES))
+        check.check_option("name", name, (*INPUT_SHAPES, *GRAPHS))
+        dtype = "bool" if name == "padding_mask" else "int32"
+        shape = (None, *INPUT_SHAPES.get(name, ()))
+        if name in GRAPHS:
+            dtype = "float32"
+            shape = (graphs.num_layers, graphs.num_heads, None, None)
         inputs[start + name] = keras.Input(
-            (None, *UNIT_SHAPES.get(name, ())),
-            dtype="bool" if name == "padding_mask" else "int32",
-            name=start + name,
+            shape, dtype=dtype, name=start + name
         )
     return inputs
 
 
 def embed_text(features, inputs, prefix=""):
-    """The features of a text's units, those of several layers side by side.
+    """Embeds a text; the features of several layers stand side by side.
 
     Args:
-        features: dict of input name to the layer that embeds this input.
-        inputs: dict of the model's inputs.
-        prefix: string that the inputs' names begin with.
+        features: Dict of input name to the layer that embeds this input.
+        inputs: Dict of the model's inputs.
+        prefix: String that the inputs' names begin with. Defaults to `""`.
 
     Returns:
         Tensor `(B, T, d)`.
@@ -53,16 +60,3 @@ def embed_text(features, inputs, prefix=""):
     start = f"{prefix}_" if prefix else ""
     parts = [layer(inputs[start + name]) for name, layer in features.items()]
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
-
-
-def serialize_features(features):
-    """The layers of a `features` argument, for a config."""
-    return {k: keras.layers.serialize(x) for k, x in features.items()}
-
-
-def deserialize_features(configs):
-    """The layers of `serialize_features`; layers stay as they are."""
-    return {
-        name: keras.layers.deserialize(x) if isinstance(x, dict) else x
-        for name, x in configs.items()
-    }

@@ -1,4 +1,4 @@
-"""Attention over units of which some are padding."""
+"""Attention in which padding is left out."""
 
 import numpy as np
 from keras import ops
@@ -7,12 +7,13 @@ LOWEST = np.finfo("float32").min
 
 
 def masked_softmax(scores, mask=None, axis=-1):
-    """A softmax over what the mask admits, in float32.
+    """Computes a softmax over the admitted scores, in float32.
 
     Args:
-        scores: tensor.
-        mask: optional boolean tensor that broadcasts to it, True = admitted.
-        axis: integer.
+        scores: Tensor.
+        mask: Boolean tensor that broadcasts to it, True = admitted. Defaults
+            to `None`: all are.
+        axis: Integer. Defaults to `-1`.
 
     Returns:
         Float32 tensor that sums to 1 over the axis, or to 0 where nothing is
@@ -54,16 +55,16 @@ def trilinear_scores(features, memory, kernel, memory_kernel, scale):
 
 
 def admitted_pairs(features, memory, memory_mask, exclude_diagonal):
-    """Which units of the memory a unit may attend to.
+    """Returns which positions of the memory may be attended to.
 
     Args:
-        features: tensor `(B, T, d)`.
-        memory: tensor `(B, S, d)`.
-        memory_mask: boolean `(B, S)` or None.
-        exclude_diagonal: boolean, whether unit i may not attend to unit i.
+        features: Tensor `(B, T, d)`.
+        memory: Tensor `(B, S, d)`.
+        memory_mask: Boolean `(B, S)` or `None`.
+        exclude_diagonal: Whether position i may not attend to position i.
 
     Returns:
-        Boolean tensor that broadcasts to `(B, T, S)`, or None for all.
+        Boolean tensor that broadcasts to `(B, T, S)`, or `None` for all.
     """
     admitted = None
     if memory_mask is not None:

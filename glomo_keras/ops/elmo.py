@@ -10,14 +10,14 @@ FORGET_BIAS = 1.0  # added at run time, not part of the published weights
 
 
 def add_boundaries(char_ids, mask):
-    """Puts a mark before each sentence and another right after it.
+    """Puts a boundary mark before and after each sentence.
 
     Args:
-        char_ids: integer tensor `(B, T, C)`.
-        mask: boolean `(B, T)`, True for the first units of each row.
+        char_ids: Integer tensor `(B, T, C)`.
+        mask: Boolean `(B, T)`, True for the first words of each row.
 
     Returns:
-        `(ids, mask)`, `(B, T + 2, C)` and `(B, T + 2)`; 0 in the padding.
+        Tuple `(ids, mask)`, `(B, T + 2, C)` and `(B, T + 2)`; 0 in the padding.
     """
     dtype = "int32"
     num_characters = char_ids.shape[-1]
@@ -36,12 +36,12 @@ def add_boundaries(char_ids, mask):
 
 
 def clip(tensor, limit):
-    """Cuts numbers off at +-limit; None is no limit."""
+    """Clips to +-limit; `None` is no limit."""
     return tensor if limit is None else ops.clip(tensor, -limit, limit)
 
 
 def lstm_step(gates, cell, projection, cell_clip, projection_clip):
-    """One step of an LSTM with a projected output and two clips.
+    """Makes a step of an LSTM with a projected output and two clips.
 
     Args:
         gates: tensor `(B, 4 * H)`: input gate, new value, forget gate and
@@ -51,7 +51,7 @@ def lstm_step(gates, cell, projection, cell_clip, projection_clip):
         cell_clip, projection_clip: floats, or None.
 
     Returns:
-        `(output, cell)`, `(B, p)` and `(B, H)`.
+        Tuple `(output, cell)`, `(B, p)` and `(B, H)`.
     """
     take, new, keep, show = ops.split(gates, 4, axis=-1)  # (B, H)
     cell = ops.sigmoid(keep + FORGET_BIAS) * cell

@@ -1,4 +1,4 @@
-"""Gradients of embeddings divided by the frequency of the unit."""
+"""Gradients of embeddings divided by the frequency of the token."""
 
 from keras import ops
 
@@ -6,7 +6,7 @@ from keras import ops
 def scale_gradient_by_frequency(
     embedded, token_ids, vocabulary_size, padding_mask
 ):
-    """The same values; gradients divided by each token's count in the batch.
+    """Divides gradients by each token's count in the batch; same values.
 
     A word that occurs c times in `token_ids` receives the mean, not the sum,
     of the gradients of its occurrences, as in the released code.
@@ -15,7 +15,7 @@ def scale_gradient_by_frequency(
         embedded: tensor `(B, T, d)`.
         token_ids: integer tensor `(B, T)`.
         vocabulary_size: V.
-        padding_mask: boolean tensor `(B, T)`; padded units do not count.
+        padding_mask: boolean tensor `(B, T)`; padding does not count.
 
     Returns:
         Tensor `(B, T, d)`.

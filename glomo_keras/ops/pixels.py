@@ -11,7 +11,7 @@ VALUES = 256
 
 
 def to_units(images):
-    """`(B, H, W, ...)` -> `(B, T, ...)`: pixel (r, c) is unit r W + c."""
+    """`(B, H, W, ...)` -> `(B, T, ...)`: pixel (r, c) is at r W + c."""
     shape = ops.shape(images)
     return ops.reshape(images, (shape[0], shape[1] * shape[2], *shape[3:]))
 
@@ -23,14 +23,14 @@ def to_images(units, height, width):
 
 
 def window_offsets(window_size, anchor, direction="forward"):
-    """Where the unseen pixels of a window lie, in the order of prediction.
+    """Returns the offsets of a window's unseen pixels, as they are predicted.
 
     Args:
-        window_size: integer, pixels a side; odd for `"centre"`.
-        anchor: `"centre"`, a window around the pixel of which only what
-            comes later counts, or `"corner"`, a window whose first pixel it
-            is.
-        direction: `"forward"`, or `"backward"` for the mirror image.
+        window_size: Integer, side in pixels; odd for `"centre"`.
+        anchor: `"centre"`, the later half of a window around the pixel, or
+            `"corner"`, a window whose first pixel it is.
+        direction: `"forward"`, or `"backward"` for the mirror image. Defaults
+            to `"forward"`.
 
     Returns:
         Integer array `(D, 2)` of rows and columns: D is
@@ -43,15 +43,15 @@ def window_offsets(window_size, anchor, direction="forward"):
 
 
 def window_indices(positions, offsets, height, width):
-    """Units of the windows around some pixels.
+    """Returns the positions of the windows around some pixels.
 
     Args:
-        positions: integer tensor `(N,)`, units in raster order.
-        offsets: what `window_offsets` gave.
-        height, width: integers or scalar tensors.
+        positions: Integer tensor `(N,)` in raster order.
+        offsets: Integer array `(D, 2)` of `window_offsets`.
+        height, width: Integers or scalar tensors.
 
     Returns:
-        `(indices, inside)`: integer `(N, D)`, 0 for what lies outside the
+        Tuple `(indices, inside)`: integer `(N, D)`, 0 for what lies outside the
         image, and boolean `(N, D)`.
     """
     positions = ops.cast(ops.expand_dims(positions, 1), "int32")

@@ -6,6 +6,7 @@ from keras import ops
 from glomo_keras.ops import cross_entropy
 from tests import reference
 from tests.backends import needs_tensorflow
+from tests.backends import to_tensors
 from tests.backends import value_and_gradients
 
 TOLERANCE = 1e-5
@@ -13,13 +14,12 @@ CHUNK, WIDTH, VOCABULARY = 4, 5, 11
 CANDIDATES = 6
 
 
-@pytest.fixture
-def short_chunks(monkeypatch):
-    monkeypatch.setattr(cross_entropy, "CHUNK_ROWS", CHUNK)
+def loss_of(*args, **kwargs):
+    return cross_entropy.tied_cross_entropy(*args, **kwargs)[0]
 
 
-def loss_of(*args):
-    return cross_entropy.tied_cross_entropy(*args)[0]
+def loss_in_chunks(*args):
+    return loss_of(*args, chunk_rows=CHUNK)
 
 
 def inputs(rows, seed=0):
@@ -40,15 +40,13 @@ def plain(states, embeddings, targets, weights):
 
 
 @pytest.mark.parametrize("rows", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
-def test_value_and_gradients_equal_the_formula(short_chunks, rows):
+def test_value_and_gradients_equal_the_formula(rows):
     states, embeddings, targets, weights = inputs(rows)
     results = []
-    for function in (plain, loss_of):
+    for function in (plain, loss_in_chunks):
 
         def twice(states, embeddings, function=function):
-            loss = function(
-                states, embeddings, ops.convert_to_tensor(targets), weights
-            )
+            loss = function(states, embeddings, *to_tensors([targets, weights]))
             return 2 * loss
 
         results.append(value_and_gradients(twice, [states, embeddings]))
@@ -65,7 +63,10 @@ def test_value_and_gradients_equal_the_formula(short_chunks, rows):
     ):
         alone, parts = map(
             ops.convert_to_numpy,
-            function(states, embeddings, targets, weights),
+            function(
+                *to_tensors([states, embeddings, targets, weights]),
+                chunk_rows=CHUNK,
+            ),
         )
         np.testing.assert_allclose(2 * alone, by_hand, rtol=TOLERANCE)
         expected = weights * reference.cross_entropy(logits, targets)
@@ -75,7 +76,7 @@ def test_value_and_gradients_equal_the_formula(short_chunks, rows):
 def test_large_logits_do_not_overflow():
     states, embeddings, targets, weights = inputs(3)
     value, gradients = value_and_gradients(
-        lambda s, e: loss_of(s, e, ops.convert_to_tensor(targets), weights),
+        lambda s, e: loss_of(s, e, *to_tensors([targets, weights])),
         [1e4 * states, embeddings],
     )
     assert np.isfinite(value)
@@ -114,16 +115,16 @@ def test_no_array_of_all_logits_is_made():
 
 
 @needs_tensorflow
-def test_chunks_are_equal_rather_than_the_last_one_nearly_empty(short_chunks):
+def test_chunks_are_equal_rather_than_the_last_one_nearly_empty():
     """Five rows with at most four in a chunk: two chunks of three."""
     vocabulary = 1009
-    sizes = _sizes(_operations(CHUNK + 1, vocabulary))
+    sizes = _sizes(_operations(CHUNK + 1, vocabulary, chunk_rows=CHUNK))
     assert 3 * vocabulary in sizes
     assert CHUNK * vocabulary not in sizes
 
 
-def _operations(rows, vocabulary):
-    """Those of a graph of the loss and its gradients."""
+def _operations(rows, vocabulary, **options):
+    """The operations of a graph of the loss and its gradients."""
     import tensorflow as tf
 
     states, embeddings, targets, weights = inputs(rows)
@@ -134,7 +135,7 @@ def _operations(rows, vocabulary):
         with tf.GradientTape() as tape:
             tape.watch([states, embeddings])
             loss = loss_of(
-                states, embeddings, tf.constant(targets), tf.constant(weights)
+                states, embeddings, *to_tensors([targets, weights]), **options
             )
         return tape.gradient(loss, [states, embeddings])
 
@@ -149,7 +150,7 @@ def _operations(rows, vocabulary):
 
 
 def _sizes(operations):
-    """How many entries their outputs have, where that is known."""
+    """The sizes of their outputs, where they are known."""
     return [
         output.shape.num_elements()
         for operation in operations
@@ -166,13 +167,14 @@ def _functions_of(graph):
 
 
 @needs_tensorflow
-def test_number_of_rows_unknown_to_a_graph_changes_nothing(short_chunks):
+def test_number_of_rows_unknown_to_a_graph_changes_nothing():
     import tensorflow as tf
 
     states, embeddings, targets, weights = inputs(6)
 
     def total(states, targets, weights):
-        return loss_of(states, tf.constant(embeddings), targets, weights)
+        words = tf.constant(embeddings)
+        return loss_in_chunks(states, words, targets, weights)
 
     specs = [
         tf.TensorSpec((None, WIDTH)),
@@ -191,7 +193,9 @@ def with_candidates(states, embeddings, targets, weights, seed):
     drawn, sizes = cross_entropy.draw_candidates(
         VOCABULARY, CANDIDATES, keras.random.SeedGenerator(seed)
     )
-    words = ops.concatenate([ops.arange(CANDIDATES // 2), drawn], 0)
+    words = ops.concatenate(
+        [ops.arange(CANDIDATES // 2, dtype="int32"), drawn], 0
+    )
     logits = ops.matmul(states, ops.transpose(embeddings))  # (R, V)
     total = ops.matmul(ops.exp(ops.take(logits, words, axis=1)), sizes[:, None])
     rows = ops.expand_dims(targets, 1)
@@ -201,9 +205,9 @@ def with_candidates(states, embeddings, targets, weights, seed):
 
 
 @pytest.mark.parametrize("rows", [1, CHUNK, 2 * CHUNK + 1])
-def test_candidates_value_and_gradients_equal_the_formula(short_chunks, rows):
+def test_candidates_value_and_gradients_equal_the_formula(rows):
     states, embeddings, targets, weights = inputs(rows)
-    targets = ops.convert_to_tensor(targets)
+    targets, weights = to_tensors([targets, weights])
     expected, expected_gradients = value_and_gradients(
         lambda s, e: with_candidates(s, e, targets, weights, seed=5),
         [states, embeddings],
@@ -216,6 +220,7 @@ def test_candidates_value_and_gradients_equal_the_formula(short_chunks, rows):
             weights,
             CANDIDATES,
             keras.random.SeedGenerator(5),
+            chunk_rows=CHUNK,
         ),
         [states, embeddings],
     )
@@ -244,9 +249,9 @@ def test_candidates_stand_for_all_words_on_average():
 
 
 def test_as_many_candidates_as_words_are_the_softmax():
-    states, embeddings, targets, weights = inputs(5)
+    tensors = to_tensors(inputs(5))
     losses = [
-        loss_of(states, embeddings, targets, weights, candidates)
+        loss_of(*tensors, candidates)
         for candidates in (None, VOCABULARY, 10 * VOCABULARY)
     ]
     assert len({float(loss) for loss in losses}) == 1

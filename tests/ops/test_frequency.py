@@ -3,23 +3,29 @@ from keras import ops
 
 from glomo_keras.ops.frequency import scale_gradient_by_frequency
 from tests.backends import to_numpy
+from tests.backends import to_tensors
 from tests.backends import value_and_gradients
 
 IDS = np.array([[3, 3, 1], [3, 0, 0]], "int32")
 MASK = np.array([[1, 1, 1], [1, 1, 0]], bool)
 
 
+def scaled_gradient(embedded, mask=MASK):
+    ids, mask = to_tensors([IDS, mask])
+    return scale_gradient_by_frequency(embedded, ids, 5, mask)
+
+
 def test_values_are_the_same_to_the_bit():
     rng = np.random.default_rng(0)
     for dtype in ("float32", "bfloat16", "float16"):
         embedded = ops.cast(rng.normal(size=(2, 3, 50)), dtype)
-        scaled = scale_gradient_by_frequency(embedded, IDS, 5, MASK)
+        scaled = scaled_gradient(embedded)
         np.testing.assert_array_equal(to_numpy(scaled), to_numpy(embedded))
 
 
-def test_gradients_are_divided_by_the_count_of_real_units():
+def test_gradients_are_divided_by_the_count_of_real_positions():
     def total(embedded):
-        return ops.sum(scale_gradient_by_frequency(embedded, IDS, 5, MASK))
+        return ops.sum(scaled_gradient(embedded))
 
     _, (gradient,) = value_and_gradients(total, [np.ones((2, 3, 1))])
     # Token 3 stands three times; token 0 twice, once of it in the padding.
@@ -29,9 +35,7 @@ def test_gradients_are_divided_by_the_count_of_real_units():
 
 def test_tokens_in_padding_alone_have_a_finite_gradient():
     def total(embedded):
-        return ops.sum(
-            scale_gradient_by_frequency(embedded, IDS, 5, 0 * IDS > 0)
-        )
+        return ops.sum(scaled_gradient(embedded, np.zeros_like(MASK)))
 
     _, (gradient,) = value_and_gradients(total, [np.ones((2, 3, 1))])
     assert np.all(gradient == 0)

@@ -4,11 +4,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class _ElmoCharacterEncoder(keras.layers.Layer):
-    """Words as vectors from their characters: integer `(B, T, C)` to
-    `(B, T, p)`.
+    """Computes words from characters: integer `(B, T, C)` to `(B, T, p)`.
 
     Convolutions of several widths over the characters, the maximum over all
-    places, highway layers `y = g * relu(W x + b) + (1 - g) * x`, a projection.
+    windows, highway layers `y = g * relu(W x + b) + (1 - g) * x`, and a
+    projection.
     """
 
     def __init__(

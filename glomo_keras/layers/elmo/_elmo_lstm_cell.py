@@ -6,11 +6,11 @@ from glomo_keras.ops.elmo import lstm_step
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class _ElmoLSTMCell(keras.layers.Layer):
-    """An LSTM cell whose output is projected, both clipped, as ELMo's.
+    """Makes a step of ELMo's LSTM, with clipped cell and projected output.
 
-    One kernel for the input and the previous output, in this order; gates in
-    the order input, new, forget, output, 1 added to the forget gate. States
-    are the output `(B, p)` and the cell `(B, H)`.
+    One kernel serves the input and the previous output, in this order; gates
+    are in the order input, new, forget, output. The states are the output
+    `(B, p)` and the cell `(B, H)`.
     """
 
     def __init__(

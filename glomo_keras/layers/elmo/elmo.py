@@ -8,28 +8,30 @@ from glomo_keras.layers.text.scalar_mix import ScalarMix
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class Elmo(keras.layers.Layer):
-    """ELMo features: the layers of a frozen language model, mixed.
+    """Computes ELMo features: the mixed layers of a language model.
 
-    `glomo_keras.data.load_elmo` makes one of published files.
+    `glomo_keras.data.load_elmo` makes this layer from published files.
 
     Args:
         language_model: `ElmoLanguageModel`.
-        normalize: boolean, whether the layers are normalised before they are
-            mixed, see `ScalarMix`; the marks of the sentences' ends count.
-        finetune: boolean, whether the language model is trained too. The
-            weights of the mix always are.
-        **kwargs: of `keras.layers.Layer`.
+        normalize: Whether the layers are normalised before they are mixed,
+            see `ScalarMix`; sentence boundaries count. Defaults to `False`.
+        finetune: Whether the language model is trained too; the weights of
+            the mix always are. Defaults to `False`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        char_ids: integer tensor `(B, T, C)`, see `data.elmo_char_ids`.
-        padding_mask: boolean `(B, T)`, True = real unit; where there is none,
-            a unit with an id above 0 is real. The padding follows the words.
+        char_ids: Integer tensor `(B, T, C)`, see `data.elmo_char_ids`.
+        padding_mask: Boolean `(B, T)`, True = real position; the padding
+            follows the words. Defaults to `None`: a word with an id above 0
+            is real.
 
     Returns:
         Tensor `(B, T, 2 * p)`, 0 in the padding.
 
     Raises:
-        ValueError: wrong shapes, or a `language_model` that is none.
+        ValueError: If shapes are wrong, or `language_model` is of another
+            class.
 
     Example:
 
@@ -81,8 +83,8 @@ class Elmo(keras.layers.Layer):
 
     @trainable.setter
     def trainable(self, value):
-        # A model hands its own `trainable` down: thawed, it leaves the
-        # language model frozen.
+        # A model sets `trainable` on all its layers: the language model stays
+        # frozen when the model is unfrozen.
         keras.layers.Layer.trainable.fset(self, value)
         self.language_model.trainable = self.trainable and self.finetune
 
@@ -122,7 +124,7 @@ class Elmo(keras.layers.Layer):
 
 
 def _units(char_ids, padding_mask=None):
-    """Which units are real, boolean `(B, T)`."""
+    """Returns which words are real, boolean `(B, T)`."""
     if padding_mask is not None:
         return ops.cast(padding_mask, "bool")
     return ops.any(char_ids > 0, axis=-1)

@@ -12,66 +12,63 @@ from glomo_keras.utils import validation as check
 
 CHARACTER_ACTIVATIONS = ("relu", "tanh")
 
-FILTERS = (
-    (1, 32),
-    (2, 32),
-    (3, 64),
-    (4, 128),
-    (5, 256),
-    (6, 512),
-    (7, 1024),
-)
+FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class ElmoLanguageModel(keras.layers.Layer):
-    """ELMo's two-directional language model: characters to all its layers.
+    """Runs ELMo's bidirectional language model and returns all its layers.
 
     Layer 0 is the word's vector x from its characters, twice. Layer l > 0 is
-    that of a forward and a backward LSTM side by side, with `r` the output of
-    the layer below (its own direction's) and H, p the sizes of cell and
-    output:
+    the concatenation of a forward and a backward LSTM, with `r` the output of
+    the same direction's layer below and H, p the sizes of cell and output:
 
         c_t = clip(sigmoid(f + 1) * c_{t-1} + sigmoid(i) * tanh(j))
         m_t = clip((sigmoid(o) * tanh(c_t)) @ W_P)
         [i, j, f, o] = [r_t, m_{t-1}] @ W + b
 
-    With skip connections layer l > 1 adds its input to m. Before and after
-    each sentence the LSTMs read a mark, which the output no longer has. The
-    defaults are the sizes of the published "original" model, 93,600,848
-    numbers; `glomo_keras.data.load_elmo` fills in published weights.
+    With skip connections layer l > 1 adds its input to m. The LSTMs read a
+    boundary mark before and after each sentence; the output does not contain
+    them. The defaults are the sizes of the published "original" model,
+    93,600,848 parameters; `glomo_keras.data.load_elmo` loads its weights.
 
     A batch depends on nothing but itself. (The published code is stateful:
     each row goes on from the state in which the same row of the previous batch
     ended.)
 
     Args:
-        char_embedding_dim: integer, width of a character's vector.
-        filters: pairs `(width, number)` of the convolutions over characters.
-        num_highway: integer, highway layers; may be 0.
-        projection_dim: integer p, the width of one direction.
-        lstm_dim: integer H.
-        num_layers: integer, LSTM layers n.
-        num_characters: integer, rows of the characters' table.
-        max_characters: integer C.
-        activation: `"relu"` or `"tanh"`, of the convolutions.
-        cell_clip, projection_clip: floats, or None for no clip.
-        use_skip_connections: boolean.
-        use_projection: boolean, whether the filters' outputs are projected to
-            p; None: only if they are not p in number.
-        **kwargs: of `keras.layers.Layer`.
+        char_embedding_dim: Integer, width of a character's vector. Defaults
+            to `16`.
+        filters: Pairs `(width, number)` of the convolutions over characters.
+            Defaults to seven widths, 2,048 filters.
+        num_highway: Integer, highway layers; may be 0. Defaults to `2`.
+        projection_dim: Integer p, the width of one direction. Defaults to
+            `512`.
+        lstm_dim: Integer H. Defaults to `4096`.
+        num_layers: Integer n, LSTM layers. Defaults to `2`.
+        num_characters: Integer, rows of the characters' table. Defaults to
+            `262`.
+        max_characters: Integer C. Defaults to `50`.
+        activation: `"relu"` or `"tanh"`, of the convolutions. Defaults to
+            `"relu"`.
+        cell_clip: Float, or `None` for no clip. Defaults to `3.0`.
+        projection_clip: Float, or `None` for no clip. Defaults to `3.0`.
+        use_skip_connections: Boolean. Defaults to `True`.
+        use_projection: Whether the filters' outputs are projected to p.
+            Defaults to `None`: only if there are not p of them.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        char_ids: integer tensor `(B, T, C)`, see `data.elmo_char_ids`; 0 in
+        char_ids: Integer tensor `(B, T, C)`, see `data.elmo_char_ids`; 0 in
             the padding, which follows the words of a row.
-        padding_mask: boolean `(B, T)`, True = real unit; where there is none,
-            a unit with an id above 0 is real.
+        padding_mask: Boolean `(B, T)`, True = real position. Defaults to
+            `None`: a word with an id above 0 is real.
 
     Returns:
         Tensor `(B, n + 1, T, 2 * p)`, 0 in the padding.
 
     Raises:
-        ValueError: an argument out of its range, or wrong shapes.
+        ValueError: If an argument is out of its range, or shapes are wrong.
 
     Example:
 
@@ -215,11 +212,11 @@ class ElmoLanguageModel(keras.layers.Layer):
         return self.without_boundaries(layers, char_ids, padding_mask)
 
     def with_boundaries(self, char_ids, padding_mask=None):
-        """All layers, with the marks before and after each sentence.
+        """Returns all layers, with the boundaries of each sentence.
 
         Returns:
-            `(layers, mask)`: `(B, n + 1, T + 2, 2 * p)`, 0 in the padding,
-            and boolean `(B, T + 2)`.
+            Tuple `(layers, mask)`: `(B, n + 1, T + 2, 2 * p)`, 0 in the
+            padding, and boolean `(B, T + 2)`.
         """
         char_ids, mask = self._checked(char_ids, padding_mask)
         char_ids, mask = add_boundaries(char_ids, mask)
@@ -233,9 +230,9 @@ class ElmoLanguageModel(keras.layers.Layer):
         return layers * ops.cast(mask, layers.dtype)[:, None, :, None], mask
 
     def without_boundaries(self, tensor, char_ids, padding_mask=None):
-        """The units `1 ... T` of a tensor `(..., T + 2, d)`, 0 in the padding.
+        """Returns positions `1 ... T` of a tensor `(..., T + 2, d)`.
 
-        A short sentence has its end mark among them.
+        The padding is set to 0; the end mark of a short sentence is in it.
         """
         _, mask = self._checked(char_ids, padding_mask)
         mask = ops.cast(mask, tensor.dtype)[..., None]  # (B, T, 1)

@@ -68,8 +68,8 @@ class ContextDecoder(keras.layers.Layer):
         width = features_shape[-1]
         if width != embeddings_shape[-1]:
             raise ValueError(
-                "`features` and `embeddings` must have the same width. Received: "
-                f"features.shape={features_shape}, "
+                "`features` and `embeddings` must have the same width. "
+                f"Received: features.shape={features_shape}, "
                 f"embeddings.shape={embeddings_shape}"
             )
         self.cells = [

@@ -6,7 +6,7 @@ from glomo_keras.ops.pixels import to_units
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class PixelsToUnits(keras.layers.Layer):
-    """`(B, H, W, d)` -> `(B, T, d)`, T static where H and W are."""
+    """Flattens `(B, H, W, d)` to `(B, T, d)`, T static where H and W are."""
 
     def call(self, images):
         return to_units(images)
@@ -19,7 +19,7 @@ class PixelsToUnits(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class UnitsToPixels(keras.layers.Layer):
-    """`(B, T, d)` -> `(B, S, S, d)`."""
+    """Restores `(B, S, S, d)` from `(B, T, d)`, S the `size`."""
 
     def __init__(self, size, **kwargs):
         super().__init__(**kwargs)

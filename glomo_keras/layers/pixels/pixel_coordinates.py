@@ -7,33 +7,35 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class PixelCoordinates(keras.layers.Layer):
-    """Appends where a pixel is to what it is.
+    """Appends the coordinates of each pixel to its features.
 
-    Sines and cosines of row and column, for some wave lengths in pixels. With
-    them a product of query and key can depend on the offset of two pixels,
-    whatever the size of the image; without them the networks of the graph
-    predictor see contents alone, and the border of the image.
+    The coordinates are sines and cosines of row and column at some wave
+    lengths. With them a product of query and key can depend on the offset of
+    two pixels, whatever the size of the image; without them the networks of
+    the graph predictor see only contents and the border of the image.
 
-    In training rows and columns are counted from a place drawn for the batch,
-    so that what small crops teach about offsets holds all over larger images.
+    In training, rows and columns are counted from a number drawn for the
+    batch, so that offsets learned on small crops hold anywhere in larger
+    images.
 
     Args:
-        wave_lengths: sequence of numbers, in pixels.
-        max_shift: integer, rows and columns are counted from a number below
-            this one in training, and from 0 in inference.
-        seed: integer seed of the shift.
-        **kwargs: of `keras.layers.Layer`.
+        wave_lengths: Sequence of numbers, in pixels. Defaults to
+            `(4, 8, 16, 64)`.
+        max_shift: Integer; in training rows and columns are counted from a
+            number below it, in inference from 0. Defaults to `0`.
+        seed: Integer seed of the shift. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        images: tensor `(B, H, W, d)` of numbers, integers too.
-        training: boolean, whether the shift acts.
+        images: Floating-point or integer tensor `(B, H, W, d)`.
+        training: Boolean, whether the shift acts.
 
     Returns:
         Tensor `(B, H, W, d + 4 n)` of the compute dtype for n wave lengths.
 
     Raises:
-        ValueError: no wave length, one that is not positive, a negative shift,
-            or a wrong rank.
+        ValueError: If a wave length is not positive or there is none, the
+            shift is negative, or the rank is wrong.
 
     Example:
 
@@ -86,7 +88,7 @@ class PixelCoordinates(keras.layers.Layer):
         return ops.concatenate(parts, axis=-1)
 
     def _waves(self, count, first):
-        """Sines and cosines of `count` numbers, float32 `(count, 2 n)`."""
+        """Returns sines and cosines of `count` steps, `(count, 2 n)`."""
         steps = ops.expand_dims(first + ops.arange(count, dtype="float32"), 1)
         rates = 2 * np.pi / np.array(self.wave_lengths)
         angles = steps * ops.convert_to_tensor(rates, "float32")

@@ -9,30 +9,32 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class PixelEmbedding(keras.layers.Layer):
-    """A vector for each of the 256 values of each channel of a pixel.
+    """Embeds the 256 values of each channel of a pixel.
 
-    What the token embedding is for text: the units' features F^0 are the sums
-    over the channels, and the softmax of the decoder is tied to the table.
+    It does for images what the token embedding does for text: the features F^0
+    of a pixel are the sum over its channels, and the softmax of the decoder is
+    tied to the table.
 
-    The channels start in parts of their own, each with waves of the value
-    whose lengths run from four times its range to three values. The product of
-    two such vectors depends on the difference of the values and is the higher
-    the closer they are, so that copying a value is easy to learn.
+    At first each channel has its own third of the dimensions, with waves of
+    the value whose lengths go from four times its range down to three. The
+    product of two such vectors depends on the difference of the values and is
+    higher the closer they are, so that copying a value is easy to learn.
 
     Args:
-        units: integer, d, at least 6: the channels start with
-            `units // 3` each.
-        scale: float, amplitude of the waves.
-        **kwargs: of `keras.layers.Layer`.
+        units: Integer d, at least 6; the channels start with `units // 3`
+            dimensions each.
+        scale: Float, amplitude of the waves. Defaults to `0.5`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        images: integer tensor `(B, H, W, 3)`, values 0 to 255.
+        images: Integer tensor `(B, H, W, 3)`, values 0 to 255.
 
     Returns:
-        Tensor `(B, H, W, 3, d)`, the channels apart.
+        Tensor `(B, H, W, 3, d)`, one vector per channel.
 
     Raises:
-        ValueError: an argument out of its range, or not three channels.
+        ValueError: If an argument is out of its range, or there are not three
+            channels.
 
     Example:
 
@@ -97,7 +99,7 @@ class PixelEmbedding(keras.layers.Layer):
 
 
 def value_waves(units):
-    """Sines and cosines of the values, `(3, 256, units)`, channels apart."""
+    """Returns sines and cosines of the values, `(3, 256, units)`."""
     half = units // len(CHANNELS) // 2
     lengths = np.geomspace(4 * VALUES, 3, half)
     angles = 2 * np.pi * np.arange(VALUES)[:, None] / lengths

@@ -18,11 +18,11 @@ class PixelWindowDecoder(keras.layers.Layer):
 
     A stack of GRU cells starts in every layer from the feature `F_t` of a
     pixel t and makes a step for each of the D pixels of the window that come
-    later than t in raster order. The first input is zeros, the next ones the
-    pixel that was predicted last (teacher forcing; zeros outside the image).
+    later than t in raster order. The first input is zeros, each further one
+    the pixel predicted before it (teacher forcing; zeros outside the image).
 
-    Within a pixel the channels come in `channel_order`, each given those
-    before it:
+    Within a pixel the channels are predicted in `channel_order`, each given
+    those before it:
 
         z_c = h + V_c relu(W_c h + U_c (e_1 + ... + e_(c-1)) + b_c)
         p_c = softmax(z_c E_c + d_c)
@@ -34,28 +34,33 @@ class PixelWindowDecoder(keras.layers.Layer):
     mask" can be read in two ways: see `anchor`.
 
     Args:
-        window_size: integer, pixels a side; odd for `anchor="centre"`.
-        anchor: `"centre"`: the window is around the pixel, and of it what
-            comes later counts (3x3: right, below left, below, below right);
-            `"corner"`: the pixel is its first (3x3: 8 pixels).
-        num_layers: integer, GRU layers.
-        channel_order: the letters r, g and b in any order.
-        direction: `"forward"`, or `"backward"` for the mirror image.
-        **kwargs: of `keras.layers.Layer`.
+        window_size: Integer, side of the window in pixels; odd for
+            `anchor="centre"`. Defaults to `3`.
+        anchor: `"centre"`: the window is around the pixel, and its later half
+            is predicted (3x3: right, below left, below, below right);
+            `"corner"`: the pixel is its first (3x3: 8 pixels). Defaults to
+            `"centre"`.
+        num_layers: Integer, GRU layers. Defaults to `1`.
+        channel_order: String, the letters r, g and b in any order. Defaults
+            to `"rgb"`.
+        direction: `"forward"`, or `"backward"` for the mirror image. Defaults
+            to `"forward"`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        features: tensor `(B, N, d)`, the top features at N pixels.
-        images: integer tensor `(B, H, W, 3)`.
-        table: tensor `(3, 256, d)`, that of `PixelEmbedding`.
-        positions: integer tensor `(N,)`, units in raster order; all if None.
+        features: Tensor `(B, N, d)`, the top features at N pixels.
+        images: Integer tensor `(B, H, W, 3)`.
+        table: Tensor `(3, 256, d)`, the table of `PixelEmbedding`.
+        positions: Integer tensor `(N,)` in raster order. Defaults to `None`,
+            all pixels.
 
     Returns:
         Logits, tensor `(B, N, D, 3, 256)`, channels in the order of the
         images. Those of pixels outside the image mean nothing:
-        `ops.pixels.window_indices` says which.
+        `ops.pixels.window_indices` says which they are.
 
     Raises:
-        ValueError: an argument out of its range, or wrong ranks.
+        ValueError: If an argument is out of its range, or ranks are wrong.
 
     Example:
 
@@ -109,7 +114,7 @@ class PixelWindowDecoder(keras.layers.Layer):
         width = features_shape[-1]
         if table_shape[-1] != width:
             raise ValueError(
-                "`features` and `table` must have one width. Received: "
+                "`features` and `table` must have the same width. Received: "
                 f"features.shape={features_shape}, table.shape={table_shape}"
             )
         self.cells = [
@@ -153,7 +158,7 @@ class PixelWindowDecoder(keras.layers.Layer):
         return ops.stack([logits[c] for c in CHANNELS], axis=3)
 
     def _window_channels(self, images, table, positions, height, width):
-        """Embeddings of the window's pixels, `(B, N, D, d)` a channel."""
+        """Returns the embedded window, `(B, N, D, d)` for each channel."""
         indices, inside = window_indices(positions, self.offsets, height, width)
         values = ops.take(to_units(images), indices, axis=1)  # (B, N, D, 3)
         values = ops.unstack(ops.cast(values, "int32"), axis=-1)
@@ -164,7 +169,7 @@ class PixelWindowDecoder(keras.layers.Layer):
         }
 
     def _states(self, features, pixels):
-        """The GRU's states, `(B, N, D, d)`."""
+        """Returns the GRU's states, `(B, N, D, d)`."""
         features = ops.cast(features, self.compute_dtype)
         states, outputs = [features] * self.num_layers, []
         inputs = [ops.zeros_like(features), *ops.unstack(pixels, axis=2)[:-1]]
@@ -178,7 +183,7 @@ class PixelWindowDecoder(keras.layers.Layer):
         return ops.stack(outputs, axis=2)  # (B, N, D, d)
 
     def _logits(self, states, channels, table):
-        """Logits `(B, N, D, 256)` of each channel, given those before it."""
+        """Returns each channel's logits, `(B, N, D, 256)`."""
         logits, known, inputs = {}, 0.0, states
         bias = ops.cast(ops.convert_to_tensor(self.bias), "float32")
         for channel in self.channel_order:

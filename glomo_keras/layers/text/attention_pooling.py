@@ -7,30 +7,32 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class AttentionPooling(keras.layers.Layer):
-    """One vector of a text: a mean of its units with learned weights.
+    """Pools a text to the mean of its positions with learned weights.
 
         s = sum_i w_i x_i,   w = softmax_i(v . tanh(W x_i + b))
 
-    over the real units; 0 where there is none. The softmax is float32.
+    over the real positions; 0 where there is none. The softmax is float32.
 
     Args:
-        units: integer, width of the hidden layer.
-        dropout: float, share of the channels of x dropped for a whole
+        units: Integer, width of the hidden layer.
+        dropout: Float, share of the channels of x dropped for a whole
             sequence where they give the weights; the mean is of x itself.
-        seed: integer seed of the dropout.
-        **kwargs: of `keras.layers.Layer`.
+            Defaults to `0.0`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: x, tensor `(B, T, d)`.
-        mask: boolean `(B, T)`, True = real unit. The Keras mask of the
-            inputs is used where it is not given.
-        training: boolean.
+        mask: Boolean `(B, T)`, True = real position. Defaults to the Keras
+            mask of the inputs.
+        training: Boolean.
 
     Returns:
         Tensor `(B, d)`.
 
     Raises:
-        ValueError: an argument out of its range, or inputs of another rank.
+        ValueError: If an argument is out of its range, or inputs have
+            another rank.
 
     Example:
 

@@ -11,7 +11,7 @@ from glomo_keras.utils.initializers import fresh
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class BiAttention(keras.layers.Layer):
-    """Attention of a text to another and back, with trilinear scores.
+    """Attends from a text to another and back, with trilinear scores.
 
         a_ij = w_x . x_i + w_m . m_j + scale . (x_i * m_j)
         c_i = sum_j softmax_j(a_ij) m_j
@@ -21,37 +21,39 @@ class BiAttention(keras.layers.Layer):
     With one text as features and memory it is self-attention. The fourth
     block is the released code's; BiDAF has `x_i * q` there.
 
-    Masks: no unit attends to padding of the memory, and rows of padding take
-    no part in the softmax over i (in the released code they do). A unit that
-    has nothing to attend to gets `c_i = 0` and takes no part either. Scores
+    Masks: no position attends to padding of the memory, and rows of padding
+    are left out of the softmax over i (in the released code they are not). A
+    position that has nothing to attend to gets `c_i = 0` and is left out too.
+    Scores
     and softmaxes are float32 whatever the dtype policy.
 
     Args:
-        exclude_diagonal: boolean; True keeps unit i of the features from
-            attending to unit i of the memory, for self-attention.
-        dropout: float, share of the channels of the features and of the
-            memory dropped for a whole sequence.
-        kernel_initializer: initializer of w_x and w_m.
-        scale_initializer: initializer of the scale; None for the released
-            code's, uniform between `1 / sqrt(d)` and 1: equal words attract
-            each other from the start.
-        seed: integer seed of the dropout.
-        **kwargs: of `keras.layers.Layer`.
+        exclude_diagonal: Whether position i of the features may not attend to
+            position i of the memory, for self-attention. Defaults to `False`.
+        dropout: Float, share of the channels of the features and of the
+            memory dropped for a whole sequence. Defaults to `0.0`.
+        kernel_initializer: Initializer of w_x and w_m. Defaults to
+            `"glorot_uniform"`.
+        scale_initializer: Initializer of the scale. Defaults to `None`, the
+            released code's: uniform between `1 / sqrt(d)` and 1, so that equal
+            words attend to each other from the start.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         features: x, tensor `(B, T, d)`.
         memory: m, tensor `(B, S, d)`.
-        features_mask: boolean `(B, T)`, True = real unit. Its Keras mask is
-            used where it is not given.
-        memory_mask: boolean `(B, S)`, likewise.
-        training: boolean.
+        features_mask: Boolean `(B, T)`, True = real position. Defaults to the
+            Keras mask of `features`.
+        memory_mask: Boolean `(B, S)`. Defaults to the Keras mask of `memory`.
+        training: Boolean.
 
     Returns:
         Tensor `(B, T, 4 d)`.
 
     Raises:
-        ValueError: an argument out of its range, wrong ranks, or widths or
-            lengths that differ.
+        ValueError: If an argument is out of its range, ranks are wrong, or
+            widths or lengths differ.
 
     Example:
 
@@ -117,7 +119,7 @@ class BiAttention(keras.layers.Layer):
         check.check_rank("memory", memory_shape, 3, "(B, S, d)")
         if features_shape[-1] != memory_shape[-1]:
             raise ValueError(
-                "`features` and `memory` must have one width. Received: "
+                "`features` and `memory` must have the same width. Received: "
                 f"features.shape={tuple(features_shape)}, "
                 f"memory.shape={tuple(memory_shape)}"
             )
@@ -165,7 +167,7 @@ class BiAttention(keras.layers.Layer):
             )
 
     def _row_shares(self, scores, admitted, features_mask):
-        """The softmax over i of the highest score of row i, `(B, T)`."""
+        """Returns the softmax over i of row i's highest score, `(B, T)`."""
         rows = None
         if admitted is not None:
             scores = ops.where(admitted, scores, LOWEST)

@@ -10,35 +10,39 @@ _CLOSED = 1e4
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class BidirectionalGRU(keras.layers.Layer):
-    """A GRU that reads forward and one that reads backward, in one loop.
+    """Runs a forward and a backward GRU in one loop.
 
         z = sigmoid(x W_z + h U_z + b_z),  r = sigmoid(x W_r + h U_r + b_r)
         n = tanh(x W_n + b_n + r * (h U_n + b'_n))
         h' = z * h + (1 - z) * n
 
-    The numbers of `keras.layers.Bidirectional(GRU(...))` with the initial
-    states learned, as PyTorch's packed sequences compute them: on padding z
-    is 1, so the state stays exactly as it is, wherever the padding stands,
-    and the output is 0. Both directions make a step in one product, so the
-    loop has half as many steps.
+    Computes `keras.layers.Bidirectional(GRU(...))` with learned initial
+    states, as PyTorch does for packed sequences: on padding z is 1, so that
+    the state stays exactly as it is, wherever the padding stands, and the
+    output is 0. Both directions make a step in one product, so the loop has
+    half as many steps.
 
     Args:
-        units: integer u, in each direction.
-        learn_initial_states: boolean; False starts from zeros.
-        kernel_initializer: initializer of W, drawn for each direction.
-        recurrent_initializer: initializer of U, likewise.
-        **kwargs: of `keras.layers.Layer`.
+        units: Integer u, in each direction.
+        learn_initial_states: Whether the initial states are learned instead
+            of zeros. Defaults to `True`.
+        kernel_initializer: Initializer of W, drawn for each direction.
+            Defaults to `"glorot_uniform"`.
+        recurrent_initializer: Initializer of U, drawn for each direction.
+            Defaults to `"orthogonal"`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: tensor `(B, T, d)`.
-        mask: boolean `(B, T)`, True = real unit. The Keras mask of the
-            inputs is used where it is not given.
+        mask: Boolean `(B, T)`, True = real position. Defaults to the Keras
+            mask of the inputs.
 
     Returns:
         Tensor `(B, T, 2 u)`: forward states, backward states.
 
     Raises:
-        ValueError: an argument out of its range, or inputs of another rank.
+        ValueError: If an argument is out of its range, or inputs have
+            another rank.
 
     Example:
 
@@ -101,7 +105,7 @@ class BidirectionalGRU(keras.layers.Layer):
 
     @property
     def cell(self):
-        """The layer that holds the recurrent weights of both directions."""
+        """Returns the cell, which has the recurrent weights."""
         return self.rnn.cell
 
     def call(self, inputs, mask=None):
@@ -121,7 +125,7 @@ class BidirectionalGRU(keras.layers.Layer):
         return outputs if mask is None else ops.where(mask, outputs, 0)
 
     def _project(self, inputs, index, mask):
-        """`x W + b` of a direction, with z = 1 on padding, `(B, T, 3 u)`."""
+        """Returns `x W + b` of a direction, z = 1 on padding: `(B, T, 3 u)`."""
         projected = ops.matmul(inputs, self.kernel[index]) + self.bias[index]
         if mask is None:
             return projected
@@ -148,7 +152,7 @@ class BidirectionalGRU(keras.layers.Layer):
 
 
 class _TwoDirectionsCell(keras.layers.Layer):
-    """A step of both directions, stacked along the batch axis."""
+    """Makes a step of both directions, stacked along the batch axis."""
 
     def __init__(self, units, recurrent_initializer, **kwargs):
         super().__init__(**kwargs)
@@ -183,7 +187,7 @@ class _TwoDirectionsCell(keras.layers.Layer):
 
 
 def _for_each_direction(initializer):
-    """An initializer of `(2, ...)` that draws each direction by itself."""
+    """Returns an initializer of `(2, ...)` that draws each direction."""
 
     def initialize(shape, dtype=None):
         parts = [fresh(initializer)(shape[1:], dtype=dtype) for _ in range(2)]

@@ -6,30 +6,31 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class CharacterCNN(keras.layers.Layer):
-    """Words from their letters: embedding, convolution, maximum.
+    """Computes words from letters: embedding, convolution, maximum.
 
         c_t = max_p (b + sum_j W_j e_{t, p + j})
 
-    over all places p of a window within the letters of word t, those of
-    padding (number 0, whose embedding is trained as any other) included; no
+    over all places p of a window within the letters of word t, including
+    padding (id 0, whose embedding is trained like any other). There is no
     activation.
 
     Args:
-        vocabulary_size: integer, number of different letters.
-        embedding_dim: integer, width of the letters' embeddings.
-        filters: integer, width of the output.
-        kernel_size: integer, letters in a window.
-        **kwargs: of `keras.layers.Layer`.
+        vocabulary_size: Integer, number of different letters.
+        embedding_dim: Integer, width of the letters' embeddings. Defaults to
+            `8`.
+        filters: Integer, width of the output. Defaults to `100`.
+        kernel_size: Integer, letters in a window. Defaults to `5`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        letter_ids: integer tensor `(B, T, W)`, W letters of each word.
+        letter_ids: Integer tensor `(B, T, W)`, W letters of each word.
 
     Returns:
         Tensor `(B, T, filters)`.
 
     Raises:
-        ValueError: an argument out of its range, ids of another rank, or
-            words shorter than a window.
+        ValueError: If an argument is out of its range, ids have another rank,
+            or words are shorter than a window.
 
     Example:
 

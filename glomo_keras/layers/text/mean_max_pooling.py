@@ -7,24 +7,24 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class MeanMaxPooling(keras.layers.Layer):
-    """A text as the mean and the maximum of its units, side by side.
+    """Pools a text to the mean and the maximum of its positions.
 
-    Padding takes no part; a text without a unit gives zeros. The mean is
-    taken in float32 whatever the dtype policy.
+    Padding is left out; an empty text gives zeros. The mean is taken in
+    float32 whatever the dtype policy.
 
     Args:
-        **kwargs: of `keras.layers.Layer`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        features: tensor `(B, T, d)`.
-        padding_mask: boolean `(B, T)`, True = real unit. The Keras mask of
-            `features` is used where it is not given.
+        features: Tensor `(B, T, d)`.
+        padding_mask: Boolean `(B, T)`, True = real position. Defaults to the
+            Keras mask of `features`.
 
     Returns:
-        Tensor `(B, 2 d)`.
+        Tensor `(B, 2 d)`: mean, maximum.
 
     Raises:
-        ValueError: wrong ranks, or lengths that differ.
+        ValueError: If ranks are wrong, or lengths differ.
 
     Example:
 
@@ -68,5 +68,5 @@ class MeanMaxPooling(keras.layers.Layer):
         return (features_shape[0], 2 * features_shape[-1])
 
     def get_config(self):
-        # Not left to Keras, which cannot make one from a dtype policy.
+        # Keras would not find the arguments of a dtype policy.
         return super().get_config()

@@ -8,25 +8,27 @@ EPSILON = 1e-12
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class ScalarMix(keras.layers.Layer):
-    """A learned weighted sum of a network's layers, as ELMo's.
+    """Mixes the layers of a network by learned weights, as ELMo does.
 
-    `output = gamma * sum_k softmax(w)_k h_k`, w starting at 0 and gamma at 1.
-    With `normalize`, each h_k is first brought to mean 0 and variance 1 over
-    all numbers of all real units **of the batch together**.
+        output = gamma * sum_k softmax(w)_k h_k
+
+    w starts at 0 and gamma at 1. With `normalize`, each h_k first gets mean 0
+    and variance 1 over all real positions **of the batch together**.
 
     Args:
-        normalize: boolean.
-        **kwargs: of `keras.layers.Layer`.
+        normalize: Whether the layers are normalised. Defaults to `False`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        layers: tensor `(B, N, T, d)`.
-        padding_mask: boolean `(B, T)`, True = real unit; None: all are.
+        layers: Tensor `(B, N, T, d)`.
+        padding_mask: Boolean `(B, T)`, True = real position. Defaults to
+            `None`: all are.
 
     Returns:
         Tensor `(B, T, d)`.
 
     Raises:
-        ValueError: wrong shapes.
+        ValueError: If shapes are wrong.
 
     Example:
 
@@ -71,7 +73,7 @@ class ScalarMix(keras.layers.Layer):
 
 
 def _normalized(layers, mask):
-    """Mean 0 and variance 1 of each layer, in float32."""
+    """Gives each layer mean 0 and variance 1, in float32."""
     x = ops.cast(layers, "float32")
     real = ops.ones_like(x[:, :1, :, :1])  # (B, 1, T, 1)
     if mask is not None:

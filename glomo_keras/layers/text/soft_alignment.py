@@ -8,32 +8,33 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class SoftAlignment(keras.layers.Layer):
-    """Each of two texts as seen by the other, ESIM's bi-inference.
+    """Aligns each of two texts with the other, as ESIM does.
 
         e_ij = a_i . b_j
         a~_i = sum_j softmax_j(e_ij) b_j
         b~_j = sum_i softmax_i(e_ij) a_i
 
     The paper's "bi-inference" is this comparison; ESIM calls it local
-    inference. No unit is aligned with padding; a unit that has nothing to be
-    aligned with gets 0. Scores and softmaxes are float32 whatever the dtype
-    policy. The layer has no parameters.
+    inference. Nothing is aligned with padding; a position that has nothing to
+    be aligned with gets 0. Scores and softmaxes are float32 whatever the dtype
+    policy. The layer has no weights.
 
     Args:
-        **kwargs: of `keras.layers.Layer`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         premise: a, tensor `(B, T, d)`.
         hypothesis: b, tensor `(B, S, d)`.
-        premise_mask: boolean `(B, T)`, True = real unit. Its Keras mask is
-            used where it is not given.
-        hypothesis_mask: boolean `(B, S)`, likewise.
+        premise_mask: Boolean `(B, T)`, True = real position. Defaults to the
+            Keras mask of `premise`.
+        hypothesis_mask: Boolean `(B, S)`. Defaults to the Keras mask of
+            `hypothesis`.
 
     Returns:
         Two tensors, a~ `(B, T, d)` and b~ `(B, S, d)`.
 
     Raises:
-        ValueError: wrong ranks, or widths or lengths that differ.
+        ValueError: If ranks are wrong, or widths or lengths differ.
 
     Example:
 
@@ -62,8 +63,8 @@ class SoftAlignment(keras.layers.Layer):
         check.check_rank("hypothesis", hypothesis_shape, 3, "(B, S, d)")
         if premise_shape[-1] != hypothesis_shape[-1]:
             raise ValueError(
-                "`premise` and `hypothesis` must have one width. Received: "
-                f"premise.shape={tuple(premise_shape)}, "
+                "`premise` and `hypothesis` must have the same width. "
+                f"Received: premise.shape={tuple(premise_shape)}, "
                 f"hypothesis.shape={tuple(hypothesis_shape)}"
             )
 
@@ -112,5 +113,5 @@ class SoftAlignment(keras.layers.Layer):
         return tuple(premise_shape), tuple(hypothesis_shape)
 
     def get_config(self):
-        # Not left to Keras, which cannot make one from a dtype policy.
+        # Keras would not find the arguments of a dtype policy.
         return super().get_config()

@@ -10,7 +10,7 @@ _NEVER = -1e30
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class SpanPointer(keras.layers.Layer):
-    """Where an answer starts and where it ends: a pointer network.
+    """Points to the start and the end of an answer.
 
         start_i = v . tanh(W [s; x_i])
         s' = GRUCell(sum_i softmax_i(start_i) x_i, s)
@@ -20,25 +20,25 @@ class SpanPointer(keras.layers.Layer):
     and -1e30 on padding.
 
     Args:
-        units: integer, width of the hidden layer.
-        dropout: float, share of the channels of s and x dropped for a whole
-            sequence where they give the logits.
-        seed: integer seed of the dropout.
-        **kwargs: of `keras.layers.Layer`.
+        units: Integer, width of the hidden layer.
+        dropout: Float, share of the channels of s and x dropped for a whole
+            sequence where they give the logits. Defaults to `0.0`.
+        seed: Integer seed of the dropout. Defaults to `None`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         features: x, tensor `(B, T, d)`.
         state: s, tensor `(B, m)`, such as a summary of the question.
-        features_mask: boolean `(B, T)`, True = real unit. The Keras mask of
-            the features is used where it is not given.
-        training: boolean.
+        features_mask: Boolean `(B, T)`, True = real position. Defaults to the
+            Keras mask of `features`.
+        training: Boolean.
 
     Returns:
         Dict of `start_logits` and `end_logits`, each `(B, T)`.
 
     Raises:
-        ValueError: an argument out of its range, wrong ranks, or lengths
-            that differ.
+        ValueError: If an argument is out of its range, ranks are wrong, or
+            lengths differ.
 
     Example:
 

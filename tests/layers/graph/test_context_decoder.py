@@ -33,7 +33,7 @@ def test_states_equal_the_formula(direction, num_layers, dtype):
     layer = ContextDecoder(3, num_layers, direction)
     embeddings = features(seed=2)
     positions = np.array([3, 5, 1, 3], dtype)
-    tops = features(units=4)
+    tops = features(length=4)
     layer.build(tops.shape, embeddings.shape)
     rng = np.random.default_rng(0)
     for weight in layer.weights:
@@ -95,7 +95,7 @@ def test_unknown_options_are_refused(options, message):
     [
         ((2, 8), (2, 7, 8), "`features` must have shape"),
         ((2, 7, 8), (2, 8), "`embeddings` must have shape"),
-        ((2, 7, 8), (2, 7, 6), "must have one width"),
+        ((2, 7, 8), (2, 7, 6), "must have the same width"),
         ((2, 6, 8), (2, 7, 8), "same length T"),
     ],
 )

@@ -68,7 +68,9 @@ def test_unknown_composition_and_shapes_are_refused():
         FeatureComposition("sum")
     with pytest.raises(ValueError, match="`features` must have shape"):
         FeatureComposition()(features()[0], features()[0])
-    with pytest.raises(ValueError, match="must have one width.*Received: "):
+    with pytest.raises(
+        ValueError, match="must have the same width.*Received: "
+    ):
         FeatureComposition()(features(), features(6))
 
 
@@ -78,4 +80,4 @@ def test_lengths_that_differ_are_refused(built):
     if built:
         layer(features(), features())
     with pytest.raises(ValueError, match="same length T.*Received: "):
-        layer(features(units=1), features())
+        layer(features(length=1), features())

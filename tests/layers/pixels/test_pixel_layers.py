@@ -222,7 +222,7 @@ def test_wrong_arguments_are_named(layer, kwargs, message):
 def test_wrong_shapes_are_named():
     with pytest.raises(ValueError, match="three channels.*Received"):
         gk.layers.PixelEmbedding(6)(np.zeros((1, 4, 4, 1), "uint8"))
-    with pytest.raises(ValueError, match="one width.*Received"):
+    with pytest.raises(ValueError, match="same width.*Received"):
         gk.layers.PixelWindowDecoder()(
             keras.ops.ones((1, 28, 6)), IMAGES, keras.ops.ones((3, 256, 7))
         )

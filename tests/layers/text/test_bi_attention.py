@@ -42,7 +42,7 @@ def test_layer(tmp_path, exclude_diagonal):
     run_layer_test(
         BiAttention,
         {"exclude_diagonal": exclude_diagonal, "dropout": 0.1, "seed": 1},
-        {"features": features(), "memory": features(units=5, seed=2)},
+        {"features": features(), "memory": features(length=5, seed=2)},
         tmp_path,
         (2, 7, 32),
         num_weights=3,
@@ -57,9 +57,9 @@ def test_scale_starts_as_asked(initializer):
     assert (1 if initializer else 0.25) <= low <= high <= 1
 
 
-def test_outputs_equal_the_formula_on_unpadded_units():
+def test_outputs_equal_the_formula_on_unpadded_positions():
     layer = BiAttention()
-    x, m = features(), features(units=5, seed=2)
+    x, m = features(), features(length=5, seed=2)
     outputs = to_numpy(layer(x, m, padding_mask(), MEMORY))
     expected = expected_outputs(layer, x, m, padding_mask(), MEMORY)
     real = padding_mask()
@@ -111,9 +111,9 @@ def test_attention_is_that_of_the_released_code_without_padding():
 
 
 @pytest.mark.parametrize("exclude_diagonal", [False, True])
-def test_what_stands_in_padding_changes_no_real_unit(exclude_diagonal):
+def test_what_stands_in_padding_changes_no_real_position(exclude_diagonal):
     layer = BiAttention(exclude_diagonal)
-    x, m, mask = features(), features(units=5, seed=2), padding_mask()
+    x, m, mask = features(), features(length=5, seed=2), padding_mask()
     before = to_numpy(layer(x, m, mask, MEMORY))
     x, m = (
         np.where(real[..., None], values, 1e3).astype("float32")
@@ -136,7 +136,7 @@ def test_what_stands_in_padding_changes_no_real_unit(exclude_diagonal):
 def test_keras_masks_are_used_and_handed_on():
     layer = BiAttention()
     x = features() * padding_mask()[..., None]
-    m = features(units=5, seed=2) * MEMORY[..., None]
+    m = features(length=5, seed=2) * MEMORY[..., None]
     inputs = [keras.Input((7, 8)), keras.Input((5, 8))]
     masked = [keras.layers.Masking()(i) for i in inputs]
     outputs = layer(*masked)
@@ -151,10 +151,10 @@ def test_keras_masks_are_used_and_handed_on():
 @pytest.mark.parametrize("exclude_diagonal", [False, True])
 def test_gradient_is_finite_where_nothing_is_admitted(exclude_diagonal):
     layer = BiAttention(exclude_diagonal)
-    mask = padding_mask(units=1, lengths=(1, 0))
+    mask = padding_mask(length=1, lengths=(1, 0))
     value, gradients = value_and_gradients(
         lambda x: ops.sum(ops.square(layer(x, x, mask, mask))),
-        [features(units=1)],
+        [features(length=1)],
     )
     assert np.isfinite(value)
     assert np.all(np.isfinite(gradients[0]))
@@ -177,8 +177,8 @@ def test_dropout_is_the_same_at_all_positions_of_a_sequence():
     [
         ((2, 7), (2, 5, 8), {}, "`features` must have shape"),
         ((2, 7, 8), (2, 5), {}, "`memory` must have shape"),
-        ((2, 7, 8), (2, 5, 6), {}, "must have one width"),
-        ((2, 7, 8), (2, 5, 8), {"memory_mask": (2, 7)}, "same number of"),
+        ((2, 7, 8), (2, 5, 6), {}, "must have the same width"),
+        ((2, 7, 8), (2, 5, 8), {"memory_mask": (2, 7)}, "same length"),
         ((2, 7, 8), (2, 5, 8), {"features_mask": (7,)}, "must have shape"),
     ],
 )

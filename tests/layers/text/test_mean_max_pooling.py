@@ -24,7 +24,7 @@ def test_layer(tmp_path):
     )
 
 
-def test_output_equals_numpy_on_real_units():
+def test_output_equals_numpy_on_real_positions():
     x, mask = features() - 5, padding_mask()  # all negative: no zero wins
     pooled = to_numpy(MeanMaxPooling()(x, padding_mask=mask))
     for i in range(len(x)):

@@ -50,7 +50,7 @@ def test_starts_as_the_mean():
     np.testing.assert_allclose(outputs, layers().mean(1), atol=TOLERANCE)
 
 
-def test_what_stands_in_padding_changes_no_real_unit():
+def test_what_stands_in_padding_changes_no_real_position():
     layer, mask = ScalarMix(normalize=True), padding_mask()
     other = np.where(mask[:, None, :, None], layers(), 1e3)
     expected = to_numpy(layer(layers(), padding_mask=mask))[mask]

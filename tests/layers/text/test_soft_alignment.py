@@ -23,15 +23,15 @@ def test_layer(tmp_path):
     run_layer_test(
         SoftAlignment,
         {},
-        {"premise": features(), "hypothesis": features(units=5, seed=2)},
+        {"premise": features(), "hypothesis": features(length=5, seed=2)},
         tmp_path,
         ((2, 7, 8), (2, 5, 8)),
         num_weights=0,
     )
 
 
-def test_outputs_equal_the_formula_on_unpadded_units():
-    a, b = features(), features(units=5, seed=2)
+def test_outputs_equal_the_formula_on_unpadded_positions():
+    a, b = features(), features(length=5, seed=2)
     mask = padding_mask()
     to_b, to_a = aligned(a, b, mask, OTHER_MASK)
     for i in range(len(a)):
@@ -56,7 +56,7 @@ def test_alignment_of_three_positions_by_hand():
 
 
 def test_padding_changes_nothing():
-    a, b, mask = features(), features(units=5, seed=2), padding_mask()
+    a, b, mask = features(), features(length=5, seed=2), padding_mask()
     expected = aligned(a, b, mask, OTHER_MASK)
     a[~mask], b[~OTHER_MASK] = 1e3, -1e3
     more = [np.pad(x, ((0, 0), (0, 3), (0, 0))) for x in (a, b)]
@@ -68,7 +68,7 @@ def test_padding_changes_nothing():
 
 def test_both_keras_masks_are_handed_on():
     masks = (padding_mask(), OTHER_MASK)
-    x = [features(), features(units=5, seed=2)]
+    x = [features(), features(length=5, seed=2)]
     x = [y * mask[..., None] for y, mask in zip(x, masks, strict=True)]
     inputs = [keras.Input((None, 8)), keras.Input((None, 8))]
     outputs = SoftAlignment()(*map(keras.layers.Masking(), inputs))
@@ -80,8 +80,8 @@ def test_both_keras_masks_are_handed_on():
         np.testing.assert_allclose(pooled[1], expected, atol=TOLERANCE)
 
 
-def test_unit_with_nothing_to_be_aligned_with_gets_zero_and_a_gradient():
-    a, b = features(), features(units=5, seed=2)
+def test_position_with_nothing_to_be_aligned_with_gets_zero_and_a_gradient():
+    a, b = features(), features(length=5, seed=2)
     nothing = np.zeros((2, 5), "bool")
 
     def total(a, b):
@@ -99,7 +99,7 @@ def test_unit_with_nothing_to_be_aligned_with_gets_zero_and_a_gradient():
     [
         (((2, 7), (2, 5, 8)), "`premise` must have shape"),
         (((2, 7, 8), (2, 8)), "`hypothesis` must have shape"),
-        (((2, 7, 8), (2, 5, 4)), "must have one width"),
+        (((2, 7, 8), (2, 5, 4)), "must have the same width"),
         (((2, 7, 8), (2, 5, 8), (2, 7, 1)), "`premise_mask` must have shape"),
         (((2, 7, 8), (2, 5, 8), (2, 7), (2, 6)), "same length T"),
     ],

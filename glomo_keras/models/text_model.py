@@ -1,0 +1,139 @@
+import keras
+
+from glomo_keras.layers import GraphTransfer
+from glomo_keras.models.network_model import NetworkModel
+from glomo_keras.models.text_inputs import embed_text
+from glomo_keras.models.text_inputs import text_inputs
+from glomo_keras.utils import validation as check
+
+PLACEMENTS = ("embeddings", "states")
+
+
+class TextModel(NetworkModel):
+    """The base of task models of texts: where graphs meet their features.
+
+    Graphs come from a *source*, a layer: `PredictedGraphs`, `GivenGraphs`,
+    `UniformGraph`, or one's own. It is called with a dict of the inputs that
+    its attribute `input_names` names (`UniformGraph` with the padding mask),
+    and returns a dict of `forward_graphs` and `backward_graphs`. A *transfer*
+    `call(features, graphs)` applies them, either to the embedded text or to
+    the states of the first RNN: the *placement*. One transfer serves all
+    texts of a model.
+
+    A subclass embeds each of its texts by `embed(inputs, text)` and passes
+    the states of its first RNN through `with_graphs(states, text, "states")`.
+
+    Args:
+        features: Dict of input name to the layer that embeds this input.
+        graphs: Source or None.
+        transfer: Layer; None for `GraphTransfer()`.
+        placement: `"embeddings"` or `"states"`.
+        dtype: Dtype policy.
+        name: String.
+    """
+
+    texts = ("",)
+
+    def __init__(self, features, graphs, transfer, placement, dtype, name):
+        check.check_option("placement", placement, PLACEMENTS)
+        super().__init__(dtype=dtype, name=name)
+        self.features = dict(features)
+        self.graphs = graphs
+        if graphs is not None and transfer is None:
+            transfer = GraphTransfer(
+                dtype=self.dtype_policy, name="graph_transfer"
+            )
+        self.transfer = None if graphs is None else transfer
+        self.placement = placement
+        self._fused = {}
+
+    def make_inputs(self, *names):
+        """Returns the dict of `keras.Input` of all texts.
+
+        Args:
+            *names: Inputs of a text in addition to its padding mask, those of
+                the features and those of the source.
+        """
+        names = ["padding_mask", *self.features, *self._source_names(), *names]
+        inputs = {}
+        for text in self.texts:
+            inputs |= text_inputs(names, text, graphs=self.graphs)
+        return inputs
+
+    def _source_names(self):
+        return getattr(self.graphs, "input_names", ())
+
+    def embed(self, inputs, text=""):
+        """Returns the embedded text, with graphs if this is their place.
+
+        Tensor `(B, T, d)`, or `(B, T, d + units)`. Graphs for the states are
+        made here as well.
+
+        Args:
+            inputs: Dict of the model's inputs.
+            text: String, one of `texts`.
+        """
+        if self.graphs is not None:
+            start = f"{text}_" if text else ""
+            names = self._source_names()
+            graphs = (
+                self.graphs({name: inputs[start + name] for name in names})
+                if names
+                else self.graphs(inputs[f"{start}padding_mask"])
+            )
+            self._fused[text] = {"graphs": graphs}
+        embedded = embed_text(self.features, inputs, text)
+        return self.with_graphs(embedded, text, "embeddings")
+
+    def with_graphs(self, features, text, placement):
+        """Returns the features, with graphs if this is their place."""
+        if self.graphs is None or placement != self.placement:
+            return features
+        self._fused[text]["features"] = features
+        return self.transfer(features, self._fused[text]["graphs"])
+
+    def graph_inputs(self, text=""):
+        """Returns what the transfer is called with, for pictures and probes.
+
+        Args:
+            text: String, one of the model's `texts`. Defaults to `""`, the
+                text of a model that has only one.
+
+        Returns:
+            A `keras.Model` from this model's inputs to a dict of `features`
+            `(B, T, d)` and `graphs`, a dict of `forward_graphs` and
+            `backward_graphs`.
+
+        Raises:
+            ValueError: If the model has no graphs or no such text.
+        """
+        if self.graphs is None:
+            raise ValueError("This model has no graphs. Received: graphs=None")
+        check.check_option("text", text, self.texts)
+        fused = self._fused[text]
+        return keras.Model(
+            self.input,
+            {"features": fused["features"], "graphs": fused["graphs"]},
+            name=f"{self.name}_graph_inputs",
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "features": {
+                name: keras.layers.serialize(layer)
+                for name, layer in self.features.items()
+            },
+            "graphs": self.graphs and keras.layers.serialize(self.graphs),
+            "transfer": self.transfer and keras.layers.serialize(self.transfer),
+            "placement": self.placement,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        read = keras.layers.deserialize
+        features = {n: read(layer) for n, layer in config["features"].items()}
+        parts = {
+            n: config[n] and read(config[n]) for n in ("graphs", "transfer")
+        }
+        return super().from_config({**config, "features": features, **parts})
