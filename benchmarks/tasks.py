@@ -7,13 +7,13 @@ from benchmarks.tables import ratio
 LENGTH, BATCH, WORDS = 200, 32, 5000
 MODES = {
     "uniform": {"graph": "uniform"},
-    "glomo": {"graph": "glomo"},
-    "glomo, all layers": {
-        "graph": "glomo",
+    "predicted": {"graph": "predicted"},
+    "predicted, all layers": {
+        "graph": "predicted",
         "graph_layers": (),
         "products": False,
     },
-    "glomo, products": {"graph": "glomo", "graph_layers": ()},
+    "predicted, products": {"graph": "predicted", "graph_layers": ()},
 }
 """Options of recipes.tasks.imdb; the others are its defaults."""
 TITLE = (
@@ -52,23 +52,20 @@ def training_step(changes, width):
         changes: dict of its options.
         width: hidden_dim.
     """
+    import types
+
     import keras
     import numpy as np
 
-    import glomo_keras as gk
-    from recipes.tasks import graphs
     from recipes.tasks import imdb
+    from recipes.tasks.features import Features
 
-    keras.utils.set_random_seed(0)
-    options = imdb.Options(out="unused", max_length=LENGTH, **changes)
-    embedding = keras.layers.Embedding(WORDS, 100, trainable=False)
-    model = gk.models.TextClassifier(
-        {"word_ids": embedding},
-        graphs.make_graphs(options),
-        hidden_dim=width,
-        dropout=options.dropout,
+    options = imdb.Options(
+        out="unused", max_length=LENGTH, hidden_dim=width, **changes
     )
-    imdb.compile_model(options, model)
+    embedding = keras.layers.Embedding(WORDS, 100, trainable=False)
+    features = Features({}, {}, {"word_ids": lambda: embedding})
+    model = imdb.build(options, types.SimpleNamespace(features=features), 0)
     rng = np.random.default_rng(0)
     shape = (BATCH, LENGTH)
     inputs = {

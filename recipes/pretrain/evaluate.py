@@ -2,17 +2,17 @@
 
     python -m recipes.pretrain.evaluate --run runs/wiki
 
-The next-word task: each unit of a held-out window that has a predecessor in
-its window is predicted from all earlier units of that window (`backward`: a
-unit that has a successor, from all later ones). The windows are those of the
+The next-word task: each word of a held-out window that has a predecessor in
+its window is predicted from all earlier words of that window (`backward`: a
+word that has a successor, from all later ones). The windows are those of the
 training's validation, all of them or `--windows` evenly spaced ones.
 
 Writes RUN/evaluation.json: perplexity per direction on that task and at each
-distance 1 to D from the unit whose feature is decoded (the words in between
-are fed to the decoder); density, empty rows, mean edge distance and mean
-entropy of the graphs of each layer and head; the corpus; and the SHA-256 of
-the windows, by which `recipes.pretrain.ngram_baselines` is matched. All of it in
-float32, whatever the training's precision.
+distance 1 to D from the word whose feature is decoded (the decoder is given
+the words in between); density, empty rows, mean edge distance and mean entropy
+of the graphs of each layer and head; the corpus; and the SHA-256 of the
+windows, which `recipes.pretrain.model_card` compares with that of
+`recipes.pretrain.ngram_baselines`. Everything is computed in float32.
 """
 
 import dataclasses
@@ -28,7 +28,8 @@ from tqdm import tqdm
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
-from glomo_keras.training import atomic_file
+from glomo_keras import training
+from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
 
 DIRECTIONS = ("forward", "backward")
@@ -51,14 +52,56 @@ class Options:
     """Where the tokenised corpus is kept, if elsewhere than for the run."""
 
 
+def evaluate(options):
+    """Runs the recipe.
+
+    Args:
+        options: `Options`.
+
+    Returns:
+        Dict, the content of RUN/evaluation.json.
+    """
+    settings = read_options(
+        options.run, pretrain_text.Options, ["pretrainer", "preset"]
+    )
+    moved = {"corpus": options.corpus, "cache": options.cache}
+    settings = dataclasses.replace(
+        settings, **{name: x for name, x in moved.items() if x}
+    )
+    corpus = pretrain_text.load(settings)
+    windows = held_out_windows(
+        corpus.validation, settings.max_length, options.windows
+    )
+    pretrainer = gk.ContextPretrainer.from_preset(
+        options.run / "pretrainer", dtype="float32"
+    )
+    by_distance = perplexities(pretrainer, windows, options.batch_size)
+    evaluation = {
+        "settings": {
+            "windows": options.windows,
+            "graph_windows": options.graph_windows,
+            "corpus": options.corpus,
+        },
+        "corpus": describe_corpus(corpus, settings),
+        "windows": describe_windows(windows),
+        "next_word_perplexity": {d: by_distance[d][0] for d in DIRECTIONS},
+        "perplexity_by_distance": by_distance,
+        "graphs": describe_graphs(
+            pretrainer.graph_predictor, windows, options.graph_windows
+        ),
+        "keras_version": keras.version(),
+    }
+    report(evaluation, options.run / "evaluation.json")
+    return evaluation
+
+
 def held_out_windows(stream, max_length, count=0):
-    """The windows of a validation stream.
+    """Returns the windows of a validation stream.
 
     Args:
         stream: a `TokenStream`.
         max_length: int, T.
-        count: int, how many, evenly spaced; 0, or more than there are, takes
-            all.
+        count: int, how many, evenly spaced. Defaults to 0: all.
 
     Returns:
         Dict of `token_ids` int32 (W, T), 0 where padded, and `padding_mask`
@@ -75,7 +118,7 @@ def held_out_windows(stream, max_length, count=0):
 
 
 def describe_windows(windows):
-    """Sizes and checksum of windows, as JSON takes them."""
+    """Returns sizes and checksum of windows."""
     mask = windows["padding_mask"]
     checksum = hashlib.sha256()
     for name in ("token_ids", "padding_mask"):
@@ -90,58 +133,53 @@ def describe_windows(windows):
 
 
 def num_events(padding_mask, distance):
-    """Units of windows that lie `distance` after another of their window."""
+    """Returns how many words lie `distance` after another of their window."""
     return int(np.maximum(padding_mask.sum(1) - distance, 0).sum())
 
 
 def perplexities(pretrainer, windows, batch_size):
-    """Perplexity per direction at each distance.
+    """Returns the perplexity per direction at each distance.
+
+    A decoder of n steps gives the total loss of the distances 1 to n, so the
+    loss at distance n is a difference of two totals.
 
     Args:
         pretrainer: a `ContextPretrainer` with context length D.
-        windows: what `held_out_windows` returns.
+        windows: dict as `held_out_windows` returns it.
         batch_size: int.
 
     Returns:
         Dict of `forward` and `backward`, each a list of D floats; the first
         is the perplexity on the next-word task.
     """
-    sums = np.zeros((pretrainer.context_length + 1, len(DIRECTIONS)))
-    for length in range(1, pretrainer.context_length + 1):
-        sums[length] = total_losses(
-            with_context_length(pretrainer, length), windows, batch_size
-        )
-    mask = windows["padding_mask"]
-    counts = [num_events(mask, 1 + index) for index in range(len(sums) - 1)]
-    means = np.diff(sums, axis=0) / np.array(counts)[:, None]  # (D, 2)
+    lengths = range(1, pretrainer.context_length + 1)
+    totals = [np.zeros(len(DIRECTIONS))] + [
+        total_losses(pretrainer, length, windows, batch_size)
+        for length in lengths
+    ]
+    counts = [num_events(windows["padding_mask"], n) for n in lengths]
+    means = np.diff(totals, axis=0) / np.array(counts)[:, None]  # (D, 2)
     return dict(zip(DIRECTIONS, np.exp(means).T.tolist(), strict=True))
 
 
-def with_context_length(pretrainer, length):
-    """The same pretrainer, its decoders making `length` steps, in float32."""
-    config = {**pretrainer.get_config(), "dtype": "float32"}
-    other = gk.ContextPretrainer.from_config(
-        {**config, "context_length": length}
+def total_losses(pretrainer, context_length, windows, batch_size):
+    """Returns the sum of the losses of all predicted words per direction."""
+    shorter = type(pretrainer).from_config(
+        {**pretrainer.get_config(), "context_length": context_length}
     )
-    other.set_weights(pretrainer.get_weights())
-    return other
-
-
-def total_losses(pretrainer, windows, batch_size):
-    """Sum of the losses of all predicted units, for each direction."""
-    length = pretrainer.context_length
+    shorter.set_weights(pretrainer.get_weights())
     batches = list(full_batches(windows, batch_size))
     total = np.zeros(len(DIRECTIONS))
-    for batch in tqdm(batches, f"{length} ahead", delay=0.5):
-        losses = pretrainer.predict_on_batch(batch)
+    for batch in tqdm(batches, f"{context_length} ahead", delay=0.5):
+        losses = shorter.predict_on_batch(batch)
         mask = batch["padding_mask"]
-        count = sum(num_events(mask, 1 + index) for index in range(length))
+        count = sum(num_events(mask, n + 1) for n in range(context_length))
         total += [count * float(losses[f"{d}_loss"]) for d in DIRECTIONS]
     return total
 
 
 def full_batches(windows, batch_size):
-    """Batches of one shape, the last one filled up with padding."""
+    """Yields batches of one shape, the last one filled up with padding."""
     number = len(windows["padding_mask"])
     for start in range(0, number, batch_size):
         missing = max(start + batch_size - number, 0)
@@ -154,31 +192,24 @@ def full_batches(windows, batch_size):
 
 
 def describe_graphs(predictor, windows, count):
-    """Statistics of the graphs of some windows, lists (L, K)."""
+    """Returns statistics of the graphs of some windows, lists (L, K)."""
     number = len(windows["padding_mask"])
     chosen = np.linspace(0, number - 1, min(count, number)).round().astype(int)
     some = {name: value[chosen] for name, value in windows.items()}
     graphs = predictor.predict_on_batch(some)
-    return {
-        direction: {
-            name: value.tolist()
-            for name, value in analysis.graph_statistics(
-                graphs[f"{direction}_graphs"], some["padding_mask"], direction
-            ).items()
-        }
-        for direction in DIRECTIONS
-    } | {"windows": len(chosen)}
+    described = {"windows": len(chosen)}
+    for direction in DIRECTIONS:
+        statistics = analysis.graph_statistics(
+            graphs[f"{direction}_graphs"], some["padding_mask"], direction
+        )
+        described[direction] = {k: x.tolist() for k, x in statistics.items()}
+    return described
 
 
-def describe_corpus(corpus, options):
-    sources = data.open_corpus(
-        list(options.corpus),
-        min_paragraph_words=options.min_paragraph_words,
-        data_dir=options.data_dir,
-    ).sources
+def describe_corpus(corpus, settings):
+    """Returns the sources and sizes of a corpus."""
     return {
-        "spec": options.corpus,
-        "sources": len(sources),
+        "sources": settings.corpus,
         "words": corpus.num_words,
         "unknown_rate": corpus.unknown_rate,
         "vocabulary_size": len(corpus.vocabulary),
@@ -189,81 +220,10 @@ def describe_corpus(corpus, options):
     }
 
 
-def read_options(run):
-    """The options of a finished run.
-
-    Args:
-        run: path of the run folder.
-
-    Returns:
-        `pretrain_text.Options`, resolved.
-
-    Raises:
-        ValueError: if the run is not finished.
-    """
-    missing = [
-        name
-        for name in ("config.json", "metrics.json", "pretrainer", "preset")
-        if not (run / name).exists()
-    ]
-    if missing:
-        raise ValueError(
-            "Not the folder of a finished run of recipes.pretrain.text: "
-            f"{', '.join(missing)} missing. Received: run={run}"
-        )
-    config = json.loads((run / "config.json").read_text("utf-8"))
-    config["corpus"] = tuple(config["corpus"])
-    for name in ("out", "cache"):
-        config[name] = pathlib.Path(config[name])
-    # A run of recipes.pretrain.train_packed has options of its own besides.
-    names = {field.name for field in dataclasses.fields(pretrain_text.Options)}
-    return pretrain_text.Options(
-        **{name: x for name, x in config.items() if name in names}
-    )
-
-
-def evaluate(options):
-    """Runs the recipe.
-
-    Args:
-        options: `Options`.
-
-    Returns:
-        Dict, what is in RUN/evaluation.json.
-    """
-    run_options = read_options(options.run)
-    moved = {"corpus": options.corpus, "cache": options.cache}
-    run_options = dataclasses.replace(
-        run_options, **{n: path for n, path in moved.items() if path}
-    )
-    pretrainer = gk.ContextPretrainer.from_preset(options.run / "pretrainer")
-    corpus = pretrain_text.load(run_options)
-    windows = held_out_windows(
-        corpus.validation, run_options.max_length, options.windows
-    )
-    by_distance = perplexities(pretrainer, windows, options.batch_size)
-    predictor = with_context_length(pretrainer, 1).graph_predictor
-    evaluation = {
-        "settings": {
-            "windows": options.windows,
-            "graph_windows": options.graph_windows,
-            "corpus": options.corpus,
-        },
-        "corpus": describe_corpus(corpus, run_options),
-        "windows": describe_windows(windows),
-        "next_word_perplexity": {d: by_distance[d][0] for d in DIRECTIONS},
-        "perplexity_by_distance": by_distance,
-        "graphs": describe_graphs(predictor, windows, options.graph_windows),
-        "keras_version": keras.version(),
-    }
-    path = options.run / "evaluation.json"
-    with atomic_file(path) as file:
-        file.write(json.dumps(evaluation, indent=2) + "\n")
-    report(evaluation, path)
-    return evaluation
-
-
 def report(evaluation, path):
+    """Writes the file and prints the main numbers."""
+    with training.atomic_file(path) as file:
+        file.write(json.dumps(evaluation, indent=2) + "\n")
     windows = evaluation["windows"]
     print(f"{windows['events']:,} events in {windows['count']:,} windows")
     for direction in DIRECTIONS:

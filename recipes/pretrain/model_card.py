@@ -1,32 +1,53 @@
 """Makes a preset for the package of a finished run, with its model card.
 
     python -m recipes.pretrain.evaluate --run runs/wiki
-    python -m recipes.pretrain.ngram_baselines --corpus 'wiki/AA/wiki_*' --out FILE
-    python -m recipes.pretrain.model_card --run runs/wiki --ngrams FILE \\
-        --out glomo_keras/presets/glomo_small_en
+    python -m recipes.pretrain.ngram_baselines --run runs/wiki
+    python -m recipes.pretrain.model_card --run runs/wiki \\
+        --out glomo_keras/presets/NAME
 
-Copies the graph predictor of the run in float32 and writes README.md and
-learning_curve.png beside it. Every number of the card comes from the files of
-the run and of the two other commands, and the card names the commands.
-Refuses n-grams of other held-out windows than the model's, and a preset of
-more than `--max-megabytes`.
+and for a run on images
+
+    python -m recipes.vision.evaluate --run runs/pixels
+    python -m recipes.pretrain.model_card --run runs/pixels --out presets/NAME
+
+Copies the graph predictor of the run in float32, draws learning_curve.png and
+fills model_card.md, the template next to this file, with the numbers in the
+run folder. A preset of more than `--max-megabytes` is refused.
 """
 
 import dataclasses
 import json
 import pathlib
-import shlex
 import shutil
+import string
 import tempfile
 
+import tabulate
 import tyro
+from matplotlib.figure import Figure
 
 import glomo_keras as gk
 from glomo_keras import training
-from recipes.pretrain import evaluate as evaluate_pretrainer
-from recipes.pretrain import model_card_text
-from recipes.pretrain import ngram_baselines
+from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
+from recipes.vision import pretrain as pretrain_images
+
+STATISTICS = ("density", "empty_rows", "mean_distance", "mean_entropy")
+LEFT_OUT = ("corpus", "images", "out", "cache", "data_dir", "minutes")
+"""Options that change nothing in the training."""
+TEXT_EXAMPLE = """import glomo_keras as gk
+
+predictor = gk.GraphPredictor.from_preset("{name}")
+tokenizer = gk.data.WordTokenizer.from_preset("{name}")
+graphs = predictor(tokenizer(["The cat sat on the mat."]))
+graphs["forward_graphs"]  # (B, layers, heads, T, T)"""
+IMAGE_EXAMPLE = """import glomo_keras as gk
+import numpy as np
+
+predictor = gk.ImageGraphPredictor.from_preset("{name}")
+images = np.zeros((1, {size}, {size}, 3), "uint8")
+graphs = predictor({{"images": images}})
+graphs["forward_graphs"]  # (B, layers, heads, T, T), T = {size} * {size}"""
 
 
 @dataclasses.dataclass
@@ -35,12 +56,10 @@ class Options:
 
     run: pathlib.Path
     """The run folder, with evaluation.json."""
-    ngrams: pathlib.Path
-    """What recipes.pretrain.ngram_baselines wrote."""
     out: pathlib.Path
     """The folder of the preset; its name is the model's."""
-    corpus_note: str = ""
-    """What a user should know of this corpus, for the card."""
+    note: str = ""
+    """What a user should know of the data: licences, origins."""
     max_megabytes: float = 20.0
 
 
@@ -57,148 +76,214 @@ def make_preset(options):
         ValueError: if the run or its evaluation is not complete, the n-grams
             are of other events, or the preset is too large.
     """
-    run_options = evaluate_pretrainer.read_options(options.run)
-    evaluation = read(options.run / "evaluation.json", "evaluate_pretrainer")
-    ngrams = read(options.ngrams, "ngram_baselines")
-    check_same_events(evaluation, ngrams)
-    predictor = gk.GraphPredictor.from_preset(
+    found = load(options.run)
+    predictor_class, facts = gk.GraphPredictor, text_facts
+    if "images" in found["config"]:
+        predictor_class, facts = gk.ImageGraphPredictor, image_facts
+    predictor = predictor_class.from_preset(
         options.run / "preset", dtype="float32"
     )
-    facts = model_card_text.Facts(
-        name=options.out.name,
-        run_options=run_options,
-        metrics=read(options.run / "metrics.json", "pretrain_text"),
-        history=training.read_history(options.run / "history.csv"),
-        timing=training.read_history(options.run / "timing.csv"),
-        evaluation=evaluation,
-        ngrams=ngrams,
-        parameters=predictor.count_params(),
-        corpus_note=options.corpus_note,
-        commands=commands(options, run_options, evaluation, ngrams),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder, facts.name)  # with the usual rights
+    fields = {
+        "name": options.out.name,
+        "note": options.note,
+        "parameters": f"{predictor.count_params():,}",
+        "num_graph_layers": predictor.num_graph_layers,
+        "num_heads": predictor.num_heads,
+        **common_facts(found),
+        **facts(options, found),
+    }
+    template = pathlib.Path(__file__).with_suffix(".md").read_text("utf-8")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary, options.out.name)
         predictor.save_to_preset(folder)
-        model_card_text.draw_learning_curve(
-            facts, folder / "learning_curve.png"
+        draw_learning_curve(found, folder / "learning_curve.png")
+        (folder / "README.md").write_text(
+            string.Template(template).substitute(fields), "utf-8"
         )
-        (folder / "README.md").write_text(model_card_text.card(facts), "utf-8")
+        for picture in ("centre.png", "bottom_right.png"):
+            if (options.run / "figures" / picture).exists():
+                shutil.copy(options.run / "figures" / picture, folder)
         check_size(folder, options.max_megabytes)
         shutil.copytree(folder, options.out, dirs_exist_ok=True)
     print(f"-> {options.out}")
     return options.out / "README.md"
 
 
-def read(path, recipe):
-    """A JSON file that a recipe wrote."""
-    if not path.is_file():
-        raise ValueError(
-            f"A file of recipes.{recipe} is missing: run it first. "
-            f"Received: {path}"
-        )
-    return json.loads(path.read_text("utf-8"))
+def load(run):
+    """Reads the files of a finished run.
 
-
-def check_same_events(evaluation, ngrams):
-    """Refuses perplexities of different events."""
-    if "best" not in ngrams:
-        raise ValueError(
-            "The n-grams are not complete: start recipes.pretrain.ngram_baselines "
-            f"again. Received: {ngrams.get('perplexity')}"
-        )
-    corpus, settings = evaluation["corpus"], ngrams["settings"]
-    ours = {
-        "windows": evaluation["windows"],
-        "vocabulary_size": corpus["vocabulary_size"],
-        "train_words": corpus["train_words"],
-    }
-    theirs = {name: ngrams[name] for name in ours}
-    if ours != theirs:
-        raise ValueError(
-            "The model and the n-grams have to see the same text: run both "
-            "recipes with one corpus, vocabulary, seed, max_length and number "
-            f"of windows. Received: {ours} for the model, {theirs} for the "
-            f"n-grams, whose settings are {settings}"
-        )
+    Raises:
+        ValueError: if one is missing, or the n-grams are of other windows.
+    """
+    found = {}
+    for name in ("config", "metrics", "evaluation"):
+        path = run / f"{name}.json"
+        if not path.is_file():
+            raise ValueError(
+                "The run is not finished, or not evaluated by "
+                "recipes.pretrain.evaluate or recipes.vision.evaluate. "
+                f"Received: no {path}"
+            )
+        found[name] = json.loads(path.read_text("utf-8"))
+    found["history"] = training.read_history(run / "history.csv")
+    found["timing"] = training.read_history(run / "timing.csv")
+    path = run / "ngrams.json"
+    if path.is_file():
+        found["ngrams"] = json.loads(path.read_text("utf-8"))
+        windows = found["evaluation"]["windows"]
+        if found["ngrams"]["windows"] != windows:
+            raise ValueError(
+                "The n-grams and the evaluation are of different windows: run "
+                f"both with the same --windows. Received: {windows} and "
+                f"{found['ngrams']['windows']}"
+            )
+    return found
 
 
 def check_size(folder, max_megabytes):
-    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-    megabytes = sum(sizes.values()) / 1e6
+    """Refuses a preset that is too large for the package."""
+    megabytes = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
     if megabytes > max_megabytes:
         raise ValueError(
             f"The preset is larger than {max_megabytes:g} MB, the most that "
             "goes into the package: take a smaller vocabulary_size or "
-            f"embedding_dim. Received: {megabytes:.1f} MB, bytes: {sizes}"
+            f"embedding_dim. Received: {megabytes:.1f} MB"
         )
 
 
-# === The commands ===
+def table(rows, headers=()):
+    """Returns a Markdown table."""
+    return tabulate.tabulate(
+        rows, headers, tablefmt="github", floatfmt=".4g", intfmt=","
+    )
 
 
-def commands(options, run_options, evaluation, ngrams):
-    """The commands that gave the numbers, by recipe."""
-    of_ngrams = ngram_baselines.Options(
-        **with_corpus(ngrams["settings"]), out=options.ngrams
-    )
-    of_evaluation = evaluate_pretrainer.Options(
-        options.run, **with_corpus(evaluation["settings"])
-    )
-    defaults = pretrain_text.resolve(
-        pretrain_text.Options(
-            run_options.corpus, run_options.out, config=run_options.config
-        )
-    )
+def common_facts(found):
+    """Returns the fields that are the same for text and images."""
+    metrics, graphs = found["metrics"], found["evaluation"]["graphs"]
+    directions = [d for d in ("forward", "backward") if d in graphs]
+    hours = [
+        sum(row[name] for row in found["timing"]) / 3600
+        for name in ("seconds", "cpu_seconds")
+    ]
     return {
-        "pretrain_text": command_line("pretrain_text", run_options, defaults),
-        "evaluate_pretrainer": command_line(
-            "evaluate_pretrainer",
-            of_evaluation,
-            evaluate_pretrainer.Options(options.run),
+        "directions": " and ".join(directions),
+        "graphs": table(
+            [
+                [direction, layer + 1, head + 1]
+                + [graphs[direction][name][layer][head] for name in STATISTICS]
+                for direction in directions
+                for layer, heads in enumerate(graphs[direction]["density"])
+                for head in range(len(heads))
+            ],
+            ["direction", "layer", "head"]
+            + [name.replace("_", " ") for name in STATISTICS],
         ),
-        "ngram_baselines": command_line(
-            "ngram_baselines",
-            of_ngrams,
-            ngram_baselines.Options(of_ngrams.corpus, options.ngrams),
+        "training": table(
+            [
+                ["steps", metrics["steps"]],
+                ["epochs", metrics["epochs"]],
+                ["best epoch, kept", metrics["best_epoch"] + 1],
+                ["hours", hours[0]],
+                ["CPU hours", hours[1]],
+            ],
+            ["", ""],
         ),
-        "model_card": command_line("model_card", options, None),
+        "options": table(
+            [
+                [f"`{name}`", str(value)]
+                for name, value in found["config"].items()
+                if name not in LEFT_OUT
+            ],
+            ["option", "value"],
+        ),
     }
 
 
-def with_corpus(settings):
-    """Settings from JSON with the corpus as options have it."""
-    corpus = settings["corpus"]
-    return {**settings, "corpus": tuple(corpus) if corpus else None}
+def text_facts(options, found):
+    """Returns the fields of a predictor of words."""
+    run = read_options(options.run, pretrain_text.Options)
+    evaluation = found["evaluation"]
+    directions = ("forward", "backward")
+    rows = [
+        [f"this model, distance {n + 1}"]
+        + [evaluation["perplexity_by_distance"][d][n] for d in directions]
+        for n in range(run.context_length)
+    ]
+    ngrams = found.get("ngrams", {}).get("perplexity", {"forward": {}})
+    for name in ngrams["forward"]:
+        row = [name.replace("_", " "), *(ngrams[d][name] for d in directions)]
+        rows.append(row)
+    windows = evaluation["windows"]
+    return {
+        "domain": "words",
+        "target": f"the {run.context_length} words after and before each word",
+        "example": TEXT_EXAMPLE.format(name=options.out.name),
+        "measure": "perplexity",
+        "held_out": f"Given the words before it (backward: after it) in a "
+        f"window of {windows['max_length']} words; the\nnext word (distance 1) "
+        f"is predicted {windows['events']:,} times in {windows['count']:,} "
+        "windows, the same for all rows.\nN-grams are nltk's, with the same "
+        "vocabulary and training text.\n\n" + table(rows, ["", *directions]),
+        "graph_items": evaluation["graphs"]["windows"],
+        "items": "windows",
+        "positions": "words",
+        "data": table(evaluation["corpus"].items(), ["", ""]),
+        "limits": f"Windows in training had at most {run.max_length} words: "
+        "graphs of longer inputs reach further than\nany it was trained on. "
+        "Words outside the vocabulary are all one.",
+        "recipe": "recipes.pretrain.text",
+        "evaluations": "`recipes.pretrain.evaluate` and "
+        "`recipes.pretrain.ngram_baselines`",
+    }
 
 
-def command_line(recipe, options, defaults):
-    """The command of a recipe with these options.
+def image_facts(options, found):
+    """Returns the fields of a predictor of pixels."""
+    run = read_options(options.run, pretrain_images.Options)
+    evaluation = found["evaluation"]
+    rows = [[name, *bits] for name, bits in evaluation["bits_per_dim"].items()]
+    return {
+        "domain": "the pixels of small images",
+        "target": f"a window of {run.window_size}x{run.window_size} pixels "
+        "from each pixel",
+        "example": IMAGE_EXAMPLE.format(name=options.out.name, size=run.size),
+        "measure": "bits per dimension",
+        "held_out": f"Whole images of {run.size}x{run.size} pixels, "
+        f"{evaluation['settings']['code_images']} of them.\n"
+        "`recipes.vision.evaluate` defines the rows.\n\n"
+        + table(rows, ["", "all", "red", "green", "blue"])
+        + "\n\n![Edges into the middle pixel](centre.png)\n\n"
+        "![Edges into the last pixel](bottom_right.png)",
+        "graph_items": evaluation["graphs"]["images"],
+        "items": "images",
+        "positions": "pixels",
+        "data": table(
+            [["sources", ", ".join(run.images)], *evaluation["images"].items()],
+            ["", ""],
+        ),
+        "limits": f"Training saw crops of {run.crop}x{run.crop} pixels: "
+        "graphs of larger images reach further. Stacked masked\nconvolutions "
+        "have PixelCNN's blind spot, see `ImageGraphPredictor`.",
+        "recipe": "recipes.vision.pretrain",
+        "evaluations": "`recipes.vision.evaluate`",
+    }
 
-    Args:
-        recipe: str, the module's name.
-        options: dataclass.
-        defaults: the same dataclass with its required options, or None.
 
-    Returns:
-        String for a shell; options that have their default are left out.
-    """
-    parts = ["python", "-m", f"recipes.{recipe}"]
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        required = field.default is dataclasses.MISSING
-        default = getattr(defaults, field.name, field.default)
-        differs = value != default or field.name == "config"
-        if required or differs:
-            parts += flag(field, value)
-    return shlex.join(parts)
-
-
-def flag(field, value):
-    name = field.name.replace("_", "-")
-    if field.type is bool:
-        return [f"--{name}" if value else f"--no-{name}"]
-    values = value if isinstance(value, tuple) else (value,)
-    return [f"--{name}", *map(str, values)]
+def draw_learning_curve(found, path):
+    """Draws the perplexities or bits per dimension over the steps."""
+    figure = Figure(figsize=(6, 3.2), dpi=90, layout="constrained")
+    axes = figure.add_subplot()
+    steps_per_epoch = found["config"]["steps_per_epoch"]
+    steps = [(row["epoch"] + 1) * steps_per_epoch for row in found["history"]]
+    for name in found["history"][0]:
+        if name.endswith(("perplexity", "bits_per_dim")):
+            label = name.replace("val_", "held out, ").replace("_", " ")
+            axes.plot(steps, [x[name] for x in found["history"]], label=label)
+    axes.set(xlabel="steps", yscale="log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    figure.savefig(path, pil_kwargs={"optimize": True})
 
 
 if __name__ == "__main__":

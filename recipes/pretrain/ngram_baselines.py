@@ -1,11 +1,11 @@
 """Perplexities of n-grams on the held-out windows of a pretraining.
 
-    python -m recipes.pretrain.ngram_baselines --corpus 'wiki/AA/wiki_*' --out FILE
+    python -m recipes.pretrain.ngram_baselines --run runs/wiki
 
-The events are those of `recipes.pretrain.evaluate`: each unit of a held-out
+The events are those of `recipes.pretrain.evaluate`: each word of a held-out
 window that has a predecessor in its window (`backward`: a successor), given
-units of that window only. So the context of an n-gram ends where the window
-ends, and the second unit of a window has one word of context for a trigram
+words of that window only. So the context of an n-gram ends where the window
+ends, and the second word of a window has one word of context for a trigram
 too. Words are the ids of the same vocabulary, `<unk>` among them.
 
 The models are nltk's: Witten-Bell, absolute discounting and Kneser-Ney, all
@@ -13,12 +13,12 @@ interpolated down to the unigram (`nltk.lm.models`, `nltk.lm.smoothing`).
 N-grams are counted in the training texts joined to one long text, as windows
 join them, read from its end for `backward`. Every word of the vocabulary
 counts once more than it occurs (Kneser-Ney: has one more predecessor), so
-that no held-out word has probability 0. Counts lie in sorted arrays, as
-nltk's own counter takes tens of gigabytes for as many trigrams, and its
-Kneser-Ney counts the whole corpus anew for each word.
+that no held-out word has probability 0. Counts lie in sorted arrays, since
+nltk's own counter takes tens of gigabytes for so many trigrams, and its
+Kneser-Ney counts the whole corpus again for each word.
 
-FILE holds each perplexity as soon as it is known; the same command goes on
-with those that are missing.
+RUN/ngrams.json holds each perplexity as soon as it is known; the same command
+goes on with those that are missing.
 """
 
 import dataclasses
@@ -37,11 +37,13 @@ from nltk.lm.smoothing import WittenBell
 from nltk.probability import FreqDist
 from tqdm import tqdm
 
-from glomo_keras.training import atomic_file
-from recipes.pretrain import evaluate as evaluate_pretrainer
+from glomo_keras import training
+from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
+from recipes.pretrain.evaluate import DIRECTIONS
+from recipes.pretrain.evaluate import describe_windows
+from recipes.pretrain.evaluate import held_out_windows
 
-DIRECTIONS = ("forward", "backward")
 NAMES = {1: "unigram", 2: "bigram", 3: "trigram"}
 MAX_ORDER = 3
 CONTEXTS_KEPT = 64
@@ -51,28 +53,68 @@ CONTEXTS_KEPT = 64
 class Options:
     """Perplexities of unigrams, bigrams and trigrams on held-out windows."""
 
-    corpus: tuple[str, ...]
-    """As for recipes.pretrain.text, like all options of the text."""
-    out: pathlib.Path
-    """The JSON file for the results."""
-    cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
-    vocabulary_size: int = 20_000
-    lowercase: bool = True
-    numbers: str = "N"
-    min_paragraph_words: int = 5
-    validation_fraction: float = 0.01
-    data_dir: str | None = None
-    seed: int = 0
-    max_length: int = 100
-    """Words of a held-out window."""
+    run: pathlib.Path
+    """The run folder of recipes.pretrain.text."""
     windows: int = 0
     """Held-out windows, evenly spaced; 0 takes all."""
     discount: float = 0.75
     """Of absolute discounting and Kneser-Ney."""
 
 
+def measure(options):
+    """Runs the recipe; returns the content of RUN/ngrams.json."""
+    path = options.run / "ngrams.json"
+    settings = read_options(options.run, pretrain_text.Options)
+    corpus = pretrain_text.load(settings)
+    held_out = held_out_windows(
+        corpus.validation, settings.max_length, options.windows
+    )
+    results = {
+        "windows": describe_windows(held_out),
+        "discount": options.discount,
+        "perplexity": {direction: {} for direction in DIRECTIONS},
+    }
+    if path.exists():
+        there = json.loads(path.read_text("utf-8"))
+        if {**there, "perplexity": results["perplexity"]} != results:
+            raise ValueError(
+                "There are results of other windows or another discount: "
+                f"delete them first. Received: {path}"
+            )
+        results = there
+    for direction in DIRECTIONS:
+        measure_direction(direction, corpus, held_out, results, path)
+    return results
+
+
+def measure_direction(direction, corpus, held_out, results, path):
+    """Adds the missing perplexities of a direction, and saves each."""
+    step = 1 if direction == "forward" else -1
+    windows = [
+        ids[mask][::step]
+        for ids, mask in zip(
+            held_out["token_ids"], held_out["padding_mask"], strict=True
+        )
+    ]
+    found = results["perplexity"][direction]
+    discount = results["discount"]
+    if set(make_models(None, discount)) <= set(found):
+        return
+    stream = corpus.train
+    texts = [stream.text(index) for index in range(stream.num_texts)]
+    counts = StreamCounts(np.concatenate(texts)[::step], len(corpus.vocabulary))
+    for name, (order, model) in make_models(counts, discount).items():
+        if name not in found:
+            found[name] = perplexity(
+                model, order, windows, f"{direction} {name}"
+            )
+            with training.atomic_file(path) as file:
+                file.write(json.dumps(results, indent=2) + "\n")
+            print(f"{direction} {name}: {found[name]:.2f}")
+
+
 class StreamCounts:
-    """The counts that nltk's models ask an `NgramCounter` for.
+    """Counts n-grams, with the interface of nltk's `NgramCounter`.
 
     All orders count the n-grams that end at the third word or later, so that
     every n-gram but the longest has a predecessor.
@@ -111,11 +153,11 @@ class StreamCounts:
         self._cached = functools.lru_cache(CONTEXTS_KEPT)(self._look_up)
 
     def __getitem__(self, context):
-        """`FreqDist` of the words that follow a context, a tuple of ids."""
+        """Returns the `FreqDist` of the words that follow a tuple of ids."""
         return self._cached("types", tuple(context))
 
     def continuations(self, context):
-        """How many different words precede the context and each word.
+        """Returns how many different words precede the context and each word.
 
         Args:
             context: tuple of at most one id.
@@ -127,7 +169,7 @@ class StreamCounts:
         return self._cached("continuations", tuple(context))
 
     def _codes(self, token_ids, order):
-        """N-grams as numbers to the base V, first word first."""
+        """Returns n-grams as numbers to the base V, first word first."""
         count = len(token_ids) - MAX_ORDER + 1
         codes = np.zeros(count, dtype="int64")
         for start in range(MAX_ORDER - order, MAX_ORDER):
@@ -167,7 +209,7 @@ def _followers(table, context_code, vocabulary_size):
 
 
 class LookedUpKneserNey(KneserNey):
-    """nltk's Kneser-Ney with continuation counts that are there already."""
+    """nltk's Kneser-Ney with continuation counts from `StreamCounts`."""
 
     def _continuation_counts(self, word, context=()):
         followers = self.counts.continuations(context)
@@ -175,10 +217,10 @@ class LookedUpKneserNey(KneserNey):
 
 
 def make_models(counts, discount):
-    """The n-gram models.
+    """Returns the n-gram models.
 
     Args:
-        counts: `StreamCounts`, or an `NgramCounter` for `KneserNey` itself.
+        counts: `StreamCounts`.
         discount: float in (0, 1).
 
     Returns:
@@ -206,10 +248,10 @@ def make_models(counts, discount):
 
 
 def events(windows, order):
-    """What an n-gram predicts, and from what.
+    """Returns the words that an n-gram predicts, and their contexts.
 
     Args:
-        windows: list of integer arrays, the units of each window in the
+        windows: list of integer arrays, the words of each window in the
             order in which they are predicted.
         order: int, n.
 
@@ -233,7 +275,7 @@ def events(windows, order):
 
 
 def perplexity(model, order, windows, name="events"):
-    """Perplexity of an n-gram model on the events of windows."""
+    """Returns the perplexity of an n-gram model on the events of windows."""
     score = functools.cache(model.unmasked_score)
     model.unmasked_score = score  # which calls itself for shorter contexts
     total, count = 0.0, 0
@@ -256,101 +298,6 @@ def _distinct(group):
     columns = [*range(group.shape[1] - 1)][::-1] + [group.shape[1] - 1]
     distinct, repeats = np.unique(group[:, columns], axis=0, return_counts=True)
     return distinct[:, columns], repeats
-
-
-def measure(options):
-    """Runs the recipe.
-
-    Args:
-        options: `Options`.
-
-    Returns:
-        Dict, what is in the file.
-    """
-    results = start(options)
-    corpus = pretrain_text.load(options)
-    held_out = evaluate_pretrainer.held_out_windows(
-        corpus.validation, options.max_length, options.windows
-    )
-    results["windows"] = evaluate_pretrainer.describe_windows(held_out)
-    results["vocabulary_size"] = len(corpus.vocabulary)
-    results["train_words"] = corpus.train.num_words
-    for direction in DIRECTIONS:
-        measure_direction(direction, corpus, held_out, results, options)
-    results["best"] = best(results["perplexity"])
-    save(results, options.out)
-    for direction, perplexities in results["best"].items():
-        text = ", ".join(
-            f"{name} {value['perplexity']:.2f} ({value['model']})"
-            for name, value in perplexities.items()
-        )
-        print(f"{direction}: {text}")
-    print(f"-> {options.out}")
-    return results
-
-
-def start(options):
-    """The results so far of a run with these options."""
-    settings = json.loads(json.dumps(dataclasses.asdict(options), default=str))
-    for name in ("out", "cache"):
-        del settings[name]
-    if options.out.exists():
-        results = json.loads(options.out.read_text("utf-8"))
-        if results["settings"] != settings:
-            raise ValueError(
-                "The file holds results of other options: choose another one "
-                f"or delete it. Received: out={options.out}, there: "
-                f"{results['settings']}, now: {settings}"
-            )
-        return results
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    empty = {direction: {} for direction in DIRECTIONS}
-    return {"settings": settings, "perplexity": empty}
-
-
-def measure_direction(direction, corpus, held_out, results, options):
-    """Adds the perplexities of a direction that are missing."""
-    step = 1 if direction == "forward" else -1
-    windows = [
-        ids[mask][::step]
-        for ids, mask in zip(
-            held_out["token_ids"], held_out["padding_mask"], strict=True
-        )
-    ]
-    found = results["perplexity"][direction]
-    names = make_models(None, options.discount)
-    if set(names) <= set(found):
-        return
-    stream = corpus.train
-    texts = [stream.text(index) for index in range(stream.num_texts)]
-    counts = StreamCounts(np.concatenate(texts)[::step], len(corpus.vocabulary))
-    for name, (order, model) in make_models(counts, options.discount).items():
-        if name not in found:
-            found[name] = perplexity(
-                model, order, windows, f"{direction} {name}"
-            )
-            save(results, options.out)
-            print(f"{direction} {name}: {found[name]:.2f}")
-
-
-def best(perplexities):
-    """The best model of each order and direction."""
-    chosen = {}
-    for direction, found in perplexities.items():
-        chosen[direction] = {}
-        for order in NAMES.values():
-            names = [name for name in found if name.split()[0] == order]
-            name = min(names, key=found.get)
-            chosen[direction][order] = {
-                "model": name.split()[-1],
-                "perplexity": found[name],
-            }
-    return chosen
-
-
-def save(results, path):
-    with atomic_file(path) as file:
-        file.write(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,26 +1,23 @@
-"""Packs a tokenised corpus in one small file, to be carried elsewhere.
+"""Packs a tokenised corpus in one file, for a machine without TensorFlow.
 
-    python -m recipes.pretrain.pack --corpus 'wiki/AA/wiki_*' --out loan/wiki.tar.bz2
+    python -m recipes.pretrain.pack --corpus 'wiki/AA/wiki_*' --out wiki.tar.bz2
 
-The file is a corpus for `recipes.pretrain.text` and `recipes.pretrain.train_packed`
-(`--corpus loan/wiki.tar.bz2`) on a machine without TensorFlow. It holds the
-vocabulary, the token ids (16 bits each, 32 where the vocabulary has more than
-65,536 words), the length of each text and how the text was tokenised. What is
-held out follows from the texts' lengths, `--validation-fraction` and `--seed`
-as it does without packing.
+`recipes.pretrain.text --corpus wiki.tar.bz2` trains from it, on JAX or
+PyTorch as well. The file holds the vocabulary, the token ids (16 bits each, 32
+if the vocabulary has more than 65,536 words), the length of each text and the
+options of the tokeniser. Which texts are held out depends on their lengths,
+`--validation-fraction` and `--seed`, as without packing.
 
 24,395,048 words (English Wikipedia and IMDB reviews, 20,000 in the vocabulary)
-take 26.1 MiB; the entropy of single words alone would be 27.3 MiB.
+take 26.1 MiB.
 """
 
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import pathlib
 import shutil
-import tarfile
 import tempfile
 from typing import Literal
 
@@ -46,7 +43,7 @@ FILES = (
 
 @dataclasses.dataclass
 class Options:
-    """Packs a tokenised corpus in one small file."""
+    """Packs a tokenised corpus in one file."""
 
     corpus: tuple[str, ...]
     """Text files, folders, globs, or tfds:NAME."""
@@ -60,8 +57,6 @@ class Options:
     min_paragraph_words: int = 5
     data_dir: str | None = None
     """Where prepared TFDS data sets lie."""
-    limit_mib: float = 64.0
-    """What may be carried at a time."""
 
 
 def pack(options):
@@ -71,62 +66,39 @@ def pack(options):
         options: `Options`.
 
     Raises:
-        ValueError: if the file's name does not end in `.tar.bz2`, or the
-            file is larger than `limit_mib`; it is there all the same.
+        ValueError: if the file's name does not end in `.tar.bz2`.
     """
     if not options.out.name.endswith(ENDING):
         raise ValueError(
             f"A packed corpus ends in {ENDING}. Received: out={options.out}"
         )
-    tokenised = _tokenised(options)
+    tokenised = {name: getattr(options, name) for name in TOKENISE_OPTIONS}
     corpus = data.prepare_corpus(
         list(options.corpus),
         options.cache.expanduser(),
         data_dir=options.data_dir,
         **tokenised,
     )
-    write_packed(corpus.path, tokenised, options.out)
-    size = options.out.stat().st_size / 2**20
-    bits = 8 * corpus.train.token_ids.itemsize
-    print(
-        f"{options.out}: {size:.1f} MiB, {corpus.num_words:,} words of {bits} "
-        f"bits, {len(corpus.vocabulary):,} in the vocabulary"
-    )
-    if size > options.limit_mib:
-        raise ValueError(
-            f"{size:.1f} MiB are more than can be carried at a time. Give "
-            "fewer files of text, or a smaller --vocabulary-size, or raise "
-            f"--limit-mib. Received: limit_mib={options.limit_mib}"
-        )
-
-
-def write_packed(folder, tokenised, out):
-    """Writes the prepared corpus in a folder to one file.
-
-    Args:
-        folder: path, of a `TokenizedCorpus`.
-        tokenised: dict, the options it was tokenised with.
-        out: `pathlib.Path`.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f"new.{out.name}")
-    text = json.dumps(tokenised).encode()
-    with tarfile.open(temporary, "w:bz2") as archive:
-        entry = tarfile.TarInfo(TOKENISED)
-        entry.size = len(text)
-        archive.addfile(entry, io.BytesIO(text))
+    with tempfile.TemporaryDirectory() as folder:
         for name in FILES:
-            archive.add(os.path.join(folder, name), name)
-    os.replace(temporary, out)
+            shutil.copy(os.path.join(corpus.path, name), folder)
+        pathlib.Path(folder, TOKENISED).write_text(json.dumps(tokenised))
+        base = str(options.out).removesuffix(ENDING)
+        shutil.make_archive(base, "bztar", folder)
+    print(
+        f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB, "
+        f"{corpus.num_words:,} words, {len(corpus.vocabulary):,} in the "
+        "vocabulary"
+    )
 
 
 def is_packed(corpus):
-    """Whether a corpus, a list of str, is one packed file."""
+    """Returns whether a corpus, a sequence of str, is one packed file."""
     return len(corpus) == 1 and str(corpus[0]).endswith(ENDING)
 
 
 def open_packed(options):
-    """Opens a packed corpus, unpacked into the cache the first time.
+    """Opens a packed corpus, unpacking it into the cache the first time.
 
     Args:
         options: `recipes.pretrain.text.Options`, complete.
@@ -142,51 +114,40 @@ def open_packed(options):
     path = pathlib.Path(options.corpus[0]).expanduser()
     if not path.exists():
         raise FileNotFoundError(
-            f"No packed corpus here; make it with `python -m "
+            "No packed corpus here; make it with `python -m "
             f"recipes.pretrain.pack`. Received: {path}"
         )
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = options.cache.expanduser() / f"packed-{digest[:16]}"
     if not folder.exists():
-        _unpack(path, folder)
-    _check_tokenised(options, folder)
+        unpack(path, folder)
+    there = json.loads((folder / TOKENISED).read_text("utf-8"))
+    now = {name: getattr(options, name) for name in TOKENISE_OPTIONS}
+    if there != now:
+        raise ValueError(
+            "The packed corpus was tokenised with other options: "
+            f"{there} there. Received: {now}"
+        )
     return data.TokenizedCorpus(
         folder, options.validation_fraction, options.seed
     )
 
 
-def _unpack(path, folder):
-    """All files or none."""
+def unpack(path, folder):
+    """Unpacks a file into a folder, which appears only when complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = tempfile.mkdtemp(dir=folder.parent)
     try:
-        with tarfile.open(path, "r:bz2") as archive:
-            archive.extractall(temporary, filter="data")
-        if not pathlib.Path(temporary, TOKENISED).exists():
-            raise tarfile.TarError(f"there is no {TOKENISED} in it")
+        shutil.unpack_archive(path, temporary, "bztar", filter="data")
         os.replace(temporary, folder)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (EOFError, OSError) as error:
         raise ValueError(
             f"The packed corpus cannot be unpacked ({error}): pack it again. "
             f"Received: {path}"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _check_tokenised(options, folder):
-    there = json.loads((folder / TOKENISED).read_text("utf-8"))
-    now = _tokenised(options)
-    if there != now:
-        raise ValueError(
-            "The packed corpus was tokenised with other options: "
-            f"{there} there. Received: {now}"
-        )
-
-
-def _tokenised(options):
-    return {name: getattr(options, name) for name in TOKENISE_OPTIONS}
 
 
 if __name__ == "__main__":

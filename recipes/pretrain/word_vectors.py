@@ -1,15 +1,15 @@
-"""Trains word vectors on your own text, for who has no GloVe at hand.
+"""Trains word vectors on your own text, in place of GloVe.
 
     python -m recipes.pretrain.word_vectors --out vectors/wiki_imdb.100d.txt \\
         --corpus 'wiki/AA/wiki_*' imdb_unsup/aclImdb/train/unsup
 
 Skip-gram or CBOW of word2vec with negative sampling, by gensim (the extra
 `vectors`). `--corpus` is that of `recipes.pretrain.text`, and the tokens are
-those of the tasks, lower-cased or not, digits kept. OUT is a text file as
-GloVe's, `token v1 ... vd`, the most frequent word first, which
-`--features glove --vectors OUT` of the tasks and `data.read_word_vectors`
-take. It is there whole or not at all; the first run keeps the tokenised text
-in `--cache`. Only `--workers 1` gives the same numbers each time.
+those of the tasks, lower-cased or not, digits kept. OUT is a text file in
+GloVe's format, `token v1 ... vd`, the most frequent word first, for
+`--features glove --vectors OUT` of the tasks and `data.read_word_vectors`.
+The first run keeps the tokenised text in `--cache`. Only `--workers 1` gives
+the same numbers each time.
 
 With `--epochs 4` the command above takes 7 minutes of processor time on one
 core of an AMD EPYC for the 24.4 M words of the two corpora.
@@ -27,8 +27,10 @@ from tqdm import tqdm
 
 from glomo_keras import data
 from glomo_keras.training import atomic_file
+from recipes.common import check_positive
+from recipes.common import refuse
 
-# The most words that gensim takes of one text; it drops the rest unsaid.
+# The most words that gensim reads of one text; it drops the rest silently.
 MAX_PIECE_WORDS = 10_000
 ALL_WORDS = 1 << 31
 
@@ -67,25 +69,19 @@ class Options:
 
 
 def check(options):
-    """Refuses what would fail only after the long work.
+    """Refuses options before any work.
 
     Raises:
         ValueError: for a number out of its range.
         FileExistsError: if OUT is there and is not to be replaced.
         NotADirectoryError: if the folder of OUT cannot be made.
     """
-    for name in ("dim", "window", "negative", "epochs", "workers", "min_count"):
-        if getattr(options, name) < 1:
-            raise ValueError(
-                f"`{name}` is at least 1. "
-                f"Received: {name}={getattr(options, name)}"
-            )
+    check_positive(
+        options, "dim", "window", "negative", "epochs", "workers", "min_count"
+    )
     for name in ("learning_rate", "subsample"):
         if not 0 < getattr(options, name) <= 1:
-            raise ValueError(
-                f"`{name}` lies in (0, 1]. "
-                f"Received: {name}={getattr(options, name)}"
-            )
+            refuse(name, "in (0, 1]", options)
     if options.out.is_dir() or (options.out.exists() and not options.overwrite):
         raise FileExistsError(
             "`out` is there already: take another name, or --overwrite to "
@@ -95,7 +91,7 @@ def check(options):
 
 
 def load(options):
-    """The tokenised corpus with every word in its vocabulary."""
+    """Returns the tokenised corpus, with all words in its vocabulary."""
     return data.prepare_corpus(
         list(options.corpus),
         options.cache.expanduser(),
@@ -109,7 +105,7 @@ def load(options):
 
 
 def count_words(options, corpus):
-    """Counts of the words that get a vector.
+    """Returns the counts of the words that get a vector.
 
     Raises:
         ValueError: if no word is frequent enough.
@@ -131,14 +127,16 @@ def count_words(options, corpus):
 
 
 class Texts:
-    """The corpus as lists of words, anew in each epoch, with a bar.
+    """Iterates over the corpus as lists of words, showing a bar.
 
     Args:
         corpus: `TokenizedCorpus`.
         epochs: int, how often it will be read.
+        max_words: int, the most words of a list.
     """
 
-    def __init__(self, corpus, epochs):
+    def __init__(self, corpus, epochs, max_words=MAX_PIECE_WORDS):
+        self._max_words = max_words
         self._stream = corpus.train
         self._words = np.array(corpus.vocabulary, dtype=object)
         self._bar = tqdm(
@@ -151,8 +149,8 @@ class Texts:
     def __iter__(self):
         for index in range(self._stream.num_texts):
             words = self._words[self._stream.text(index)].tolist()
-            for start in range(0, len(words), MAX_PIECE_WORDS):
-                yield words[start : start + MAX_PIECE_WORDS]
+            for start in range(0, len(words), self._max_words):
+                yield words[start : start + self._max_words]
             self._bar.update(len(words))
 
     def close(self):

@@ -9,8 +9,8 @@
 3. The task: were two neighbouring words of this sentence swapped? Each
    sentence stands in the data as it is and with a swap, so 50 % is chance.
 4. Trains one classifier on bare embeddings ("none"), one with uniform graphs
-   and one with the learned graphs, all else alike, with three seeds each. All
-   start from the predictor's embeddings, so that they differ by the graph.
+   and one with the learned graphs, with three seeds each. All start from the
+   predictor's embeddings, so that they differ by nothing but the graph.
 5. Draws the graphs of a held-out sentence, exports the predictor as a
    SavedModel and runs that in a process without Keras and this package.
 
@@ -30,6 +30,7 @@ import zlib
 
 import keras
 import numpy as np
+import tabulate
 import tyro
 
 import glomo_keras as gk
@@ -104,7 +105,7 @@ def main(options):
 
 
 def read_sentences(options):
-    """The sentences of the text, in order."""
+    """Returns the sentences of the text, in order."""
     if options.text is None:
         folder = options.out / "text" / "sources"
         corpus = data.open_corpus(standard_library_text.write_texts(folder))
@@ -128,7 +129,7 @@ def read_sentences(options):
 
 
 def split_blocks(sentences, size=100, every=5):
-    """Blocks for pretraining; sentences for the task that are not in them."""
+    """Returns blocks for pretraining, and sentences that are not in them."""
     blocks = [
         sentences[start : start + size]
         for start in range(0, len(sentences), size)
@@ -155,9 +156,7 @@ def pretrain(options, blocks, folder):
         "validation_steps": 4,
         "jit_compile": "false",  # it would compile for each window length
     }
-    return pretrain_text.pretrain(
-        pretrain_text.Options(**shared | changed), ("out", "cache", "corpus")
-    )
+    return pretrain_text.pretrain(pretrain_text.Options(**shared | changed))
 
 
 def train_classifiers(options, predictor, task, folder):
@@ -192,7 +191,6 @@ def report(runs, folder):
         writer.writeheader()
         writer.writerows(runs)
     rows = []
-    print(f"\n{'graphs':8} {'parameters':>10} {'accuracy':>17} {'seconds':>8}")
     for mode in swapped_words.MODES:
         mine = [run for run in runs if run["mode"] == mode]
         scores = [run["accuracy"] for run in mine]
@@ -203,11 +201,18 @@ def report(runs, folder):
             "deviation": statistics.stdev(scores) if len(scores) > 1 else 0.0,
             "seconds": sum(run["seconds"] for run in mine),
         }
-        print(
-            f"{mode:8} {row['parameters']:10,} {row['mean']:8.2%} ± "
-            f"{row['deviation']:6.2%} {row['seconds']:8.0f}"
-        )
         rows.append(row)
+    shown = [
+        [
+            row["mode"],
+            f"{row['parameters']:,}",
+            f"{row['mean']:.2%} ± {row['deviation']:.2%}",
+            f"{row['seconds']:.0f}",
+        ]
+        for row in rows
+    ]
+    headers = ["graphs", "parameters", "accuracy", "seconds"]
+    print("\n" + tabulate.tabulate(shown, headers))
     print(
         f"(test accuracy, mean ± standard deviation of {len(mine)} seeds; "
         "parameters that were trained)\n"
@@ -250,7 +255,7 @@ def draw(predictor, task, folder):
 
 
 def sharpest(graphs):
-    """Layer and head of forward graphs `(1, L, K, T, T)`, see `draw`."""
+    """Returns the layer and head that `draw` shows of forward graphs."""
     numbers = analysis.graph_statistics(graphs, direction="forward")
     entropy, empty = numbers["mean_entropy"], numbers["empty_rows"]
     empty = np.where((empty <= 0.5).any(), empty > 0.5, False)
@@ -259,14 +264,15 @@ def sharpest(graphs):
 
 
 def export(predictor, task, folder):
-    """Exports the predictor; returns how far its graphs are off elsewhere."""
+    """Exports the predictor; returns the largest error of its graphs."""
     target = folder.path / "saved_model" / "1"
     if not target.exists():
         serving.export_saved_model(predictor, target.parent, version=1)
     inputs = {name: x[:8] for name, x in task["test"][0].items()}
     files = [folder.path / "saved_model" / f"{x}.npz" for x in ("in", "out")]
     np.savez(files[0], **inputs)
-    script = pathlib.Path(__file__).with_name("reload_saved_model.py")
+    recipes = pathlib.Path(__file__).parents[1]
+    script = recipes / "serving" / "reload_saved_model.py"
     subprocess.run([sys.executable, script, target, *files], check=True)
     graphs = predictor(inputs)
     with np.load(files[1]) as reloaded:

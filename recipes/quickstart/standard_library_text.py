@@ -67,7 +67,7 @@ class Options:
     """Where they go."""
 
 
-def write_texts(folder, packages=PACKAGES):
+def write_texts(folder, sources=None):
     """Writes one text file per source.
 
     A file that has the right content already is left alone, so that whatever
@@ -75,8 +75,8 @@ def write_texts(folder, packages=PACKAGES):
 
     Args:
         folder: path, made if needed.
-        packages: names of dependencies whose docstrings are used; those that
-            are not installed are skipped.
+        sources: iterable of `(name, documents)`. Defaults to None, those of
+            `installed_sources`.
 
     Returns:
         List of the paths.
@@ -84,7 +84,7 @@ def write_texts(folder, packages=PACKAGES):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     seen, paths = set(), []
-    for name, documents in sources(packages):
+    for name, documents in sources or installed_sources():
         print(f"reading {name}", flush=True)
         with without_collection():
             lines = [" ".join(sentences(text, seen)) for text in documents]
@@ -96,7 +96,7 @@ def write_texts(folder, packages=PACKAGES):
 
 @contextlib.contextmanager
 def without_collection():
-    """Stops the garbage collector: syntax trees make it run all the time."""
+    """Stops the garbage collector, which syntax trees keep busy."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -112,8 +112,12 @@ def write_if_changed(path, text):
             file.write(text)
 
 
-def sources(packages):
-    """Yields `(name, documents)` of each source that is there."""
+def installed_sources(packages=PACKAGES):
+    """Yields `(name, documents)` of each source that is installed.
+
+    Args:
+        packages: names of dependencies whose docstrings are used.
+    """
     library = pathlib.Path(sysconfig.get_path("stdlib"))
     yield "python_topics", topics(library / "pydoc_data" / "topics.py")
     yield "python_docstrings", folder_docstrings(library)
@@ -159,7 +163,7 @@ def statements(node):
 
 
 def parse(path):
-    """The syntax tree; an empty one where the file cannot be parsed."""
+    """Returns the syntax tree, an empty one if the file cannot be parsed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in the sources
         try:
@@ -169,7 +173,7 @@ def parse(path):
 
 
 def sentences(text, seen):
-    """The sentences of a docstring that read as prose and are new.
+    """Returns the sentences of a docstring that are prose and new.
 
     Args:
         text: string.
@@ -190,7 +194,7 @@ def sentences(text, seen):
 
 
 def is_prose(sentence):
-    """Whether a line is a sentence of words rather than code or a table."""
+    """Returns whether a line is a sentence rather than code or a table."""
     words = sentence.split()
     plain = sum(WORD.fullmatch(word) is not None for word in words)
     return (

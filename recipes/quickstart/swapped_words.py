@@ -29,7 +29,7 @@ def split_sentences(paragraph):
 
 
 def make_task(sentences, tokenizer, limit, seed=0):
-    """Arrays of the task.
+    """Makes the arrays of the task.
 
     Args:
         sentences: list of strings, in any order; those with fewer than 10 or
@@ -56,11 +56,11 @@ def make_task(sentences, tokenizer, limit, seed=0):
 
 
 def make_pairs(sentences, tokenizer, is_word, generator, limit):
-    """Ids of sentences as they are and swapped, at most `limit` pairs."""
+    """Returns ids of sentences as they are and swapped, `limit` pairs."""
     pairs = []
-    units = tokenizer(sentences, max_length=MAX_TOKENS + 1)
-    token_ids = units["token_ids"].numpy()
-    lengths = units["padding_mask"].numpy().sum(1)
+    batch = tokenizer(sentences, max_length=MAX_TOKENS + 1)
+    token_ids = np.asarray(batch["token_ids"])
+    lengths = np.asarray(batch["padding_mask"]).sum(1)
     fitting = np.flatnonzero((MIN_TOKENS <= lengths) & (lengths <= MAX_TOKENS))
     for index in generator.permutation(fitting):
         if len(pairs) == limit:
@@ -79,7 +79,7 @@ def make_pairs(sentences, tokenizer, is_word, generator, limit):
 
 
 def swap_neighbours(token_ids, is_word, generator):
-    """A copy with two neighbouring, different words exchanged, or None.
+    """Returns a copy with two neighbouring words exchanged, or None.
 
     Args:
         token_ids: integers `(T,)`.
@@ -98,7 +98,7 @@ def swap_neighbours(token_ids, is_word, generator):
 
 
 def as_arrays(pairs):
-    """Inputs and labels of pairs, as `make_task` returns them."""
+    """Returns inputs and labels of pairs, as `make_task` does."""
     rows = [row for pair in pairs for row in pair]
     token_ids = np.zeros((len(rows), MAX_TOKENS), "int32")
     for index, row in enumerate(rows):
@@ -149,10 +149,7 @@ def train_classifier(options, mode, seed, predictor, task):
 
 
 def build_classifier(options, mode, predictor):
-    """Embeddings, with `mode`'s graphs if any, a convolution, the maximum.
-
-    What stands in the padding, and how much of it, changes nothing.
-    """
+    """Builds embeddings, graphs if any, a convolution and a maximum."""
     inputs = {
         "token_ids": keras.Input((None,), dtype="int32", name="token_ids"),
         "padding_mask": keras.Input((None,), dtype="bool", name="padding_mask"),
@@ -165,14 +162,12 @@ def build_classifier(options, mode, predictor):
     embedding.set_weights(predictor.token_embedding.get_weights())
     features = keras.layers.Dropout(options.task_dropout)(features)
     if mode != "none":
-        graphs = (
-            gk.layers.UniformGraph()(mask)
-            if mode == "uniform"
-            else predictor.factored()(inputs)
-        )
-        features = gk.layers.GraphTransfer(num_mixtures=2, conditioned=True)(
-            features, graphs, padding_mask=mask
-        )  # (B, T, 2d)
+        if mode == "uniform":
+            graphs = gk.layers.UniformGraph()(mask)
+        else:
+            graphs = gk.models.PredictedGraphs(predictor)(inputs)
+        transfer = gk.layers.GraphTransfer(num_mixtures=2, conditioned=True)
+        features = transfer(features, graphs)  # (B, T, 2d)
     real = keras.ops.expand_dims(keras.ops.cast(mask, features.dtype), -1)
     features = keras.layers.Conv1D(
         options.units, 3, padding="same", activation="relu"

@@ -1,6 +1,6 @@
-"""What the recipes of downstream tasks share.
+"""Recipes of downstream tasks, and what they share.
 
-`options` what can be chosen, `features` the units' features, `graphs` the
-modes of the graphs, `run` a task's runs over seeds, `pictures` what a run
-draws.
+`imdb`, `mnli` and `squad` are recipes; `options` has the options of all,
+`features` the features of the words, `graphs` the choice of graphs, `run` the
+runs over seeds, `pictures` the pictures of a run.
 """

@@ -1,149 +1,123 @@
-"""The features of a task's units, one object per choice of `--features`.
+"""The features of a task's words: word vectors, ELMo, or both."""
 
-Such an object has `prepare(words)`, which reads what the words of a task
-need and returns facts about it, and then
-
-* `tables`: dict of input name to an array with a row for each word, what
-  `data.Examples` makes the inputs from;
-* `layers()`: dict of input name to a new layer that embeds this input, what
-  the models take as `features`.
-"""
+import dataclasses
 
 import numpy as np
 
 from glomo_keras import data
 
 
-class WordVectorFeatures:
-    """Frozen word vectors of a text file, for the words of the task.
+@dataclasses.dataclass
+class Features:
+    """What the words of a task become in a model.
 
-    Words without a vector share row 1, zeros.
-
-    Args:
-        path: the file.
+    Attributes:
+        tables: dict of input name to an array with a row for each word of the
+            lexicon, from which `data.Examples` makes the inputs.
+        facts: dict, for the metrics of a run.
+        makers: dict of input name to a function that returns a new layer.
     """
 
-    def __init__(self, path):
-        if path is None or not path.is_file():
-            raise ValueError(
-                "--features glove reads word vectors from a file: --vectors "
-                "FILE, GloVe's or one of recipes.pretrain.word_vectors. "
-                f"Received: vectors={path}"
-            )
-        self.path = path
-        self.tables = {}
-
-    def prepare(self, words):
-        """Reads the vectors.
-
-        Args:
-            words: list of str, those of a `data.Lexicon`.
-
-        Returns:
-            Dict of facts for the metrics.
-
-        Raises:
-            ValueError: no word has a vector, or the file is damaged.
-        """
-        vocabulary = ["<pad>", "<unk>", *words[1:]]
-        read = data.read_word_vectors(self.path, vocabulary)
-        found = int(read.found[2:].sum())
-        print(f"{found:,} of {len(words) - 1:,} words have a vector.")
-        if not found:
-            raise ValueError(
-                "No word of the task has a vector: is it the right file? "
-                f"Received: vectors={self.path}"
-            )
-        rows = np.cumsum(read.found) + 1
-        rows = np.where(read.found, rows, 1)
-        self.tables = {"word_ids": np.append(0, rows[2:]).astype("int32")}
-        width = read.vectors.shape[1]
-        self._vectors = np.concatenate(
-            [np.zeros((2, width), "float32"), read.vectors[read.found]]
-        )
-        return {
-            "words": len(words) - 1,
-            "words_with_vector": found,
-            "vector_width": width,
-        }
+    tables: dict
+    facts: dict
+    makers: dict
 
     def layers(self):
-        """New layers of the features, by input name."""
-        vectors = data.WordVectors(self._vectors, self._vectors.any(axis=1))
-        return {"word_ids": vectors.embedding(name="word_embedding")}
+        """Returns new layers that embed the inputs, by input name."""
+        return {name: make() for name, make in self.makers.items()}
 
 
-class ElmoFeatures:
-    """The frozen layers of a published ELMo, mixed with weights to train.
-
-    Args:
-        options_path, weights_path: its two files.
-    """
-
-    def __init__(self, options_path, weights_path):
-        for name, path in (
-            ("elmo_options", options_path),
-            ("elmo_weights", weights_path),
-        ):
-            if path is None or not path.is_file():
-                raise ValueError(
-                    "--features elmo reads published files: --elmo-options "
-                    "JSON and --elmo-weights HDF5. "
-                    f"Received: {name}={path}"
-                )
-        self.paths = options_path, weights_path
-        self.tables = {}
-        # Bad files are refused before the long work.
-        self._model = data.load_elmo(*self.paths).language_model
-
-    def prepare(self, words):
-        """Spells the words, see `WordVectorFeatures.prepare`."""
-        characters = self._model.max_characters
-        ids = data.elmo_char_ids([words], max_characters=characters)[0]
-        ids[0] = 0
-        self.tables = {"char_ids": ids}
-        return {
-            "elmo_width": 2 * self._model.projection_dim,
-            "elmo_parameters": self._model.count_params(),
-        }
-
-    def layers(self):
-        """New layers of the features, by input name."""
-        return {"char_ids": data.load_elmo(*self.paths, name="elmo")}
-
-
-class SeveralFeatures:
-    """The features of several such objects side by side."""
-
-    def __init__(self, *parts):
-        self.parts = parts
-
-    @property
-    def tables(self):
-        return _merged(part.tables for part in self.parts)
-
-    def prepare(self, words):
-        return _merged(part.prepare(words) for part in self.parts)
-
-    def layers(self):
-        return _merged(part.layers() for part in self.parts)
-
-
-def _merged(dicts):
-    return {name: value for made in dicts for name, value in made.items()}
-
-
-def make_features(options):
-    """The object of `options.features`; refuses files that are none.
+def check_features(options):
+    """Refuses missing files and a damaged ELMo, before any work.
 
     Args:
         options: `FeatureOptions`.
     """
-    makers = {
-        "glove": lambda: WordVectorFeatures(options.vectors),
-        "elmo": lambda: ElmoFeatures(
-            options.elmo_options, options.elmo_weights
+    wanted = {
+        "glove": {
+            "vectors": "word vectors from a file: --vectors FILE, GloVe's or "
+            "one of recipes.pretrain.word_vectors"
+        },
+        "elmo": dict.fromkeys(
+            ("elmo_options", "elmo_weights"),
+            "published files: --elmo-options JSON and --elmo-weights HDF5",
         ),
     }
-    parts = [makers[name]() for name in options.features.split("+")]
-    return parts[0] if len(parts) == 1 else SeveralFeatures(*parts)
+    for kind in options.features.split("+"):
+        for name, meaning in wanted[kind].items():
+            path = getattr(options, name)
+            if path is None or not path.is_file():
+                raise ValueError(
+                    f"--features {kind} reads {meaning}. "
+                    f"Received: {name}={path}"
+                )
+    if "elmo" in options.features:
+        data.load_elmo(options.elmo_options, options.elmo_weights)
+
+
+def load_features(options, words):
+    """Reads the features of the words of a task.
+
+    Args:
+        options: `FeatureOptions`.
+        words: list of str, those of a `data.Lexicon`.
+
+    Returns:
+        `Features`.
+    """
+    loaders = {"glove": load_word_vectors, "elmo": load_elmo}
+    features = Features({}, {}, {})
+    for kind in options.features.split("+"):
+        part = loaders[kind](options, words)
+        features.tables |= part.tables
+        features.facts |= part.facts
+        features.makers |= part.makers
+    return features
+
+
+def load_word_vectors(options, words):
+    """Reads frozen word vectors; words without one share row 1, zeros.
+
+    Raises:
+        ValueError: no word has a vector, or the file is damaged.
+    """
+    vocabulary = ["<pad>", "<unk>", *words[1:]]
+    read = data.read_word_vectors(options.vectors, vocabulary)
+    found = int(read.found[2:].sum())
+    print(f"{found:,} of {len(words) - 1:,} words have a vector.")
+    if not found:
+        raise ValueError(
+            "No word of the task has a vector: is it the right file? "
+            f"Received: vectors={options.vectors}"
+        )
+    rows = np.where(read.found, np.cumsum(read.found) + 1, 1)
+    width = read.vectors.shape[1]
+    kept = np.concatenate(
+        [np.zeros((2, width), "float32"), read.vectors[read.found]]
+    )
+    vectors = data.WordVectors(kept, kept.any(axis=1))
+    return Features(
+        {"word_ids": np.append(0, rows[2:]).astype("int32")},
+        {
+            "words": len(words) - 1,
+            "words_with_vector": found,
+            "vector_width": width,
+        },
+        {"word_ids": lambda: vectors.embedding(name="word_embedding")},
+    )
+
+
+def load_elmo(options, words):
+    """Spells the words for the frozen layers of a published ELMo."""
+    files = options.elmo_options, options.elmo_weights
+    model = data.load_elmo(*files).language_model
+    ids = data.elmo_char_ids([words], max_characters=model.max_characters)[0]
+    ids[0] = 0  # padding
+    return Features(
+        {"char_ids": ids},
+        {
+            "elmo_width": 2 * model.projection_dim,
+            "elmo_parameters": model.count_params(),
+        },
+        {"char_ids": lambda: data.load_elmo(*files, name="elmo")},
+    )

@@ -1,17 +1,18 @@
 """Sentiment of film reviews: Sec. 3.1 of the paper, "IMDB".
 
     python -m recipes.tasks.imdb --data-dir imdb --vectors wiki_imdb.100d.txt \
---graph glomo --seeds 3 --out runs/imdb/glomo
+--graph predicted --seeds 3 --out runs/imdb/predicted
 
 `--data-dir` holds the official `aclImdb`; `--tfds imdb_reviews` reads a
 prepared TFDS data set instead. A tenth of the training reviews is held out;
 the epoch that is best on it is tested once. Each seed leaves a run folder
 OUT/seed-N with, besides the usual, predictions.csv: the review, its label,
-the one predicted and the probability of "pos".
+the predicted one and the probability of "pos".
 
 `--graph none` gives 89.2 % (standard deviation 0.2, three seeds) with vectors
 of recipes.pretrain.word_vectors, in about 8 minutes of one core; docs/tasks.md
-has the other modes. The paper has 88.51 for its baseline and 89.16 with GLoMo.
+has the other graphs. The paper has 88.51 for its baseline and 89.16 with
+GLoMo.
 """
 
 import csv
@@ -24,16 +25,23 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import data
-from glomo_keras.training import atomic_file
-from recipes.checks import check_positive
-from recipes.checks import refuse
-from recipes.tasks import graphs
+from glomo_keras import training
+from recipes.common import JIT_COMPILE
+from recipes.common import check_above_zero
+from recipes.common import check_positive
+from recipes.common import check_rate
+from recipes.seeds import run_seeds
+from recipes.tasks import pictures
 from recipes.tasks import run
-from recipes.tasks.features import make_features
+from recipes.tasks.features import load_features
+from recipes.tasks.graphs import find_width
+from recipes.tasks.graphs import make_graphs
+from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
-from recipes.xla import JIT_COMPILE
+from recipes.tasks.options import check_task
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+MONITOR = "val_accuracy"
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -54,113 +62,126 @@ class Options(TaskOptions):
     learning_rate: float = 3e-3
     learning_rate_decay: float = 0.2
     """Factor of the learning rate from one validation to the next."""
-    # What keeps a step with graphs cheap beside so small a model.
+    # These keep a step with graphs cheap relative to so small a model.
     graph_layers: tuple[int, ...] = (1,)
     graph_units: int | None = 50
     predictor_precision: Literal["float32", "mixed_bfloat16"] = "mixed_bfloat16"
 
 
-def load(options):
-    """Reads, tokenises and holds out."""
-    features = make_features(options)
-    train, test = (read(options, split) for split in ("train", "test"))
-    train, validation = train.split(
-        options.validation_fraction, options.split_seed
-    )
-    if options.limit is not None:
-        rng = np.random.default_rng(options.split_seed)
-        train, validation, test = (
-            part.take(sorted(rng.permutation(len(part))[: options.limit]))
-            for part in (train, validation, test)
-        )
-    lexicon = data.Lexicon()
-    parts = {"train": train, "validation": validation, "test": test}
-    rows = {
-        name: [
-            row[-options.max_length :]
-            for row in lexicon.add(part.texts, description=name)[0]
-        ]
-        for name, part in parts.items()
-    }
-    facts = features.prepare(lexicon.words)
-    tables = {**features.tables, **graphs.tables(options, lexicon)}
-    examples = {
-        name: data.Examples(
-            {"": rows[name]},
-            tables,
-            {"logits": part.labels},
-            few_lengths=run.needs_few_lengths(options),
-        )
-        for name, part in parts.items()
-    }
-    facts |= {f"{name}_reviews": len(part) for name, part in parts.items()}
-    return run.TaskData(
-        examples["train"],
-        examples["validation"],
-        features,
-        lexicon,
-        facts,
-        extra=(test, examples["test"]),
-    )
+def main(options):
+    """Runs the recipe; returns the metrics of each seed."""
+    check(options)
+    results = [run.BEST, "predictions.csv"]
+    return run_seeds(options, load, train, run.describe, results)
 
 
 def check(options):
-    """Refuses options out of their range."""
+    """Refuses options out of their range, before any work."""
+    check_task(options)
     check_positive(options, "max_length", "hidden_dim")
-    if not 0 <= options.dropout < 1:
-        refuse("dropout", "in [0, 1)", options)
-    if options.learning_rate_decay <= 0:
-        refuse("learning_rate_decay", "above 0", options)
+    check_rate(options, "dropout")
+    check_above_zero(options, "learning_rate_decay")
+
+
+def train(options, loaded, seed, folder):
+    """Trains and tests a model; returns its metrics."""
+    model = build(options, loaded, seed)
+    metrics = {**loaded.facts, **run.describe_model(options, model)}
+    metrics |= fit(options, loaded, model, seed, folder)
+    metrics |= evaluate(options, loaded, model, folder)
+    pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
+    return metrics
+
+
+def load(options):
+    """Reads the reviews, holds some out, and tokenises all."""
+    reviews = {split: read(options, split) for split in ("train", "test")}
+    reviews["train"], reviews["validation"] = reviews["train"].split(
+        options.validation_fraction, options.split_seed
+    )
+    reviews = {k: reviews[k] for k in ("train", "validation", "test")}
+    if options.limit is not None:
+        rng = np.random.default_rng(options.split_seed)
+        for name, part in reviews.items():
+            chosen = rng.permutation(len(part))[: options.limit]
+            reviews[name] = part.take(sorted(chosen))
+    lexicon = data.Lexicon()
+    rows = {
+        name: lexicon.add(part.texts, description=name)[0]
+        for name, part in reviews.items()
+    }
+    features = load_features(options, lexicon.words)
+    examples = {
+        name: data.Examples(
+            {"": [row[-options.max_length :] for row in rows[name]]},
+            {**features.tables, **token_tables(options, lexicon)},
+            {"logits": part.labels},
+            few_lengths=run.few_lengths(options),
+        )
+        for name, part in reviews.items()
+    }
+    sizes = {f"{name}_reviews": len(part) for name, part in reviews.items()}
+    return run.TaskData(
+        train=examples["train"],
+        validation=examples["validation"],
+        tests={"test": examples["test"]},
+        features=features,
+        lexicon=lexicon,
+        facts={**features.facts, **sizes},
+        texts=reviews,
+    )
 
 
 def read(options, split):
+    """Reads the official folders, or a TFDS data set."""
     if options.tfds:
         return data.read_imdb_tfds(split, options.tfds, options.data_dir)
     return data.read_imdb(options.data_dir, split)
 
 
-def build(options, loaded, task_graphs, width, seed):
-    """The model, not compiled."""
-    return gk.models.TextClassifier(
-        loaded.features.layers(),
-        task_graphs,
-        num_classes=2,
-        hidden_dim=width,
-        dropout=options.dropout,
-        seed=seed,
-    )
+def build(options, loaded, seed):
+    """Returns the compiled classifier, which applies the graphs."""
 
+    def classifier(width, source, transfer):
+        return gk.models.TextClassifier(
+            loaded.features.layers(),
+            graphs=source,
+            transfer=transfer,
+            placement=options.placement,
+            num_classes=2,
+            hidden_dim=width,
+            dropout=options.dropout,
+            seed=seed,
+        )
 
-def compile_model(options, model):
+    length = options.max_length
+    width = find_width(options, classifier, max_length=length)
+    keras.utils.set_random_seed(seed)
+    model = classifier(width, *make_graphs(options, seed, max_length=length))
     model.compile(
         keras.optimizers.Adam(options.learning_rate, global_clipnorm=1.0),
         {"logits": LOSS},
         metrics={"logits": keras.metrics.SparseCategoricalAccuracy("accuracy")},
         jit_compile=JIT_COMPILE[options.jit_compile],
     )
+    return model
 
 
-def evaluate(options, model, loaded, folder):
-    """Accuracy on the test reviews, and predictions.csv."""
-    reviews, examples = loaded.extra
-    logits = run.predict(options, model, examples)["logits"]
-    predicted = logits.argmax(axis=1)
-    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))[:, 1]
-    with atomic_file(folder.path / "predictions.csv") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "label", "predicted", "probability"])
-        for row in zip(
-            reviews.ids, reviews.labels, predicted, probabilities, strict=True
-        ):
-            writer.writerow([*row[:3], f"{row[3]:.4f}"])
-    loss = keras.ops.mean(LOSS(reviews.labels, logits))
-    return {
-        "test_accuracy": float((predicted == reviews.labels).mean()),
-        "test_loss": float(loss),
-    }
+def fit(options, loaded, model, seed, folder):
+    """Trains; the model gets the weights of its best epoch."""
+    return run.fit_best(
+        options,
+        loaded,
+        model,
+        seed,
+        folder,
+        callbacks(options, loaded),
+        MONITOR,
+    )
 
 
 def callbacks(options, loaded):
+    """Returns the schedule of the learning rate."""
     return [
         keras.callbacks.LearningRateScheduler(
             lambda epoch: (
@@ -170,19 +191,23 @@ def callbacks(options, loaded):
     ]
 
 
-TASK = run.Task(
-    check=check,
-    load=load,
-    build=build,
-    compile=compile_model,
-    evaluate=evaluate,
-    results=("predictions.csv",),
-    callbacks=callbacks,
-)
-
-
-def main(options):
-    return run.run(TASK, options)
+def evaluate(options, loaded, model, folder):
+    """Writes predictions.csv; returns accuracy and loss on the test set."""
+    reviews = loaded.texts["test"]
+    logits = run.predict(options, model, loaded.tests["test"])["logits"]
+    predicted = logits.argmax(axis=1)
+    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))[:, 1]
+    with training.atomic_file(folder.path / "predictions.csv") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "label", "predicted", "probability"])
+        for *row, probability in zip(
+            reviews.ids, reviews.labels, predicted, probabilities, strict=True
+        ):
+            writer.writerow([*row, f"{probability:.4f}"])
+    return {
+        "test_accuracy": float((predicted == reviews.labels).mean()),
+        "test_loss": float(keras.ops.mean(LOSS(reviews.labels, logits))),
+    }
 
 
 if __name__ == "__main__":

@@ -1,21 +1,20 @@
 """MultiNLI with ESIM and self-attention, with and without graphs (Sec. 3.1).
 
-    python -m recipes.tasks.mnli --data-dir mnli --vectors glove.840B.300d.txt \\
-        --graph glomo --seeds 2 --out runs/mnli-glomo
+    python -m recipes.tasks.mnli --data-dir mnli \\
+        --vectors glove.840B.300d.txt --graph predicted --seeds 2 \\
+        --out runs/mnli/predicted
 
 `--data-dir` is the folder with `multinli_1.0_train.jsonl`,
 `multinli_1.0_dev_matched.jsonl` and `multinli_1.0_dev_mismatched.jsonl`;
 `--tfds multi_nli` or `--tfds glue/mnli` reads prepared TFDS data instead.
 Pairs labelled "-" are dropped and counted. The labels of the test sets are
-not public, so the two dev sets are what is tested on, once, after training:
-the best epoch is chosen by a part of the training set, held out by premise.
+not public, so the two dev sets are tested on, once, after training: the best
+epoch is chosen by a part of the training set, held out by premise.
 
 OUT/seed-N holds config.json, data.json, history.csv, metrics.json
 (`matched_accuracy`, `mismatched_accuracy`), figures/ and the predictions as
-GLUE takes them,
-`MNLI-m.tsv` and `MNLI-mm.tsv`, whose index counts the labelled pairs of the
-dev file (with --limit, those drawn from it) from 0. Killed and started again
-with the same command, it goes on as the same run.
+GLUE takes them, `MNLI-m.tsv` and `MNLI-mm.tsv`, whose index counts the
+labelled pairs of the dev file (with --limit, those drawn from it) from 0.
 
 Reference: ESIM trained on all of MultiNLI with `--hidden-dim 300` and GloVe
 840B has 77.0 matched and 76.8 mismatched (github.com/coetaur0/ESIM); the
@@ -33,15 +32,23 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import data
-from glomo_keras.training import atomic_file
-from recipes.checks import refuse
-from recipes.tasks import graphs
+from glomo_keras import training
+from recipes.common import JIT_COMPILE
+from recipes.common import check_positive
+from recipes.common import check_rate
+from recipes.common import refuse
+from recipes.seeds import run_seeds
+from recipes.tasks import pictures
 from recipes.tasks import run
-from recipes.tasks.features import make_features
+from recipes.tasks.features import load_features
+from recipes.tasks.graphs import find_width
+from recipes.tasks.graphs import make_graphs
+from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
-from recipes.xla import JIT_COMPILE
+from recipes.tasks.options import check_task
 
 FILES = {"matched": "MNLI-m.tsv", "mismatched": "MNLI-mm.tsv"}
+MONITOR = "val_accuracy"
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -66,64 +73,74 @@ class Options(TaskOptions):
     patience: int = 2
 
 
+def main(options):
+    """Runs the recipe; returns the metrics of each seed."""
+    check(options)
+    results = [run.BEST, *FILES.values()]
+    return run_seeds(options, load, train, run.describe, results)
+
+
+def check(options):
+    """Refuses options out of their range, before any work."""
+    check_task(options)
+    check_positive(options, "hidden_dim", "max_length")
+    check_rate(options, "dropout")
+    if not 0 < options.validation_fraction < 1:
+        refuse("validation_fraction", "between 0 and 1", options)
+
+
+def train(options, loaded, seed, folder):
+    """Trains and tests a model; returns its metrics."""
+    model = build(options, loaded, seed)
+    metrics = {**loaded.facts, **run.describe_model(options, model)}
+    metrics |= fit(options, loaded, model, seed, folder)
+    metrics |= evaluate(options, loaded, model, folder)
+    pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
+    return metrics
+
+
 def load(options):
-    """Reads, checks and splits the pairs; prepares their features."""
-    made = make_features(options)
-    parts = data.read_mnli(options.data_dir, options.tfds)
-    dropped = {f"{k}_dropped": x.num_dropped for k, x in parts.items()}
-    parts["train"], parts["validation"] = parts["train"].split(
+    """Reads, splits and tokenises the pairs."""
+    pairs = data.read_mnli(options.data_dir, options.tfds)
+    facts = {
+        f"{name}_dropped": part.num_dropped for name, part in pairs.items()
+    }
+    pairs["train"], pairs["validation"] = pairs["train"].split(
         options.validation_fraction, options.split_seed
     )
     if options.limit is not None:
         rng = np.random.default_rng(options.split_seed)
-        parts = {
-            name: pairs.take(
-                sorted(rng.permutation(len(pairs))[: options.limit])
-            )
-            for name, pairs in parts.items()
-        }
-    sizes = {f"{k}_pairs": len(x) for k, x in parts.items()}
-    print(", ".join(f"{k} {v:,}" for k, v in {**sizes, **dropped}.items()))
+        for name, part in pairs.items():
+            chosen = rng.permutation(len(part))[: options.limit]
+            pairs[name] = part.take(sorted(chosen))
+    facts |= {f"{name}_pairs": len(part) for name, part in pairs.items()}
     lexicon = data.Lexicon()
-    rows = {k: tokenize(x, lexicon, options, k) for k, x in parts.items()}
-    facts = made.prepare(lexicon.words)
-    print(", ".join(f"{k} {v:,}" for k, v in facts.items()))
-    tables = {**made.tables, **graphs.tables(options, lexicon)}
+    rows = {k: tokenize(part, lexicon, options, k) for k, part in pairs.items()}
+    features = load_features(options, lexicon.words)
+    facts |= features.facts
+    print(", ".join(f"{name} {value:,}" for name, value in facts.items()))
     examples = {
         name: data.Examples(
             rows[name],
-            tables,
-            {"logits": pairs.labels},
-            few_lengths=run.needs_few_lengths(options),
+            {**features.tables, **token_tables(options, lexicon)},
+            {"logits": part.labels},
+            few_lengths=run.few_lengths(options),
         )
-        for name, pairs in parts.items()
+        for name, part in pairs.items()
     }
     return run.TaskData(
-        examples.pop("train"),
-        examples.pop("validation"),
-        made,
-        lexicon,
-        {**sizes, **dropped, **facts},
-        extra=examples,
+        train=examples["train"],
+        validation=examples["validation"],
+        tests={name: examples[name] for name in FILES},
+        features=features,
+        lexicon=lexicon,
+        facts=facts,
+        texts=pairs,
     )
 
 
-def check(options):
-    """Refuses what ESIM cannot be, before any work."""
-    fraction = options.validation_fraction
-    wanted = {
-        "hidden_dim": ("at least 1", options.hidden_dim >= 1),
-        "max_length": ("at least 1", options.max_length >= 1),
-        "dropout": ("in [0, 1)", 0 <= options.dropout < 1),
-        "validation_fraction": ("between 0 and 1", 0 < fraction < 1),
-    }
-    for name, (limits, fine) in wanted.items():
-        if not fine:
-            refuse(name, limits, options)
-
-
 def tokenize(pairs, lexicon, options, name):
-    """The words of both texts of all pairs, as numbers in the lexicon."""
+    """Returns the words of both texts of all pairs, as lexicon numbers."""
     texts = {"premise": pairs.premises, "hypothesis": pairs.hypotheses}
     return {
         text: lexicon.add(
@@ -133,20 +150,26 @@ def tokenize(pairs, lexicon, options, name):
     }
 
 
-def build(options, loaded, made_graphs, width, seed):
-    """The model, not compiled."""
-    return gk.models.PairClassifier(
-        loaded.features.layers(),
-        made_graphs,
-        num_classes=len(data.MNLI_LABELS),
-        hidden_dim=width,
-        self_attention=options.self_attention,
-        dropout=options.dropout,
-        seed=seed,
-    )
+def build(options, loaded, seed):
+    """Returns the compiled classifier, which applies the graphs."""
 
+    def classifier(width, source, transfer):
+        return gk.models.PairClassifier(
+            loaded.features.layers(),
+            graphs=source,
+            transfer=transfer,
+            placement=options.placement,
+            num_classes=len(data.MNLI_LABELS),
+            hidden_dim=width,
+            self_attention=options.self_attention,
+            dropout=options.dropout,
+            seed=seed,
+        )
 
-def compile_model(options, model):
+    length = options.max_length
+    width = find_width(options, classifier, max_length=length)
+    keras.utils.set_random_seed(seed)
+    model = classifier(width, *make_graphs(options, seed, max_length=length))
     model.compile(
         keras.optimizers.Adam(options.learning_rate, global_clipnorm=10.0),
         {
@@ -159,55 +182,53 @@ def compile_model(options, model):
         },
         jit_compile=JIT_COMPILE[options.jit_compile],
     )
+    return model
+
+
+def fit(options, loaded, model, seed, folder):
+    """Trains; the model gets the weights of its best epoch."""
+    return run.fit_best(
+        options,
+        loaded,
+        model,
+        seed,
+        folder,
+        callbacks(options, loaded),
+        MONITOR,
+    )
 
 
 def callbacks(options, loaded):
-    """ESIM's schedule, by the accuracy on the held-out part."""
+    """Returns ESIM's schedule, by the accuracy on the held-out part."""
     return [
         keras.callbacks.ReduceLROnPlateau(
-            TASK.monitor, mode="max", factor=0.5, patience=1, min_delta=0
+            MONITOR, mode="max", factor=0.5, patience=1, min_delta=0
         )
     ]
 
 
-def evaluate(options, model, loaded, folder):
-    """Accuracies on the dev sets; writes the predictions."""
+def evaluate(options, loaded, model, folder):
+    """Writes the predictions on the dev sets; returns the accuracies."""
     metrics = {}
-    for name, examples in loaded.extra.items():
+    for name, examples in loaded.tests.items():
         labels = examples.targets["logits"]
         logits = run.predict(options, model, examples)["logits"]
         found = logits.argmax(axis=-1)  # (N,)
         write_predictions(folder.path / FILES[name], found)
         metrics[f"{name}_accuracy"] = float(np.mean(found == labels))
-        counts = np.bincount(labels, minlength=len(data.MNLI_LABELS))
         metrics[f"{name}_most_frequent_label"] = float(
-            counts.max() / len(labels)
+            np.bincount(labels).max() / len(labels)
         )
     return metrics
 
 
 def write_predictions(path, found):
-    """The file that GLUE takes: index and label of each pair."""
-    with atomic_file(path) as file:
+    """Writes the file that GLUE takes: index and label of each pair."""
+    with training.atomic_file(path) as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["index", "prediction"])
         for index, label in enumerate(found):
             writer.writerow([index, data.MNLI_LABELS[label]])
-
-
-TASK = run.Task(
-    check=check,
-    load=load,
-    build=build,
-    compile=compile_model,
-    evaluate=evaluate,
-    results=tuple(FILES.values()),
-    callbacks=callbacks,
-)
-
-
-def main(options):
-    return run.run(TASK, options)
 
 
 if __name__ == "__main__":

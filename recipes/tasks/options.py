@@ -5,14 +5,14 @@ import pathlib
 from typing import Literal
 
 from glomo_keras import data
-from glomo_keras.models.task_graphs import PREDICTED
-from recipes.checks import check_positive
-from recipes.checks import refuse
+from recipes.common import check_above_zero
+from recipes.common import check_positive
+from recipes.common import check_rate
+from recipes.common import refuse
+from recipes.tasks.features import check_features
 
-HARMLESS = ("out", "seeds", "first_seed", "overwrite")
-"""Options that are not part of what a run is."""
-WITH_PREDICTOR = (*PREDICTED, "matched")
-"""Modes of the graphs that read `--predictor`."""
+PREDICTED = ("predicted", "random")
+"""Sources of graphs that read `--predictor`."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -27,13 +27,15 @@ class DataOptions:
 
 @dataclasses.dataclass(kw_only=True)
 class GraphOptions:
-    graph: Literal[
-        "none", "glomo", "glomo-rnn", "uniform", "random", "matched"
-    ] = "none"
-    """none: the baseline; glomo: the predictor's graphs on the embeddings,
-    glomo-rnn: on the states of the first RNN; uniform: the uniform graph;
-    random: an untrained predictor; matched: the baseline widened to as many
-    trained parameters as glomo has."""
+    graph: Literal["none", "predicted", "uniform", "random"] = "none"
+    """none: the baseline; predicted: the graphs of --predictor; uniform: equal
+    weights; random: the same predictor, untrained."""
+    placement: Literal["embeddings", "states"] = "embeddings"
+    """What the graphs multiply: the embeddings, or the states of the first
+    RNN."""
+    matched: bool = False
+    """No graphs; the model is widened until it has as many trained parameters
+    as the same command without --matched."""
     predictor: str = "glomo_small_en"
     """Name of a preset of the package, or a preset folder."""
     num_mixtures: int = 1
@@ -47,7 +49,7 @@ class GraphOptions:
     graph_units: int | None = None
     """Width of what the graphs add; that of the features by default."""
     graph_dropout: float = 0.0
-    """Dropout of the mixture weights' and the gate's inputs."""
+    """Dropout of the inputs of the mixture weights and of the gate."""
     predictor_precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Of the predictor's convolutions; its graphs are made in float32."""
 
@@ -56,7 +58,7 @@ class GraphOptions:
 class FeatureOptions:
     features: Literal["glove", "elmo", "glove+elmo"] = "glove"
     """glove: word vectors in GloVe's text format, frozen; elmo: the layers of
-    a published ELMo, frozen, their mix trained; or both side by side."""
+    a published ELMo, frozen, their mix trained; or both, concatenated."""
     vectors: pathlib.Path | None = None
     """The file of word vectors."""
     elmo_options: pathlib.Path | None = None
@@ -89,15 +91,15 @@ class FitOptions:
 
 @dataclasses.dataclass(kw_only=True)
 class TaskOptions(DataOptions, GraphOptions, FeatureOptions, FitOptions):
-    """What every task has; a recipe gives the defaults and its own."""
+    """What every task has; a recipe adds its own and gives the defaults."""
 
 
-def check(options):
-    """Refuses what no recipe can do, before any work.
+def check_task(options):
+    """Refuses options that no recipe of a task can work with.
 
     Raises:
-        ValueError: an option out of its range, or one that is missing, or no
-            such preset.
+        ValueError: an option out of its range or missing, a file that is
+            missing or damaged, or no such preset.
     """
     check_positive(
         options,
@@ -110,16 +112,17 @@ def check(options):
         "steps_per_epoch",
         "graph_units",
     )
-    if not 0 <= options.graph_dropout < 1:
-        refuse("graph_dropout", "in [0, 1)", options)
-    if options.learning_rate <= 0:
-        refuse("learning_rate", "above 0", options)
+    check_rate(options, "graph_dropout")
+    check_above_zero(options, "learning_rate")
     if options.first_seed < 0:
         refuse("first_seed", "at least 0", options)
+    if options.matched and options.graph == "none":
+        refuse("matched", "for a --graph whose parameters to match", options)
     if options.data_dir is None and options.tfds is None:
         raise ValueError(
             "Say where the data are: --data-dir FOLDER of the official files, "
             "or --tfds NAME. Received: data_dir=None, tfds=None"
         )
-    if options.graph in WITH_PREDICTOR:
+    if options.graph in PREDICTED:
         data.WordTokenizer.from_preset(options.predictor)
+    check_features(options)

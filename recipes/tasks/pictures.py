@@ -6,17 +6,18 @@ from matplotlib.figure import Figure
 
 from glomo_keras import analysis
 from glomo_keras import training
-from glomo_keras.ops.graphs import DIRECTIONS
 
+DIRECTIONS = ("forward", "backward")
 NUM_EXAMPLES = 3
-UNITS = (6, 24)  # of the texts whose graphs are drawn, where there are such
+SHORTEST, LONGEST = 6, 24
+"""Words of the texts whose graphs are drawn, if there are such texts."""
 
 
 def draw(model, loaded, folder, title):
     """Writes all pictures of a run into its folder.
 
     Args:
-        model: one with `graphs`, a `TaskGraphs`.
+        model: a task model of `glomo_keras.models`.
         loaded: `TaskData`.
         folder: `RunFolder`.
         title: string.
@@ -26,22 +27,22 @@ def draw(model, loaded, folder, title):
         title,
         folder.figures_dir / "learning_curves.png",
     )
-    for text in model.graphs.transferred:
-        _draw_text(text, model, loaded, folder.figures_dir, title)
+    if model.graphs is not None:
+        for text in model.texts:
+            draw_text(text, model, loaded, folder.figures_dir, title)
 
 
-def _draw_text(text, model, loaded, folder, title):
-    """Graphs and mixture weights of one of a model's texts."""
-    features, graphs, mask = text
-    source = keras.Model(model.input, [features, graphs])
-    prefix = mask.name.removesuffix("padding_mask")
-    rows = loaded.validation.texts[prefix.removesuffix("_")]
+def draw_text(text, model, loaded, folder, title):
+    """Draws graphs and mixture weights of one of a model's texts."""
+    prefix = f"{text}_" if text else ""
+    graph_inputs = model.graph_inputs(text)
+    rows = loaded.validation.texts[text]
     weights = []
     for rank, index in enumerate(choose(rows), 1):
         words = [loaded.lexicon.words[number] for number in rows[index]]
         inputs, _ = loaded.validation.take([index])
-        values, given = source.predict_on_batch(inputs)
-        graph, weight = mix(model.graphs.transfer, values, given)
+        given = graph_inputs.predict_on_batch(inputs)
+        graph, weight = mix(model.transfer, **given)
         weights.append(weight)
         graph = graph[..., : len(words), : len(words)]  # (2, n, T, T)
         analysis.plot_graph_grid(
@@ -58,23 +59,20 @@ def _draw_text(text, model, loaded, folder, title):
     if weights and weights[0].shape[-1] > 1:
         draw_mixture_weights(
             np.mean(weights, axis=0),
-            term_names(model.graphs),
+            term_names(model),
             f"Mixture weights, {title}",
             folder / f"{prefix}mixture_weights.png",
         )
 
 
 def choose(rows):
-    """Some texts short enough to be drawn with their words.
+    """Returns the indices of some texts that are short enough to be drawn.
 
     Args:
         rows: list of arrays, the words of each text.
-
-    Returns:
-        List of indices, the shortest texts if none has 6 to 24 units.
     """
     lengths = np.array([len(row) for row in rows])
-    fitting = np.flatnonzero((lengths >= UNITS[0]) & (lengths <= UNITS[1]))
+    fitting = np.flatnonzero((lengths >= SHORTEST) & (lengths <= LONGEST))
     if not len(fitting):
         fitting = np.argsort(lengths, kind="stable")
         fitting = fitting[lengths[fitting] > 0]
@@ -82,23 +80,21 @@ def choose(rows):
 
 
 def mix(transfer, features, graphs):
-    """Mixed graphs and mixture weights of one text.
+    """Returns the mixed graphs and mixture weights of one text.
 
     Args:
         transfer: `GraphTransfer`.
         features: array `(1, T, d)`.
-        graphs: dict, what it was given with them.
+        graphs: dict of the graphs of both directions.
 
     Returns:
         `(graphs, weights)`, arrays `(2, n, T, T)` and `(2, n, N)`: forward
-        and backward, the weights averaged over the units where they differ.
+        and backward, the weights averaged over the words if they differ.
     """
     mixed, weights = [], []
     for direction in DIRECTIONS:
         mixture = transfer.mixtures[direction]
-        _, graph = mixture(
-            graphs[f"{direction}_graphs"], features, return_graph=True
-        )
+        graph = mixture(graphs[f"{direction}_graphs"], features)
         graph = keras.ops.convert_to_numpy(graph)[0]
         mixed.append(graph.reshape(-1, *graph.shape[-2:]))
         weight = keras.ops.convert_to_numpy(mixture.mixture_weights(features))
@@ -106,23 +102,21 @@ def mix(transfer, features, graphs):
     return np.stack(mixed), np.stack(weights)
 
 
-def term_names(graphs):
-    """Names of the terms of a mixture, one for all heads of a layer."""
-    if graphs.predictor is None:
+def term_names(model):
+    """Returns the names of the terms of a mixture, one for all heads."""
+    predictor = getattr(model.graphs, "predictor", None)
+    if predictor is None:
         return ["G1"]
-    layers = graphs.graph_layers or range(
-        1, graphs.predictor.num_graph_layers + 1
-    )
-    names = []
+    layers, names = model.graphs.graph_layers, []
     for index, layer in enumerate(layers):
         names.append(f"G{layer}")
-        if graphs.include_products and index > 0:
+        if model.transfer.include_products and index > 0:
             names.append("·".join(f"G{x}" for x in layers[index::-1]))
     return names
 
 
 def draw_mixture_weights(weights, terms, title, path):
-    """Heat maps of mixture weights in percent: terms by heads.
+    """Draws heat maps of mixture weights in percent: terms by heads.
 
     Args:
         weights: array `(2, n, N)`: direction, mixture, term.
@@ -130,76 +124,54 @@ def draw_mixture_weights(weights, terms, title, path):
         title: string.
         path: of the picture.
     """
-    weights = weights.reshape(*weights.shape[:2], len(terms), -1)
-    heads = weights.shape[-1]
-    figure = Figure(
-        (
-            1.2 + 0.38 * heads * weights.shape[1],
-            1.4 + 0.56 * len(terms),
-        ),
-        layout="constrained",
-    )
+    weights = 100 * weights.reshape(*weights.shape[:2], len(terms), -1)
+    mixtures, heads = weights.shape[1], weights.shape[-1]
+    size = (1.2 + 0.38 * heads * mixtures, 1.4 + 0.56 * len(terms))
+    figure = Figure(size, layout="constrained")
     axes = figure.subplots(*weights.shape[:2], squeeze=False)
-    for direction, row in enumerate(axes):
-        for mixture, axis in enumerate(row):
-            image = axis.imshow(
-                weights[direction, mixture],
-                cmap="Blues",
-                vmin=0,
-                vmax=weights.max(),
-                aspect="auto",
+    for (direction, mixture), axis in np.ndenumerate(axes):
+        values = weights[direction, mixture]
+        axis.imshow(values, "Blues", vmin=0, vmax=weights.max(), aspect="auto")
+        for (term, head), value in np.ndenumerate(values):
+            colour = "white" if value > weights.max() / 2 else "black"
+            axis.text(
+                head,
+                term,
+                f"{value:.1f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color=colour,
             )
-            _write_percents(axis, weights[direction, mixture], weights.max())
-            axis.set_title(f"{DIRECTIONS[direction]}, mixture {mixture + 1}")
-            axis.set_xticks(range(heads), range(1, heads + 1))
-            axis.set_yticks(range(len(terms)), terms)
-            axis.set_xlabel("head")
-    figure.colorbar(image, ax=axes.ravel().tolist(), label="weight")
+        axis.set_title(f"{DIRECTIONS[direction]}, mixture {mixture + 1} (%)")
+        axis.set_xticks(range(heads), range(1, heads + 1))
+        axis.set_yticks(range(len(terms)), terms)
+        axis.set_xlabel("head")
     figure.suptitle(title)
     figure.savefig(path, dpi=120)
 
 
-def _write_percents(axis, weights, highest):
-    """The weights as numbers: they often differ little."""
-    for (term, head), weight in np.ndenumerate(weights):
-        axis.text(
-            head,
-            term,
-            f"{100 * weight:.1f}",
-            ha="center",
-            va="center",
-            fontsize=7,
-            color="white" if weight > highest / 2 else "black",
-        )
-
-
 def draw_learning_curves(rows, title, path):
-    """Every logged quantity by epoch, training and validation together.
+    """Draws every logged quantity by epoch, training and validation together.
 
     Args:
         rows: list of dicts, those of `training.read_history`.
         title: string.
         path: of the picture.
     """
-    names = list(
-        dict.fromkeys(
-            name.removeprefix("val_")
-            for row in rows
-            for name in row
-            if name not in ("epoch", "learning_rate")
-        )
-    )
+    logged = {name for row in rows for name in row}
+    logged -= {"epoch", "learning_rate"}
+    names = sorted({name.removeprefix("val_") for name in logged})
     figure = Figure((4 * len(names), 3.2), layout="constrained")
     axes = figure.subplots(1, len(names), squeeze=False)[0]
     epochs = [row["epoch"] + 1 for row in rows]
     for name, axis in zip(names, axes, strict=True):
         for prefix, label in (("", "training"), ("val_", "validation")):
-            values = [row.get(prefix + name) for row in rows]
-            if all(value is not None for value in values):
+            if prefix + name in logged:
+                values = [row.get(prefix + name, np.nan) for row in rows]
                 axis.plot(epochs, values, marker="o", label=label)
         axis.set_xlabel("epoch")
         axis.set_title(name)
-        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=120)

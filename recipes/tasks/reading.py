@@ -1,4 +1,4 @@
-"""Questions of SQuAD as a model reads and answers them."""
+"""How a model reads and answers the questions of SQuAD."""
 
 import functools
 
@@ -17,12 +17,12 @@ class Reading:
     Args:
         questions: `data.SquadQuestions`.
         lexicon: `data.Lexicon` that numbers their words.
-        name: of the part, for the progress bars.
+        name: name of the part, for the progress bars.
 
     Attributes:
-        context_rows, question_rows: lists of int arrays, numbers of words, of
-            each context and of each question.
-        offsets: list of int arrays `(T, 2)`, of each context.
+        context_rows, question_rows: lists with an int array for each context
+            and question, the numbers of its words.
+        offsets: list with an int array `(T, 2)` for each context.
     """
 
     def __init__(self, questions, lexicon, name):
@@ -35,7 +35,10 @@ class Reading:
         )
 
     def spans_of(self, index):
-        """The tokens of a question's answers that stand where they should."""
+        """Returns the spans of tokens that cover a question's answers.
+
+        Answers that are not where the file says are left out.
+        """
         number = self.questions.context_of[index]
         context = self.questions.contexts[number]
         spans = [
@@ -47,15 +50,16 @@ class Reading:
 
     @functools.cached_property
     def spans(self):
-        """The span to be learned of each question, or None."""
+        """The span that each question learns from, or None."""
         found = (self.spans_of(index) for index in range(len(self.questions)))
         return [spans[0] if spans else None for spans in found]
 
     def learnable(self, max_context=None):
-        """Which questions have a span, all of it within the length.
+        """Returns the questions whose answer lies within a length.
 
         Args:
-            max_context: int, words of a context that are read; None for all.
+            max_context: int, words of a context that are read. Defaults to
+                None, all of them.
 
         Returns:
             List of indices.
@@ -75,13 +79,14 @@ class Reading:
         max_question=None,
         few_lengths=False,
     ):
-        """Some questions as what batches are made from.
+        """Makes the examples of some questions.
 
         Args:
             tables: of `data.Examples`.
-            indices: sequence of ints, questions that have a span to learn;
-                None for all questions, without targets.
-            max_context, max_question: ints, words that are read, or None.
+            indices: sequence of ints, questions that have a span to learn.
+                Defaults to None: all questions, without targets.
+            max_context, max_question: ints, words that are read. Default to
+                None, all of them.
             few_lengths: of `data.Examples`.
 
         Returns:
@@ -106,21 +111,21 @@ class Reading:
         return data.Examples(texts, tables, targets, few_lengths)
 
     def text(self, index, span):
-        """The characters of a span, cut out of the untouched context."""
+        """Returns the text of a span, cut out of the untouched context."""
         number = self.questions.context_of[index]
         return data.span_text(
             self.questions.contexts[number], self.offsets[number], span
         )
 
     def answers(self, model, examples, batch_size, max_tokens, progress=False):
-        """What a model answers.
+        """Answers all questions with a model.
 
         Args:
             model: a `SpanReader`.
             examples: `data.Examples` of all questions of this reading.
             batch_size: int.
             max_tokens: int, of the longest answer.
-            progress: boolean, whether to show a bar.
+            progress: boolean, whether to show a bar. Defaults to False.
 
         Returns:
             Dict of question id to answer.
@@ -140,11 +145,11 @@ class Reading:
         }
 
     def oracle(self):
-        """The best answers that spans of tokens can give.
+        """Returns the best answers that spans of tokens can give.
 
         Returns:
-            Dict of question id to answer: of the spans that cover a reference
-            answer, one that is an exact match if there is one.
+            Dict of question id to answer: a span that covers a reference
+            answer, one that matches exactly if there is one.
         """
         best = {}
         for index, name in enumerate(self.questions.ids):
@@ -159,14 +164,31 @@ class Reading:
         return best
 
 
-def batches_by_length(lengths, batch_size):
-    """Batches of examples of similar length, small where these are long.
+def name_faults(name, questions, shown=5):
+    """Prints answers that are not in their context, and repeated ids."""
+    misplaced = questions.misplaced()
+    if misplaced:
+        print(
+            f"{name}: {len(misplaced)} answers do not stand in their context "
+            "where they are said to, and are not learned from:"
+        )
+        for identifier, text, start in misplaced[:shown]:
+            print(f"  {identifier}: {text!r} at {start}")
+    if questions.num_repeated_ids():
+        print(
+            f"{name}: {questions.num_repeated_ids()} questions have an id "
+            "that an earlier one has; a file of predictions keeps the last."
+        )
 
-    Self-attention takes memory with the square of the length.
+
+def batches_by_length(lengths, batch_size):
+    """Yields batches of examples of similar length, smaller if they are long.
+
+    The memory of self-attention grows with the square of the length.
 
     Args:
         lengths: int array `(N,)`.
-        batch_size: int, for examples of up to 512 units.
+        batch_size: int, for examples of up to 512 words.
 
     Yields:
         Int arrays, the examples of a batch.
@@ -186,7 +208,7 @@ def batches_by_length(lengths, batch_size):
 
 
 class ValidationAnswers(keras.callbacks.Callback):
-    """Puts `val_exact_match` and `val_f1` into the logs of each epoch.
+    """Adds `val_exact_match` and `val_f1` to the logs of each epoch.
 
     Args:
         reading: `Reading`.

@@ -1,7 +1,8 @@
 """Answers to questions on paragraphs: Sec. 3.1 of the paper, "SQuAD".
 
-    python -m recipes.tasks.squad --data-dir squad --vectors wiki_imdb.100d.txt \
---graph glomo --out runs/squad/glomo
+    python -m recipes.tasks.squad --data-dir squad \\
+        --vectors wiki_imdb.100d.txt --graph predicted \\
+        --out runs/squad/predicted
 
 `--data-dir` holds `train-v1.1.json` and `dev-v1.1.json`; `--tfds squad` reads
 a prepared TFDS data set instead. Some paragraphs of train are held out; the
@@ -12,7 +13,7 @@ the usual, letters.txt and predictions.json in the official format, which
 
 `--optimizer adadelta --learning-rate 0.5` is what the released code trains
 with (and halves the rate where this recipe keeps it); Adam follows a cosine
-to 0 over all epochs.
+to 0 over all epochs. docs/tasks.md has what was measured.
 """
 
 import dataclasses
@@ -24,18 +25,25 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import data
-from recipes.checks import check_positive
-from recipes.checks import refuse
-from recipes.tasks import graphs
+from recipes.common import JIT_COMPILE
+from recipes.common import check_positive
+from recipes.common import check_rate
+from recipes.seeds import run_seeds
+from recipes.tasks import pictures
 from recipes.tasks import run
-from recipes.tasks.features import make_features
+from recipes.tasks.features import load_features
+from recipes.tasks.graphs import find_width
+from recipes.tasks.graphs import make_graphs
+from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
+from recipes.tasks.options import check_task
 from recipes.tasks.reading import Reading
 from recipes.tasks.reading import ValidationAnswers
-from recipes.xla import JIT_COMPILE
+from recipes.tasks.reading import name_faults
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-OUTPUTS = ("start_logits", "end_logits")
+MONITOR = "val_f1"
+RESULTS = ("letters.txt", "predictions.json")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -68,17 +76,22 @@ class Options(TaskOptions):
 
 
 @dataclasses.dataclass
-class Dev:
-    """What the evaluation needs beside `TaskData`."""
+class SquadData(run.TaskData):
+    """`TaskData` whose texts are `Reading`s, and the letters."""
 
     letters: str
-    validation: Reading
-    dev: Reading
-    examples: data.Examples
+
+
+def main(options):
+    """Runs the recipe; returns the metrics of each seed."""
+    check(options)
+    results = [run.BEST, *RESULTS]
+    return run_seeds(options, load, train, run.describe, results)
 
 
 def check(options):
-    """Refuses what no reader can be, before any work."""
+    """Refuses options out of their range, before any work."""
+    check_task(options)
     check_positive(
         options,
         "max_context",
@@ -88,52 +101,76 @@ def check(options):
         "min_letter_count",
         "hidden_dim",
     )
-    if not 0 <= options.dropout < 1:
-        refuse("dropout", "in [0, 1)", options)
+    check_rate(options, "dropout")
+
+
+def train(options, loaded, seed, folder):
+    """Trains and tests a model; returns its metrics."""
+    model = build(options, loaded, seed)
+    metrics = {**loaded.facts, **run.describe_model(options, model)}
+    metrics |= fit(options, loaded, model, seed, folder)
+    metrics |= evaluate(options, loaded, model, folder)
+    pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
+    return metrics
 
 
 def load(options):
-    """Reads, holds out, tokenises and finds the tokens of the answers."""
+    """Reads and tokenises the questions, and finds their answers' tokens."""
     readings, lexicon = read(options)
     facts = {f"{k}_questions": len(r.questions) for k, r in readings.items()}
-    trained = readings["train"].learnable(options.max_context)
-    facts["train_questions_skipped"] = facts["train_questions"] - len(trained)
-    validation = readings["validation"]
-    learnable = validation.learnable(options.max_context)
-    if not trained or not learnable:
+    learnable = {
+        name: readings[name].learnable(options.max_context)
+        for name in ("train", "validation")
+    }
+    check_learnable(options, **learnable)
+    facts["train_questions_skipped"] = facts["train_questions"] - len(
+        learnable["train"]
+    )
+    features = load_features(options, lexicon.words)
+    letters = find_letters(readings["train"], lexicon, options)
+    tables = {
+        **features.tables,
+        **token_tables(options, lexicon),
+        "letter_ids": data.letter_ids(lexicon.words, letters),
+    }
+    few_lengths = run.few_lengths(options)
+    examples = {
+        name: readings[name].examples(
+            tables,
+            chosen,
+            options.max_context,
+            options.max_question,
+            few_lengths=few_lengths,
+        )
+        for name, chosen in learnable.items()
+    }
+    return SquadData(
+        train=examples["train"],
+        validation=examples["validation"],
+        tests={
+            "dev": readings["dev"].examples(tables, few_lengths=few_lengths)
+        },
+        features=features,
+        lexicon=lexicon,
+        facts={**facts, **features.facts, **oracle(readings["dev"])},
+        texts=readings,
+        letters=letters,
+    )
+
+
+def check_learnable(options, train, validation):
+    """Refuses data without a question to learn from or to validate on."""
+    if not train or not validation:
         raise ValueError(
             "No question for training, or none held out, has an answer within "
             f"its context's first {options.max_context} words: raise "
             "--max-context, --limit or --validation-questions. "
-            f"Received: {len(trained)} and {len(learnable)} such questions"
+            f"Received: {len(train)} and {len(validation)} such questions"
         )
-    features = make_features(options)
-    facts |= features.prepare(lexicon.words)
-    letters = find_letters(readings["train"], lexicon, options)
-    tables = {
-        **features.tables,
-        **graphs.tables(options, lexicon),
-        "letter_ids": data.letter_ids(lexicon.words, letters),
-    }
-    few = {"few_lengths": run.needs_few_lengths(options)}
-    lengths = (options.max_context, options.max_question)
-    return run.TaskData(
-        readings["train"].examples(tables, trained, *lengths, **few),
-        validation.examples(tables, learnable, *lengths, **few),
-        features,
-        lexicon,
-        {**facts, **oracle(readings["dev"])},
-        Dev(
-            letters,
-            validation,
-            readings["dev"],
-            readings["dev"].examples(tables, **few),
-        ),
-    )
 
 
 def read(options):
-    """`Reading` of train, validation and dev, and their lexicon."""
+    """Returns `Reading`s of train, validation and dev, and their lexicon."""
     parts = data.read_squad(options.data_dir, options.tfds)
     train, validation = parts["train"].split(
         options.validation_questions, options.split_seed
@@ -151,24 +188,8 @@ def read(options):
     return readings, lexicon
 
 
-def name_faults(name, questions, shown=5):
-    """Prints which answers are not in their context, and repeated ids."""
-    misplaced = questions.misplaced()
-    if misplaced:
-        print(
-            f"{name}: {len(misplaced)} answers do not stand in their context "
-            "where they are said to, and are not learned from:"
-        )
-        for identifier, text, start in misplaced[:shown]:
-            print(f"  {identifier}: {text!r} at {start}")
-    if questions.num_repeated_ids():
-        print(
-            f"{name}: {questions.num_repeated_ids()} questions have an id "
-            "that an earlier one has; a file of predictions keeps the last."
-        )
-
-
 def find_letters(reading, lexicon, options):
+    """Returns the letters that are frequent in the training questions."""
     rows = [*reading.context_rows, *reading.question_rows]
     counts = np.bincount(np.concatenate(rows), minlength=len(lexicon))
     return data.frequent_letters(
@@ -177,7 +198,7 @@ def find_letters(reading, lexicon, options):
 
 
 def oracle(reading):
-    """What the best spans of tokens would score on dev."""
+    """Returns the scores of the best spans of tokens on dev."""
     scores = data.squad_scores(reading.questions, reading.oracle())
     print(
         f"dev: the best spans of tokens give {scores['exact_match']:.2f} "
@@ -186,82 +207,88 @@ def oracle(reading):
     return {f"oracle_{name}": scores[name] for name in ("exact_match", "f1")}
 
 
-def build(options, loaded, task_graphs, width, seed):
-    """The model, not compiled."""
-    return gk.models.SpanReader(
-        loaded.features.layers(),
-        task_graphs,
-        num_letters=len(loaded.extra.letters) + 2,
-        hidden_dim=width,
-        dropout=options.dropout,
-        seed=seed,
+def build(options, loaded, seed):
+    """Returns the compiled reader, which applies the graphs."""
+
+    def reader(width, source, transfer):
+        return gk.models.SpanReader(
+            loaded.features.layers(),
+            graphs=source,
+            transfer=transfer,
+            placement=options.placement,
+            num_letters=len(loaded.letters) + 2,
+            hidden_dim=width,
+            dropout=options.dropout,
+            seed=seed,
+        )
+
+    width = find_width(options, reader)
+    keras.utils.set_random_seed(seed)
+    model = reader(width, *make_graphs(options, seed))
+    model.compile(
+        make_optimizer(options),
+        {"start_logits": LOSS, "end_logits": LOSS},
+        jit_compile=JIT_COMPILE[options.jit_compile],
     )
+    return model
 
 
-def compile_model(options, model):
+def make_optimizer(options):
+    """Returns Adam with warm-up and cosine decay, or Adadelta."""
     if options.optimizer == "adadelta":
-        optimizer = keras.optimizers.Adadelta(
+        return keras.optimizers.Adadelta(
             options.learning_rate, rho=0.95, epsilon=1e-6
         )
-    else:
-        steps = options.epochs * options.steps_per_epoch
-        schedule = keras.optimizers.schedules.CosineDecay(
-            options.learning_rate / 10,
-            decay_steps=steps - steps // 20,
-            warmup_target=options.learning_rate,
-            warmup_steps=steps // 20,
-        )
-        optimizer = keras.optimizers.Adam(schedule, global_clipnorm=5.0)
-    model.compile(
-        optimizer,
-        dict.fromkeys(OUTPUTS, LOSS),
-        jit_compile=JIT_COMPILE[options.jit_compile],
+    steps = options.epochs * options.steps_per_epoch
+    schedule = keras.optimizers.schedules.CosineDecay(
+        options.learning_rate / 10,
+        decay_steps=steps - steps // 20,
+        warmup_target=options.learning_rate,
+        warmup_steps=steps // 20,
+    )
+    return keras.optimizers.Adam(schedule, global_clipnorm=5.0)
+
+
+def fit(options, loaded, model, seed, folder):
+    """Trains; the model gets the weights of its best epoch."""
+    return run.fit_best(
+        options,
+        loaded,
+        model,
+        seed,
+        folder,
+        callbacks(options, loaded),
+        MONITOR,
     )
 
 
 def callbacks(options, loaded):
-    extra = loaded.extra
-    questions = extra.validation.examples(loaded.validation.tables)
+    """Returns what answers the held-out questions after each epoch."""
+    reading = loaded.texts["validation"]
     return [
         ValidationAnswers(
-            extra.validation,
-            questions,
+            reading,
+            reading.examples(loaded.validation.tables),
             options.batch_size,
             options.max_answer,
         )
     ]
 
 
-def evaluate(options, model, loaded, folder):
-    """The official scores on dev; predictions.json and letters.txt."""
-    extra = loaded.extra
-    (folder.path / "letters.txt").write_text(extra.letters, encoding="utf-8")
-    answers = extra.dev.answers(
+def evaluate(options, loaded, model, folder):
+    """Writes predictions.json and letters.txt; returns the scores on dev."""
+    (folder.path / "letters.txt").write_text(loaded.letters, encoding="utf-8")
+    reading = loaded.texts["dev"]
+    answers = reading.answers(
         model,
-        extra.examples,
+        loaded.tests["dev"],
         options.batch_size,
         options.max_answer,
         progress=True,
     )
     data.write_predictions(folder.path / "predictions.json", answers)
-    scores = data.squad_scores(extra.dev.questions, answers)
+    scores = data.squad_scores(reading.questions, answers)
     return {f"dev_{name}": value for name, value in scores.items()}
-
-
-TASK = run.Task(
-    check=check,
-    load=load,
-    build=build,
-    compile=compile_model,
-    evaluate=evaluate,
-    results=("letters.txt", "predictions.json"),
-    monitor="val_f1",
-    callbacks=callbacks,
-)
-
-
-def main(options):
-    return run.run(TASK, options)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
     python -m recipes.vision.draw_graphs --image photo.jpg --out runs/pixels
     python -m recipes.vision.draw_graphs --data cifar-10-batches-py --index 7
 
-The image, scaled to `--size`, and beside it for each layer and head a small
-map of the weights with which the pixel in the middle draws on the others
-(centre.png), and the same for the bottom-right pixel, which can draw on all
-(bottom_right.png). `--index` counts the test images of `--data`, which is
-what `recipes.vision.cifar10` takes. Prints each layer's strongest edges.
+Draws the image, scaled to `--size`, and next to it for each layer and head a
+small map of the weights of the edges into the pixel in the middle
+(centre.png), and the same for the bottom-right pixel, which can have edges
+from all others (bottom_right.png). `--index` counts the test images of
+`--data`, which is what `recipes.vision.cifar10` takes. Prints the strongest
+edges of each layer.
 """
 
 import dataclasses
@@ -46,7 +47,7 @@ class Options:
 
 
 def read(options):
-    """The image, uint8 `(S, S, 3)`, and what to call it."""
+    """Returns the image, uint8 `(S, S, 3)`, and its name."""
     if (options.image is None) == (options.data is None):
         raise ValueError(
             "Give either an image or data and an index. "
@@ -93,6 +94,7 @@ def print_edges(graphs, pixel, size, count=3):
 
 
 def main(options):
+    """Runs the recipe."""
     image, name = read(options)
     predictor = gk.ImageGraphPredictor.from_preset(options.predictor)
     outputs = predictor({"images": np.asarray(image)[None]})

@@ -9,22 +9,23 @@ size, official CIFAR-10 batches and TFDS names
 read, checked and scaled to `--size` before anything else; files that cannot
 be used are named in OUT/skipped.txt and counted.
 
-The units are the pixels; from each pixel a window of later ones is predicted,
-channel by channel. `--config small` is for a CPU: it trains on crops of
-`--crop` pixels a side, since a graph grows with the fourth power of the side.
-The networks have no size of their own, and what crops taught is evaluated and
-used on whole images. `base` trains on whole images of 32x32 and wants a GPU.
+The positions of the graphs are the pixels; from each pixel a window of later
+ones is predicted, channel by channel. `--config small` is for a CPU: it trains
+on crops of `--crop` pixels a side, since a graph grows with the fourth power
+of the side. The networks have no size of their own, and a predictor trained on
+crops is evaluated and used on whole images. `base` trains on whole images of
+32x32 and needs a GPU.
 
-OUT is a run folder: config.json, data.json, history.csv, metrics.json,
-tensorboard/, figures/, checkpoint/; `OUT/preset` is what
+OUT is a run folder: config.json, data.json, history.csv, timing.csv,
+metrics.json, tensorboard/, figures/, checkpoint/; `OUT/preset` is what
 `ImageGraphPredictor.from_preset` loads, `OUT/pretrainer` the whole model.
-Killed at any moment and started again with the same command, it goes on as
-the same run, unless the images have changed; an epoch (`--steps-per-epoch`
-steps) is what is redone.
+Killed at any moment and started again with the same command, the run goes on,
+unless the images have changed; an epoch (`--steps-per-epoch` steps) is what is
+redone.
 
 `small` takes 153 CPU seconds (AMD EPYC) and reaches 5.69 bits per dimension of
 windows of held-out crops of Tiny ImageNet at 32x32, 5.43 of whole images
-(`recipes.vision.model_card`).
+(`recipes.vision.evaluate`).
 """
 
 import dataclasses
@@ -37,43 +38,43 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
-from glomo_keras.data.tasks.batches import Batches
-from recipes.checks import fingerprint
-from recipes.pretrain import pretraining
+from recipes.common import fingerprint
+from recipes.common import make_dataset
+from recipes.common import with_config
+from recipes.pretrain import steps
 
-CONFIGS = {
-    "small": {
-        "crop": 16,
-        "embedding_dim": 48,
-        "num_heads": 8,
-        "key_dim": 16,
-        "num_conv_layers": 2,
-        "num_positions": 64,
-        "batch_size": 8,
-        "learning_rate": 2e-3,
-        "steps_per_epoch": 100,
-        "epochs": 9,
-        "bidirectional": False,
-    },
-    "base": {
-        "crop": 32,
-        "embedding_dim": 192,
-        "num_heads": 8,
-        "key_dim": 32,
-        "num_conv_layers": 4,
-        "num_positions": 128,
-        "batch_size": 32,
-        "learning_rate": 1e-3,
-        "steps_per_epoch": 1000,
-        "epochs": 100,
-        "bidirectional": False,
-    },
+SMALL = {
+    "crop": 16,
+    "embedding_dim": 48,
+    "num_heads": 8,
+    "key_dim": 16,
+    "num_conv_layers": 2,
+    "num_positions": 64,
+    "batch_size": 8,
+    "learning_rate": 2e-3,
+    "steps_per_epoch": 100,
+    "epochs": 9,
 }
+BASE = {
+    "crop": 32,
+    "embedding_dim": 192,
+    "num_heads": 8,
+    "key_dim": 32,
+    "num_conv_layers": 4,
+    "num_positions": 128,
+    "batch_size": 32,
+    "learning_rate": 1e-3,
+    "steps_per_epoch": 1000,
+    "epochs": 100,
+}
+CONFIGS = {"small": SMALL, "base": BASE}
+HARMLESS = ("out", "cache", "minutes", "steps_per_execution")
+"""Options that may differ in a run that goes on."""
 
 
 @dataclasses.dataclass
 class Options:
-    """Pretrains on images. None stands for `config`'s value."""
+    """Pretrains on images. None: the value of `config`."""
 
     images: tuple[str, ...]
     """Folders of images, of CIFAR-10 batches, or tfds:NAME."""
@@ -103,7 +104,7 @@ class Options:
     kernel_size: int = 3
     num_conv_layers: int | None = None
     num_graph_layers: int = 3
-    bidirectional: bool | None = None
+    bidirectional: bool = False
     """Backward graphs as well, from the last pixel to the first."""
     coordinates: bool = True
     """Whether the graph networks are told where a pixel is."""
@@ -132,13 +133,17 @@ class Options:
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit_compile: Literal["auto", "true", "false"] = "auto"
     """Whether XLA compiles the training step."""
+    steps_per_execution: int = 1
+    """Steps between two looks at the loss; on a GPU about 10."""
+    minutes: float | None = None
+    """When to stop at the latest; the same command goes on."""
     overwrite: bool = False
     """Empty a run folder that holds a run with other options."""
 
 
 def resolve(options):
-    """The options with the values of `config` for those that are None."""
-    options = pretraining.with_config(options, CONFIGS)
+    """Returns the options with the values of `config` for those left None."""
+    options = with_config(options, CONFIGS)
     crop = min(options.crop or options.size, options.size)
     return dataclasses.replace(options, crop=crop)
 
@@ -152,23 +157,27 @@ def pretrain(options):
     Returns:
         `pathlib.Path`, the folder of the preset.
     """
-    return pretraining.run(
-        resolve(options),
-        ("out", "cache"),
-        load,
-        fingerprint,
-        build,
-        fit,
-        report,
-    )
+    options = resolve(options)
+    steps.check(options)
+    with steps.start(options, HARMLESS) as folder:
+        if not folder.finished:
+            images = load(options, folder)
+            folder.check_data(fingerprint(images))
+            pretrainer = build(options)
+            try:
+                history = fit(options, images, pretrainer, folder)
+                report(options, images, pretrainer, history, folder)
+            except steps.TimeIsUp:
+                steps.save_unfinished(pretrainer, folder)
+    return folder.path / "preset"
 
 
 def load(options, folder=None):
-    """Images for training and held-out ones, read and checked.
+    """Reads and checks the images, and holds some out.
 
     Args:
         options: resolved `Options`.
-        folder: `RunFolder` where the names of all files skipped are written.
+        folder: `RunFolder` for skipped.txt. Defaults to None, no such file.
 
     Returns:
         Dict of `train` and `validation`, uint8 arrays `(N, S, S, 3)`.
@@ -200,9 +209,9 @@ def load(options, folder=None):
     }
 
 
-def build(options, images=None):
-    """The compiled pretrainer."""
-    pretrainer = gk.PixelPretrainer(
+def build(options):
+    """Returns the compiled pretrainer."""
+    predictor = gk.ImageGraphPredictor(
         embedding_dim=options.embedding_dim,
         num_heads=options.num_heads,
         key_dim=options.key_dim,
@@ -212,33 +221,35 @@ def build(options, images=None):
         bidirectional=options.bidirectional,
         coordinates=options.coordinates,
         max_shift=options.size - options.crop,
+        threshold=options.threshold,
+        activation=options.activation,
+        normalization=options.normalization,
+        dropout=options.dropout,
+    )
+    pretrainer = gk.PixelPretrainer(
+        predictor,
         window_size=options.window_size,
         anchor=options.anchor,
         channel_order=options.channel_order,
         num_positions=options.num_positions or None,
         num_decoder_layers=options.num_decoder_layers,
-        threshold=options.threshold,
-        activation=options.activation,
         composition=options.composition,
         share_cell=options.share_cell,
-        normalization=options.normalization,
-        dropout=options.dropout,
         seed=options.seed,
     )
-    return pretraining.compile_pretrainer(
-        options, pretrainer, pretraining.adam(options)
-    )
+    return steps.compile_pretrainer(options, pretrainer, steps.adam(options))
 
 
 def fit(options, images, pretrainer, folder):
-    """Trains; returns the history of all epochs."""
-    tensorflow = keras.backend.backend() == "tensorflow"
-    make_dataset = data.as_dataset if tensorflow else Batches
+    """Trains, and returns the history of all epochs."""
     batches = data.CropBatches(
         images["train"], options.batch_size, options.crop, options.seed
     )
     held_out = data.EvaluationCrops(
         images["validation"], options.batch_size, options.crop
+    )
+    limit = (
+        [] if options.minutes is None else [steps.TimeLimit(options.minutes)]
     )
     return training.fit_resumable(
         pretrainer,
@@ -247,6 +258,7 @@ def fit(options, images, pretrainer, folder):
         steps_per_epoch=options.steps_per_epoch,
         run_folder=folder,
         callbacks=[
+            *limit,
             keras.callbacks.TerminateOnNaN(),
             keras.callbacks.EarlyStopping(
                 "val_loss", patience=options.epochs, restore_best_weights=True
@@ -258,17 +270,15 @@ def fit(options, images, pretrainer, folder):
     )
 
 
-def report(options, images, pretrainer, folder, metrics):
+def report(options, images, pretrainer, history, folder):
+    """Saves the presets and writes the metrics."""
+    metrics = steps.save(options, pretrainer, history, folder)
     print(
         f"{metrics['val_bits_per_dim']:.3f} bits per dimension of a window of "
         "held-out crops."
     )
-    return {"images": len(images["train"])}
-
-
-def main(options):
-    pretrain(options)
+    folder.write_metrics({**metrics, "images": len(images["train"])})
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    pretrain(tyro.cli(Options))

@@ -1,3 +1,6 @@
+"""N-gram baselines against nltk's own models."""
+
+import json
 import math
 
 import nltk
@@ -6,10 +9,11 @@ import pytest
 from nltk.lm import models as nltk_models
 from nltk.lm.counter import NgramCounter
 
-from recipes.pretrain import evaluate as evaluate_pretrainer
 from recipes.pretrain import ngram_baselines
+from recipes.pretrain import text as pretrain_text
+from recipes.pretrain.evaluate import held_out_windows
+from tests.finished_run import make_run
 from tests.finished_run import read_json
-from tests.finished_run import write_text
 
 VOCABULARY = 9
 DISCOUNT = 0.6
@@ -140,43 +144,27 @@ def test_text_or_vocabulary_out_of_range_is_refused(words, size):
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ngrams")
-    write_text(folder / "text.txt")
-    return ngram_baselines.Options(
-        corpus=(str(folder / "text.txt"),),
-        out=folder / "new" / "ngrams.json",
-        cache=folder / "cache",
-        vocabulary_size=14,
-        validation_fraction=0.2,
-        max_length=12,
-    )
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("ngrams"))
 
 
 @pytest.fixture(scope="module")
-def results(options):
-    return ngram_baselines.measure(options)
+def results(run):
+    return ngram_baselines.measure(ngram_baselines.Options(run.out))
 
 
-def test_file_holds_all_models_and_the_best(options, results):
-    assert read_json(options.out) == results
+def test_file_holds_all_models(run, results):
+    assert read_json(run.out / "ngrams.json") == results
     for direction in ("forward", "backward"):
         perplexities = results["perplexity"][direction]
         assert len(perplexities) == 7
         # 13 words at random, and a full stop after every thirtieth.
         assert all(9 < value < 20 for value in perplexities.values())
-        bigram = results["best"][direction]["bigram"]
-        assert bigram["perplexity"] == min(
-            value for name, value in perplexities.items() if "bigram" in name
-        )
-        assert perplexities[f"bigram {bigram['model']}"] == min(
-            value for name, value in perplexities.items() if "bigram" in name
-        )
 
 
-def test_backward_is_forward_of_the_reversed_text(options, results):
-    corpus = ngram_baselines.pretrain_text.load(options)
-    held_out = evaluate_pretrainer.held_out_windows(corpus.validation, 12)
+def test_backward_is_forward_of_the_reversed_text(run, results):
+    corpus = pretrain_text.load(run)
+    held_out = held_out_windows(corpus.validation, run.max_length)
     windows = [
         ids[mask][::-1]
         for ids, mask in zip(
@@ -200,23 +188,20 @@ def test_backward_is_forward_of_the_reversed_text(options, results):
     assert got == pytest.approx(math.exp(-np.mean(logs)), rel=TOLERANCE)
 
 
-def test_second_run_measures_what_is_missing(options, results, monkeypatch):
-    unfinished = read_json(options.out)
-    del unfinished["best"]
+def test_second_run_measures_what_is_missing(run, results, capsys):
+    path = run.out / "ngrams.json"
+    unfinished = read_json(path)
     del unfinished["perplexity"]["backward"]["trigram witten_bell"]
-    ngram_baselines.save(unfinished, options.out)
-    measured = []
-    whole = ngram_baselines.perplexity
-    monkeypatch.setattr(
-        ngram_baselines,
-        "perplexity",
-        lambda *args: measured.append(args[-1]) or whole(*args),
-    )
+    path.write_text(json.dumps(unfinished))
+    capsys.readouterr()
+    options = ngram_baselines.Options(run.out)
     assert ngram_baselines.measure(options) == results
-    assert measured == ["backward trigram witten_bell"]
+    printed = capsys.readouterr().out
+    assert "backward trigram witten_bell" in printed
+    assert "backward bigram" not in printed
 
 
-def test_file_of_other_options_is_refused(options, results):
-    other = ngram_baselines.Options(options.corpus, options.out, discount=0.5)
-    with pytest.raises(ValueError, match="other options.*Received: out="):
+def test_results_of_other_options_are_not_overwritten(run, results):
+    other = ngram_baselines.Options(run.out, discount=0.5)
+    with pytest.raises(ValueError, match="another discount.*Received"):
         ngram_baselines.measure(other)

@@ -1,6 +1,14 @@
+"""The recipe of pretraining on text that the tests write."""
+
 import dataclasses
 import json
+import os
+import pathlib
 import random
+import signal
+import subprocess
+import sys
+import time
 
 import keras
 import numpy as np
@@ -8,8 +16,10 @@ import pytest
 
 import glomo_keras as gk
 from recipes.pretrain import text as pretrain_text
-from tests.recipes import killing
+from recipes.pretrain.text_options import CONFIGS
+from tests.recipes.resuming import check_resumed
 
+ROOT = pathlib.Path(__file__).parents[3]
 WORDS = "the cat sat on a mat while two dogs ran after one small bird".split()
 TINY = {
     "vocabulary_size": 40,
@@ -76,6 +86,14 @@ def test_presets_hold_the_same_predictor(run):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+def test_resumed_run_ends_in_the_files_of_the_uninterrupted_one(run):
+    check_resumed(
+        lambda: pretrain_text.pretrain(run),
+        run.out,
+        ("history.csv", "metrics.json"),
+    )
+
+
 def test_finished_run_is_not_trained_again(run, capsys):
     before = (run.out / "history.csv").stat().st_mtime_ns
     pretrain_text.pretrain(run)
@@ -100,7 +118,21 @@ def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
         flag = "--" + name.replace("_", "-")
         with pytest.raises(ValueError, match=f"{flag} is .*{name}={value}"):
             pretrain_text.pretrain(options(corpus, tmp_path, **{name: value}))
+    with pytest.raises(ValueError, match="--steps-per-execution divides"):
+        pretrain_text.pretrain(options(corpus, tmp_path, steps_per_execution=2))
     assert not (tmp_path / "run").exists()
+
+
+def test_time_limit_leaves_a_preset_and_goes_on(corpus, run, tmp_path):
+    limited = options(corpus, tmp_path, minutes=0.0)
+    preset = pretrain_text.pretrain(limited)
+    gk.GraphPredictor.from_preset(preset)
+    assert not (limited.out / "metrics.json").exists()
+    assert len((limited.out / "history.csv").read_text().splitlines()) == 2
+    pretrain_text.pretrain(dataclasses.replace(limited, minutes=None))
+    for name in ("history.csv", "metrics.json"):
+        ours, theirs = (x.out / name for x in (limited, run))
+        assert ours.read_text() == theirs.read_text()
 
 
 def test_text_that_has_changed_is_not_gone_on_with(corpus, tmp_path):
@@ -109,14 +141,8 @@ def test_text_that_has_changed_is_not_gone_on_with(corpus, tmp_path):
     folder.mkdir()
     text = corpus.read_text()
     (folder / "a.txt").write_text(text)
-    run = options(folder, tmp_path)
-
-    def stop_after_an_epoch(settings, corpus, pretrainer, folder):
-        folder.history_path.write_text("epoch,loss\n0,1.0\n")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        pretrain_text.pretrain(run, train=stop_after_an_epoch)
+    run = options(folder, tmp_path, minutes=0.0)
+    pretrain_text.pretrain(run)
     (folder / "b.txt").write_text(text.replace("bird", "wing"))
     with pytest.raises(ValueError, match="data have changed.*\n.*vocabulary"):
         pretrain_text.pretrain(run)
@@ -130,20 +156,12 @@ def test_a_diverged_training_leaves_no_preset(corpus, tmp_path):
     assert not (run.out / "metrics.json").exists()
 
 
-@pytest.mark.parametrize("name", pretrain_text.CONFIGS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_configs_resolve_to_complete_options(name, tmp_path):
     run = pretrain_text.resolve(
-        pretrain_text.Options(("x",), tmp_path, config=name)
+        pretrain_text.Options(("x",), tmp_path, config=name, embedding_dim=96)
     )
-    assert None not in {
-        getattr(run, key) for key in pretrain_text.CONFIGS[name]
-    }
-
-
-def test_given_options_win_over_the_config(tmp_path):
-    run = pretrain_text.resolve(
-        pretrain_text.Options(("x",), tmp_path, embedding_dim=96)
-    )
+    assert None not in {getattr(run, key) for key in CONFIGS[name]}
     assert run.embedding_dim == 96
 
 
@@ -159,29 +177,39 @@ def test_released_schedule_stops_below_a_hundredth():
         assert model.stop_training == stopped
 
 
+def start(out, **flags):
+    """The recipe in a process of its own."""
+    command = [sys.executable, "-m", "recipes.pretrain.text", "--out", out]
+    for name, value in flags.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 @pytest.mark.slow
 def test_killed_run_ends_in_the_weights_of_the_uninterrupted_one(
     corpus, tmp_path
 ):
+    """Killed by SIGKILL, three times, somewhere in an epoch."""
     flags = {**TINY, "steps_per_epoch": 20, "epochs": 15, "corpus": corpus}
     flags["cache"] = tmp_path / "cache"
-
-    def start(out):
-        return killing.start(
-            "recipes.pretrain.text", out=tmp_path / out, **flags
-        )
-
-    assert start("whole").wait() == 0
+    assert start(tmp_path / "whole", **flags).wait() == 0
     rng = random.Random(1)
     for goal in sorted(rng.sample(range(2, 14), 3)):
-        killing.kill_at(
-            start("killed"),
-            tmp_path / "killed/checkpoint",
-            goal,
-            delay=rng.random() * 0.5,
-        )
-    assert start("killed").wait() == 0
-
+        process = start(tmp_path / "killed", **flags)
+        checkpoints = tmp_path / "killed/checkpoint"
+        while not (checkpoints / f"checkpoint-{goal:08d}.npz").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        time.sleep(rng.random() * 0.5)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(tmp_path / "killed", **flags).wait() == 0
     whole, killed = (
         gk.ContextPretrainer.from_preset(tmp_path / out / "pretrainer")
         for out in ("whole", "killed")

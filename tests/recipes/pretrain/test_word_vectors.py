@@ -1,3 +1,5 @@
+"""Training word vectors on a small text."""
+
 import numpy as np
 import pytest
 
@@ -79,13 +81,12 @@ def test_more_epochs_bring_words_of_one_context_together(corpus, tmp_path):
     assert king @ queen > king @ milk
 
 
-def test_long_texts_are_read_to_their_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipe, "MAX_PIECE_WORDS", 10)
+def test_long_texts_are_read_to_their_end(tmp_path):
     path = tmp_path / "long.txt"
     path.write_text(" ".join(f"w{i}" for i in range(35)) + "\n" + "a b c " * 4)
     made = options(path, tmp_path, min_count=1)
     corpus = recipe.load(made)
-    texts = recipe.Texts(corpus, epochs=1)
+    texts = recipe.Texts(corpus, epochs=1, max_words=10)
     pieces = list(texts)
     texts.close()
     assert max(map(len, pieces)) == 10

@@ -1,3 +1,5 @@
+"""Sentences from the documentation of Python."""
+
 import textwrap
 
 from recipes.quickstart import standard_library_text as recipe
@@ -87,23 +89,21 @@ def test_topics_are_the_values_of_the_dict(tmp_path):
     assert list(recipe.topics(tmp_path / "missing.py")) == []
 
 
-def test_texts_are_written_once(tmp_path, monkeypatch):
+def test_texts_are_written_once(tmp_path):
     documents = ["The first of two sentences.", "x = 1", "This is the second."]
-    monkeypatch.setattr(
-        recipe, "sources", lambda packages: [("python", iter(documents))]
-    )
-    (path,) = recipe.write_texts(tmp_path / "new" / "folder")
+    sources = [("python", documents)]
+    (path,) = recipe.write_texts(tmp_path / "new" / "folder", sources)
     written = path.stat().st_mtime_ns
     assert path.read_text("utf-8") == (
         "The first of two sentences.\nThis is the second.\n"
     )
     documents.append("x = 2")
-    assert recipe.write_texts(path.parent) == [path]
+    assert recipe.write_texts(path.parent, sources) == [path]
     assert path.stat().st_mtime_ns == written
 
 
 def test_standard_library_gives_topics_and_docstrings():
-    found = dict(recipe.sources(packages=["no_such_package"]))
+    found = dict(recipe.installed_sources(packages=["no_such_package"]))
     assert set(found) == {"python_topics", "python_docstrings"}
     text = next(iter(found["python_topics"]))
     assert recipe.sentences(text, set())

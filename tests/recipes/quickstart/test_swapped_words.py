@@ -1,3 +1,5 @@
+"""The task of swapped neighbours."""
+
 import numpy as np
 import pytest
 

@@ -1,10 +1,13 @@
+"""The features of the words of a task."""
+
 import keras
 import numpy as np
 import pytest
 
 import glomo_keras as gk
 from glomo_keras import data
-from recipes.tasks.features import make_features
+from recipes.tasks.features import check_features
+from recipes.tasks.features import load_features
 from recipes.tasks.options import FeatureOptions
 from tests import elmo_reference
 from tests.backends import to_numpy
@@ -28,9 +31,12 @@ def files(tmp_path):
 
 
 def test_word_vectors_have_a_row_for_each_word_found(files):
-    features = make_features(FeatureOptions(**files))
-    facts = features.prepare(WORDS)
-    assert facts == {"words": 3, "words_with_vector": 2, "vector_width": 3}
+    features = load_features(FeatureOptions(**files), WORDS)
+    assert features.facts == {
+        "words": 3,
+        "words_with_vector": 2,
+        "vector_width": 3,
+    }
     rows = features.tables["word_ids"]
     layer = features.layers()["word_ids"]
     np.testing.assert_array_equal(
@@ -40,9 +46,8 @@ def test_word_vectors_have_a_row_for_each_word_found(files):
 
 
 def test_elmo_reads_the_words_in_their_text(files):
-    features = make_features(FeatureOptions(features="elmo", **files))
-    facts = features.prepare(WORDS)
-    assert facts["elmo_width"] == 12
+    features = load_features(FeatureOptions(features="elmo", **files), WORDS)
+    assert features.facts["elmo_width"] == 12
     assert not features.tables["char_ids"][0].any()
     batch = features.tables["char_ids"][np.array([[1, 2], [3, 0]])]
     outputs = to_numpy(features.layers()["char_ids"](batch))
@@ -52,32 +57,27 @@ def test_elmo_reads_the_words_in_their_text(files):
     np.testing.assert_allclose(outputs, to_numpy(expected), atol=TOLERANCE)
 
 
-def test_both_side_by_side(files):
-    features = make_features(FeatureOptions(features="glove+elmo", **files))
-    facts = features.prepare(WORDS)
-    assert {"vector_width", "elmo_width"} <= set(facts)
-    assert list(features.tables) == ["word_ids", "char_ids"]
-    assert list(features.layers()) == ["word_ids", "char_ids"]
-
-
 @pytest.mark.parametrize("name", ["vectors", "elmo_options", "elmo_weights"])
 @pytest.mark.parametrize("missing", [False, True])
 def test_files_that_are_not_there_are_refused(files, name, missing, tmp_path):
     files[name] = None if missing else tmp_path / "none"
     options = FeatureOptions(features="glove+elmo", **files)
     with pytest.raises(ValueError, match=f"Received: {name}="):
-        make_features(options)
+        check_features(options)
 
 
 def test_bad_elmo_is_refused_before_the_texts_are_read(files):
     files["elmo_weights"].write_bytes(b"no weights")
     with pytest.raises(ValueError, match="is no HDF5 file"):
-        make_features(FeatureOptions(features="elmo", **files))
+        check_features(FeatureOptions(features="elmo", **files))
 
 
 def test_model_of_elmo_trains_its_mix_alone_and_is_saved(files, tmp_path):
-    features = make_features(FeatureOptions(features="glove+elmo", **files))
-    features.prepare(WORDS)
+    features = load_features(
+        FeatureOptions(features="glove+elmo", **files), WORDS
+    )
+    assert list(features.tables) == ["word_ids", "char_ids"]
+    assert {"vector_width", "elmo_width"} <= set(features.facts)
     model = gk.models.TextClassifier(features.layers(), hidden_dim=4)
     trained = [w.path for w in model.trainable_weights if "elmo" in w.path]
     assert trained == ["elmo/mix/logits", "elmo/mix/gamma"]

@@ -7,11 +7,9 @@ import random
 
 import pytest
 
-import glomo_keras as gk
-from recipes.tasks import graphs
 from recipes.tasks import imdb
 from tests.recipes import small_tasks
-from tests.recipes.killing import check_killed_task
+from tests.recipes.resuming import check_resumed
 
 # Texts that a model must not stumble over, before and after training.
 ODD = ["", "dog", "the dog runs " * 1700, "zzz qqq", "\u200b", "🐕 é"]
@@ -55,13 +53,13 @@ def options(folder, out, **kwargs):
 
 @pytest.fixture(scope="module")
 def run(folder, tmp_path_factory):
-    """A finished run with graphs; the uniform ones are quick to build."""
-    run = options(folder, tmp_path_factory.mktemp("runs"), graph="uniform")
+    """A finished run with learned graphs."""
+    run = options(folder, tmp_path_factory.mktemp("runs"), graph="predicted")
     imdb.main(run)
     return run
 
 
-def test_metrics_count_what_was_read_and_are_those_of_the_predictions(run):
+def test_metrics_count_the_reviews_and_agree_with_the_predictions(run):
     metrics = json.loads((run.out / "seed-0/metrics.json").read_text())
     sizes = [metrics[f"{x}_reviews"] for x in ("train", "validation", "test")]
     assert sizes == [18, 6, 24]
@@ -75,18 +73,36 @@ def test_metrics_count_what_was_read_and_are_those_of_the_predictions(run):
         assert (float(row["probability"]) > 0.5) == (row["predicted"] == "1")
 
 
-def test_a_run_leaves_pictures(run):
-    for name in ("learning_curves", "mixed_graphs_1"):
+def test_run_leaves_pictures(run):
+    for name in ("learning_curves", "mixed_graphs_1", "mixture_weights"):
         assert (run.out / f"seed-0/figures/{name}.png").stat().st_size > 1000
 
 
-def test_a_finished_run_is_not_trained_again(run):
+def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(run):
+    check_resumed(
+        lambda: imdb.main(run),
+        run.out / "seed-0",
+        ("metrics.json", "history.csv", "predictions.csv"),
+    )
+
+
+def test_finished_run_is_not_trained_again(run):
     history = run.out / "seed-0/history.csv"
     before = history.stat().st_mtime_ns
-    assert imdb.main(run)[0]["graph"] == "uniform"
+    assert imdb.main(run)[0]["graph"] == "predicted"
     assert history.stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="dropout: 0.1 there, 0.3 now"):
         imdb.main(dataclasses.replace(run, dropout=0.3))
+
+
+def test_second_seed_needs_the_data_of_the_first(run):
+    extra = run.data_dir / "aclImdb/train/pos/99_9.txt"
+    extra.write_text("the cat is happy")
+    try:
+        with pytest.raises(ValueError, match="data have changed"):
+            imdb.main(dataclasses.replace(run, seeds=2))
+    finally:
+        extra.unlink()
 
 
 @pytest.mark.parametrize(
@@ -99,11 +115,11 @@ def test_a_finished_run_is_not_trained_again(run):
         ({"seeds": 0}, "--seeds is at least 1"),
         ({"limit": 0}, "--limit is at least 1"),
         ({"graph_dropout": 1.0}, r"--graph-dropout is in \[0, 1\)"),
-        ({"graph": "glomo", "graph_layers": (3,)}, "graph layers 1 to 2"),
+        ({"graph": "predicted", "graph_layers": (3,)}, "graph layers 1 to 2"),
+        ({"matched": True}, "--matched is for a --graph"),
         ({"data_dir": None}, "--data-dir FOLDER"),
         ({"vectors": None}, "--vectors FILE"),
         ({"graph": "random", "predictor": "glomo_smal_en"}, "A preset is"),
-        ({"graph": "matched", "predictor": "glomo_smal_en"}, "A preset is"),
     ],
 )
 def test_wrong_options_are_refused(folder, tmp_path, changes, message):
@@ -121,67 +137,37 @@ def test_vectors_of_other_words_are_refused(folder, tmp_path):
         imdb.main(run)
 
 
-def test_a_diverged_training_gives_no_metrics(folder, tmp_path):
+def test_diverged_training_leaves_no_metrics(folder, tmp_path):
     run = options(folder, tmp_path / "run", learning_rate=1e38)
     with pytest.raises(RuntimeError, match="diverged in epoch 1"):
         imdb.main(run)
     assert not (run.out / "seed-0/metrics.json").exists()
 
 
-def test_matched_has_about_as_many_parameters_as_glomo(folder, tmp_path):
-    run = options(folder, tmp_path, graph="matched")
-    loaded = imdb.load(run)
-
-    def build(task_graphs, width):
-        return imdb.build(run, loaded, task_graphs, width, 0)
-
-    glomo = build(graphs.make_graphs(run, mode="glomo"), run.hidden_dim)
-    target = graphs.trained_parameters(glomo)
-    width = graphs.match(run, build, run.hidden_dim)
-    assert width > run.hidden_dim
-    distances = {
-        w: abs(graphs.trained_parameters(build(None, w)) - target)
-        for w in (width - 1, width, width + 1)
-    }
-    assert min(distances, key=distances.get) == width
+def test_matched_model_has_about_as_many_parameters(folder, tmp_path, run):
+    matched = options(
+        folder, tmp_path, graph="predicted", matched=True, epochs=1
+    )
+    (found,) = imdb.main(matched)
+    (with_graphs,) = imdb.main(run)
+    wanted = with_graphs["trained_parameters"]
+    assert abs(found["trained_parameters"] - wanted) < 0.1 * wanted
+    assert found["predictor_sha256"] is None
 
 
 @pytest.mark.slow
-def test_the_predictor_stays_that_of_the_preset(folder, tmp_path):
-    run = options(folder, tmp_path, graph="glomo")
-    (metrics,) = imdb.main(run)
-    predictor = gk.GraphPredictor.from_preset(run.predictor)
-    assert metrics["predictor_sha256"] == graphs.digest(predictor)
-    picture = run.out / "seed-0/figures/mixture_weights.png"
-    assert picture.stat().st_size > 1000
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["none", "glomo-rnn", "uniform", "random"])
-def test_same_seed_gives_the_same_metrics(folder, tmp_path, mode):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"graph": "none"},
+        {"graph": "predicted", "placement": "states"},
+        {"graph": "uniform"},
+        {"graph": "random"},
+    ],
+)
+def test_same_seed_gives_the_same_metrics(folder, tmp_path, changes):
     runs = [
-        imdb.main(options(folder, tmp_path / x, graph=mode, num_mixtures=2))
+        imdb.main(options(folder, tmp_path / x, num_mixtures=2, **changes))
         for x in "ab"
     ]
     assert runs[0] == runs[1]
-
-
-@pytest.mark.slow
-def test_a_killed_run_ends_in_the_metrics_of_an_uninterrupted_one(
-    folder, tmp_path
-):
-    check_killed_task(
-        "recipes.tasks.imdb",
-        tmp_path,
-        ("metrics.json", "history.csv", "predictions.csv"),
-        data_dir=folder,
-        vectors=folder / "vectors.txt",
-        predictor=folder / "preset",
-        graph="glomo",
-        hidden_dim=3,
-        max_length=9,
-        batch_size=4,
-        validation_fraction=0.25,
-        epochs=12,
-        patience=12,
-    )

@@ -7,7 +7,7 @@ import pytest
 
 from recipes.tasks import mnli
 from tests.recipes import small_tasks
-from tests.recipes.killing import check_killed_task
+from tests.recipes.resuming import check_resumed
 
 LABELS = ("entailment", "neutral", "contradiction")
 # Texts that a model must not stumble over, before and after training.
@@ -68,8 +68,9 @@ def options(folder, out, **kwargs):
 
 @pytest.fixture(scope="module")
 def run(folder, tmp_path_factory):
-    """A finished run."""
-    run = options(folder, tmp_path_factory.mktemp("runs") / "none")
+    """A finished run with learned graphs."""
+    out = tmp_path_factory.mktemp("runs")
+    run = options(folder, out, graph="predicted")
     mnli.main(run)
     return run
 
@@ -106,14 +107,17 @@ def test_predictions_are_glue_files_with_the_accuracy_of_the_metrics(run):
 def test_run_leaves_its_folder(run):
     names = ["config.json", "history.csv", "best.weights.h5"]
     names += ["figures/learning_curves.png"]
+    names += ["figures/premise_mixture_weights.png"]
+    names += ["figures/hypothesis_mixed_graphs_1.png"]
     assert all((run.out / "seed-0" / name).exists() for name in names)
 
 
-def test_finished_run_is_not_trained_again(run):
-    history = run.out / "seed-0/history.csv"
-    before = history.stat().st_mtime_ns
-    assert mnli.main(run)[0] == read_metrics(run)
-    assert history.stat().st_mtime_ns == before
+def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(run):
+    check_resumed(
+        lambda: mnli.main(run),
+        run.out / "seed-0",
+        ("metrics.json", "history.csv", "MNLI-m.tsv", "MNLI-mm.tsv"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,36 +157,15 @@ def test_bad_data_are_named_before_training(tmp_path, name, fields, message):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "changes", [{"graph": "glomo-rnn"}, {"graph": "matched"}]
+    "changes",
+    [
+        {"graph": "none"},
+        {"graph": "predicted", "placement": "states"},
+        {"graph": "predicted", "matched": True},
+    ],
 )
 def test_same_seed_gives_the_same_metrics(folder, tmp_path, changes):
-    found = []
-    for name in "ab":
-        run = options(folder, tmp_path / name, **changes)
-        found.append(mnli.main(run))
+    found = [
+        mnli.main(options(folder, tmp_path / name, **changes)) for name in "ab"
+    ]
     assert found[0] == found[1]
-    pictures = {p.name for p in (run.out / "seed-0/figures").iterdir()}
-    for text in ("premise", "hypothesis"):
-        drawn = f"{text}_mixture_weights.png" in pictures
-        assert drawn == (changes["graph"] == "glomo-rnn")
-
-
-@pytest.mark.slow
-def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(
-    folder, tmp_path
-):
-    check_killed_task(
-        "recipes.tasks.mnli",
-        tmp_path,
-        ("metrics.json", "history.csv", "MNLI-m.tsv", "MNLI-mm.tsv"),
-        data_dir=folder,
-        vectors=folder / "vectors.txt",
-        predictor=folder / "preset",
-        graph="none",
-        hidden_dim=3,
-        max_length=8,
-        batch_size=4,
-        validation_fraction=0.25,
-        epochs=12,
-        patience=12,
-    )

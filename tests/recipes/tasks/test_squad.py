@@ -11,7 +11,7 @@ from recipes.tasks.reading import Reading
 from recipes.tasks.reading import batches_by_length
 from tests.data import small_squad
 from tests.recipes import small_tasks
-from tests.recipes.killing import check_killed_task
+from tests.recipes.resuming import check_resumed
 
 # Contexts and questions that a model must not stumble over; answers which are
 # not where they are said to be, or touch no token.
@@ -69,8 +69,9 @@ def options(folder, out, **kwargs):
 
 @pytest.fixture(scope="module")
 def run(folder, tmp_path_factory):
-    """A finished run."""
-    run = options(folder, tmp_path_factory.mktemp("runs") / "none")
+    """A finished run with learned graphs on the states."""
+    out = tmp_path_factory.mktemp("runs")
+    run = options(folder, out, graph="predicted", placement="states")
     squad.main(run)
     return run
 
@@ -114,6 +115,7 @@ def test_run_counts_what_it_left_out(run):
 def test_run_leaves_its_folder(run):
     names = ["config.json", "history.csv", "best.weights.h5", "letters.txt"]
     names += ["figures/learning_curves.png"]
+    names += ["figures/question_mixture_weights.png"]
     assert all((run.out / "seed-0" / name).exists() for name in names)
 
 
@@ -174,30 +176,26 @@ def test_file_of_another_schema_is_refused_before_training(tmp_path):
     assert not (tmp_path / "run/seed-0/checkpoint").exists()
 
 
+def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(run):
+    check_resumed(
+        lambda: squad.main(run),
+        run.out / "seed-0",
+        ("metrics.json", "history.csv", "predictions.json"),
+    )
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["glomo-rnn", "uniform", "random", "matched"])
-def test_same_seed_gives_the_same_metrics(folder, tmp_path, mode):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"graph": "none"},
+        {"graph": "uniform"},
+        {"graph": "random"},
+        {"graph": "predicted", "matched": True},
+    ],
+)
+def test_same_seed_gives_the_same_metrics(folder, tmp_path, changes):
     found = [
-        squad.main(options(folder, tmp_path / name, graph=mode))
-        for name in "ab"
+        squad.main(options(folder, tmp_path / name, **changes)) for name in "ab"
     ]
     assert found[0] == found[1]
-    drawn = (
-        tmp_path / "b/seed-0/figures/question_mixture_weights.png"
-    ).exists()
-    assert drawn == (mode in ("glomo-rnn", "random"))
-
-
-@pytest.mark.slow
-def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(
-    folder, tmp_path
-):
-    check_killed_task(
-        "recipes.tasks.squad",
-        tmp_path,
-        ("metrics.json", "history.csv", "predictions.json"),
-        data_dir=folder,
-        vectors=folder / "vectors.txt",
-        graph="none",
-        **{**SMALL, "epochs": 12},
-    )

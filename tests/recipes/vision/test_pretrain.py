@@ -1,3 +1,5 @@
+"""The recipe of pretraining on images, its evaluation and model card."""
+
 import dataclasses
 import json
 
@@ -6,10 +8,12 @@ import numpy as np
 import pytest
 
 import glomo_keras as gk
+from recipes.pretrain import model_card
 from recipes.vision import draw_graphs as draw_pixel_graphs
-from recipes.vision import model_card as pixel_model_card
+from recipes.vision import evaluate as evaluate_images
 from recipes.vision import pretrain as pretrain_images
 from tests.data import image_files
+from tests.recipes.resuming import check_resumed
 
 TINY = {
     "size": 6,
@@ -75,35 +79,18 @@ def test_finished_run_is_not_trained_again(run, capsys):
     assert "Finished before" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_stopped_run_ends_in_the_weights_of_the_other(
-    images, tmp_path, monkeypatch
-):
-    class Kill(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2:
-                raise KeyboardInterrupt
-
-    whole, stopped = (
-        options(images, tmp_path / name, epochs=3, dropout=0.2)
-        for name in ("whole", "stopped")
+def test_resumed_run_ends_in_the_files_of_the_uninterrupted_one(run):
+    check_resumed(
+        lambda: pretrain_images.pretrain(run),
+        run.out,
+        ("history.csv", "metrics.json"),
     )
-    pretrain_images.pretrain(whole)
-    with monkeypatch.context() as patch:
-        patch.setattr(keras.callbacks, "TerminateOnNaN", Kill)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain_images.pretrain(stopped)
-    pretrain_images.pretrain(stopped)
-    models = [
-        gk.PixelPretrainer.from_preset(run.out / "pretrainer")
-        for run in (whole, stopped)
-    ]
-    for a, b in zip(*(model.weights for model in models), strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
-    histories = [
-        (run.out / "history.csv").read_text() for run in (whole, stopped)
-    ]
-    assert histories[0] == histories[1]
+
+
+def test_time_limit_leaves_a_preset(images, tmp_path):
+    limited = options(images, tmp_path, minutes=0.0)
+    gk.ImageGraphPredictor.from_preset(pretrain_images.pretrain(limited))
+    assert not (limited.out / "metrics.json").exists()
 
 
 def test_other_options_in_the_same_folder_are_refused(run):
@@ -136,42 +123,26 @@ def test_configs_resolve_to_complete_options(name, tmp_path):
     assert run.crop == 8  # no crop is larger than the images
 
 
-def test_card_is_written_of_what_was_measured(run, tmp_path, capsys):
-    card = pixel_model_card.make_preset(
-        pixel_model_card.Options(
-            run.out, tmp_path / "some_pixels", code_images=2, graph_images=1
-        )
+def test_evaluation_and_card_of_a_run(run, tmp_path):
+    evaluate_images.evaluate(
+        evaluate_images.Options(run.out, code_images=2, graph_images=1)
+    )
+    card = model_card.make_preset(
+        model_card.Options(run.out, tmp_path / "some_pixels")
     )
     text = card.read_text()
     for part in (
         "# some_pixels",
-        "| histogram of each channel |",
-        "| copy the left pixel, errors fitted |",
-        "this model (with its feature predictor), forward",
-        "python -m recipes.vision.pretrain --images",
-        "2 of them:",
+        "| histogram ",
+        "| copy_left ",
+        "| forward ",
+        "6x6 pixels, 2 of them",
     ):
         assert part in text, part
+    assert "$" not in text
     names = {path.name for path in card.parent.iterdir()}
     assert {"centre.png", "bottom_right.png", "learning_curve.png"} <= names
     gk.ImageGraphPredictor.from_preset(card.parent)
-    with pytest.raises(ValueError, match="larger than 0.001 MB"):
-        pixel_model_card.make_preset(
-            pixel_model_card.Options(
-                run.out,
-                tmp_path / "other",
-                code_images=1,
-                graph_images=1,
-                max_megabytes=0.001,
-            )
-        )
-
-
-def test_card_of_an_unfinished_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="Not the folder.*config.json"):
-        pixel_model_card.make_preset(
-            pixel_model_card.Options(tmp_path, tmp_path / "out")
-        )
 
 
 def test_edges_are_drawn(run, images, tmp_path, capsys):

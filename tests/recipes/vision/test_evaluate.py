@@ -1,8 +1,10 @@
+"""Bits per dimension of images: baselines and model."""
+
 import numpy as np
 import pytest
 
 import glomo_keras as gk
-from recipes.vision import pixel_code
+from recipes.vision import evaluate
 from tests.models.small_models import randomised
 from tests.models.test_image_graph_predictor import SIZES
 
@@ -14,7 +16,7 @@ def images(count=6, seed=0, high=256):
 
 def test_histogram_is_the_code_of_frequencies():
     train = images(high=4)
-    bits = pixel_code.baseline_bits(train, train)["histogram"]
+    bits = evaluate.baseline_bits(train, train)["histogram"]
     for channel in range(3):
         values = train[..., channel].ravel()
         counts = np.bincount(values, minlength=256) + 1
@@ -23,11 +25,11 @@ def test_histogram_is_the_code_of_frequencies():
 
 
 def test_copies_are_distributions_fitted_to_errors():
-    tables = pixel_code.copy_tables(images(), axis=2)
+    tables = evaluate.copy_tables(images(), axis=2)
     np.testing.assert_allclose(tables.sum(-1), 1)
     steps = np.tile(np.arange(5, dtype="uint8")[None, :, None], (4, 1, 3))
     rising = steps[None] + 100  # always one more than the left pixel
-    bits = pixel_code.baseline_bits(rising, rising)
+    bits = evaluate.baseline_bits(rising, rising)
     values = np.arange(256)
     counts = 1 + 16 * (values - 100 == 1)  # 16 errors of 1, and one of each
     expected = -np.log2(17 / counts.sum())
@@ -38,7 +40,7 @@ def test_copies_are_distributions_fitted_to_errors():
 def test_first_column_copies_from_above():
     rows = np.arange(4, dtype="uint8")[:, None, None] * np.ones((1, 5, 3))
     down = (100 + rows)[None].astype("uint8")  # one more than above
-    bits = pixel_code.baseline_bits(down, down)["copy_left"]
+    bits = evaluate.baseline_bits(down, down)["copy_left"]
     counts = 1 + 15 * (np.arange(256) - 100 == 1)
     np.testing.assert_allclose(bits[:, 1:, 0], -np.log2(16 / counts.sum()))
 
@@ -51,8 +53,8 @@ def test_model_codes_each_value_once_from_what_comes_before(anchor):
         )
     )
     train, x = images(seed=1), images(3)
-    bits = pixel_code.model_bits(pretrainer, train, x, batch_size=2)
-    first = -np.log2(pixel_code.histograms(train))
+    bits = evaluate.model_bits(pretrainer, train, x, batch_size=2)
+    first = -np.log2(evaluate.histograms(train))
     for direction, sign in (("forward", 1), ("backward", -1)):
         losses = pretrainer.target_losses(x)[direction][0]
         losses = np.asarray(losses).reshape(3, 4, 5, -1, 3) / np.log(2)
@@ -74,5 +76,5 @@ def test_model_codes_each_value_once_from_what_comes_before(anchor):
 
 def test_an_untrained_model_codes_about_eight_bits():
     pretrainer = gk.PixelPretrainer(**SIZES)
-    bits = pixel_code.model_bits(pretrainer, images(), images(2))
+    bits = evaluate.model_bits(pretrainer, images(), images(2))
     assert abs(bits["forward"].mean() - 8) < 0.5

@@ -1,0 +1,121 @@
+"""What the recipes share: checks of options, batches for `fit`, checksums."""
+
+import dataclasses
+import json
+import pathlib
+import zlib
+
+import keras
+import numpy as np
+
+from glomo_keras import data
+from glomo_keras.data.tasks.batches import Batches
+
+JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
+"""What `compile` takes for the option `--jit-compile`."""
+
+
+def refuse(name, wanted, options):
+    """Raises ValueError: an option is not what it must be."""
+    flag = name.replace("_", "-")
+    raise ValueError(
+        f"--{flag} is {wanted}. Received: {name}={getattr(options, name)}"
+    )
+
+
+def check_positive(options, *names):
+    """Raises ValueError if one of these options is given and is below 1."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            refuse(name, "at least 1", options)
+
+
+def check_rate(options, *names):
+    """Raises ValueError unless these options are in [0, 1)."""
+    for name in names:
+        if not 0 <= getattr(options, name) < 1:
+            refuse(name, "in [0, 1)", options)
+
+
+def check_above_zero(options, *names):
+    """Raises ValueError unless these options are above 0."""
+    for name in names:
+        if not getattr(options, name) > 0:
+            refuse(name, "above 0", options)
+
+
+def with_config(options, configs):
+    """Returns the options with the values of `config` for those left None."""
+    missing = {
+        name: value
+        for name, value in configs[options.config].items()
+        if getattr(options, name) is None
+    }
+    return dataclasses.replace(options, **missing)
+
+
+def read_options(run, options_class, needed=()):
+    """Reads the options of a finished run from its config.json.
+
+    Args:
+        run: path of the run folder.
+        options_class: the dataclass of the recipe's options.
+        needed: names of files that the run must have left.
+
+    Returns:
+        An `options_class`. Entries of config.json without a field are left
+        out.
+
+    Raises:
+        ValueError: if the run is not finished.
+    """
+    needed = ("config.json", "metrics.json", *needed)
+    missing = [name for name in needed if not (run / name).exists()]
+    if missing:
+        raise ValueError(
+            f"Not the folder of a finished run: {', '.join(missing)} missing. "
+            f"Received: run={run}"
+        )
+    config = json.loads((run / "config.json").read_text("utf-8"))
+    given = {}
+    for field in dataclasses.fields(options_class):
+        if field.name in config:
+            value = config[field.name]
+            if isinstance(value, list):
+                value = tuple(value)
+            if field.type is pathlib.Path:
+                value = pathlib.Path(value)
+            given[field.name] = value
+    return options_class(**given)
+
+
+def make_dataset(batches, start_step=0, num_steps=None):
+    """Returns batches as `fit` takes them on the backend in use.
+
+    Args:
+        batches: a sampler or a finite sequence of batches of
+            `glomo_keras.data`.
+        start_step: the first step. Defaults to 0.
+        num_steps: how many steps. Defaults to None, up to the end.
+
+    Returns:
+        `tf.data.Dataset` on TensorFlow, else `keras.utils.PyDataset`.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return data.as_dataset(batches, start_step, num_steps)
+    return Batches(batches, start_step, num_steps)
+
+
+def fingerprint(arrays):
+    """Returns the shape and CRC-32 of each array in a dict.
+
+    `RunFolder.check_data` compares them when a run goes on.
+    """
+    return {
+        name: {
+            "shape": list(array.shape),
+            "crc32": zlib.crc32(np.ascontiguousarray(array)),
+        }
+        for name, array in arrays.items()
+    }

@@ -1,0 +1,130 @@
+"""Options of `recipes.pretrain.text`, and the configurations `--config`."""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+from recipes.common import with_config
+
+SMALL = {
+    "vocabulary_size": 20_000,
+    "embedding_dim": 128,
+    "num_heads": 8,
+    "key_dim": 16,
+    "num_conv_layers": 2,
+    "num_positions": 40,
+    "num_candidates": 4000,
+    "embedding_range": 0.5,
+    "max_length": 100,
+    "batch_size": 16,
+    "learning_rate": 4e-3,
+    "optimizer": "adam",
+    "steps_per_epoch": 1000,
+    "epochs": 18,
+    "lowercase": True,
+}
+BASE = {
+    "vocabulary_size": 20_000,
+    "embedding_dim": 512,
+    "num_heads": 8,
+    "key_dim": 256,
+    "num_conv_layers": 4,
+    "num_positions": 20,
+    "num_candidates": 0,
+    "embedding_range": 0.1,
+    "max_length": 200,
+    "batch_size": 32,
+    "learning_rate": 3e-4,
+    "optimizer": "adam",
+    "steps_per_epoch": 1000,
+    "epochs": 100,
+    "lowercase": True,
+}
+OFFICIAL = {
+    **BASE,
+    "vocabulary_size": 100_001,
+    "learning_rate": 8.0,
+    "optimizer": "sgd",
+    "steps_per_epoch": 4000,
+    "epochs": 1000,
+    "lowercase": False,
+}
+CONFIGS = {"small": SMALL, "base": BASE, "official": OFFICIAL}
+
+
+@dataclasses.dataclass
+class Options:
+    """Pretrains a graph predictor on text. None: the value of `config`."""
+
+    corpus: tuple[str, ...]
+    """Text files, folders, globs, or tfds:NAME."""
+    out: pathlib.Path
+    """The run folder."""
+    config: Literal["small", "base", "official"] = "small"
+    """Where the values come from that are not given."""
+
+    # The text.
+    cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
+    """Where the tokenised corpus is kept."""
+    vocabulary_size: int | None = None
+    lowercase: bool | None = None
+    numbers: Literal["keep", "N"] = "N"
+    """Whether a token with a digit becomes the token N."""
+    min_paragraph_words: int = 5
+    validation_fraction: float = 0.01
+    data_dir: str | None = None
+    """Where prepared TFDS data sets lie."""
+
+    # The model.
+    embedding_dim: int | None = None
+    num_heads: int | None = None
+    key_dim: int | None = None
+    kernel_size: int = 3
+    num_conv_layers: int | None = None
+    num_graph_layers: int = 3
+    context_length: int = 3
+    """Words predicted on each side, D."""
+    num_positions: int | None = None
+    """Positions decoded per batch and direction; 0 decodes all."""
+    num_candidates: int | None = None
+    """Words from which the softmax is estimated in training; 0: all."""
+    threshold: Literal["query", "scalar"] = "query"
+    activation: Literal["squared_relu", "square", "softmax"] = "squared_relu"
+    composition: Literal["gru", "residual"] = "gru"
+    share_cell: bool = True
+    normalization: Literal["batch", "layer", "none"] = "batch"
+    dropout: float = 0.0
+    embedding_range: float | None = None
+    """Embeddings start uniform in [-range, range]."""
+    coupled: bool = False
+    """The ablation without a graph network of its own."""
+
+    # The training.
+    optimizer: Literal["adam", "sgd"] | None = None
+    """Adam with warm-up and cosine decay, or the released code's SGD."""
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    max_length: int | None = None
+    """Longest window of the text; windows are 0.51 to 1 times as long."""
+    steps_per_epoch: int | None = None
+    epochs: int | None = None
+    validation_steps: int = 20
+    """Batches of held-out text per evaluation; 0 takes all."""
+    patience: int = 10
+    """Adam: epochs without gain after which training stops."""
+    seed: int = 0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """On some processors bfloat16 is slower: docs/performance.md."""
+    jit_compile: Literal["auto", "true", "false"] = "auto"
+    """Whether XLA compiles the training step."""
+    steps_per_execution: int = 1
+    """Steps between two looks at the loss; on a GPU about 10."""
+    minutes: float | None = None
+    """When to stop at the latest; the same command goes on."""
+    overwrite: bool = False
+    """Empty a run folder that holds a run with other options."""
+
+
+def resolve(options):
+    """Returns the options with the values of `config` for those left None."""
+    return with_config(options, CONFIGS)

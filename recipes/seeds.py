@@ -1,0 +1,62 @@
+"""Runs over seeds: one after the other, each in a folder of its own."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from glomo_keras import training
+
+HARMLESS = ("out", "seeds", "first_seed", "overwrite")
+"""Options that do not belong to a single run."""
+
+
+def run_seeds(options, load, train, describe, results=(), harmless=()):
+    """Makes the runs that are not finished, and reports on all.
+
+    Args:
+        options: dataclass with `out`, `graph`, `seeds`, `first_seed`,
+            `precision` and `overwrite`, checked.
+        load: function of the options that returns the data of all runs.
+        train: function of `(options, loaded, seed, folder)` that trains and
+            tests a model and returns its metrics.
+        describe: function of `(options, loaded)` that returns what tells
+            these data from others.
+        results: names of files that a run leaves besides the usual ones.
+        harmless: names of options that may differ in a run that goes on.
+
+    Returns:
+        List of the metrics of each seed.
+    """
+    keras.config.set_dtype_policy(options.precision)
+    loaded, folders, metrics = None, [], []
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        folder = training.RunFolder(options.out / f"seed-{seed}", results)
+        settings = {**dataclasses.asdict(options), "seed": seed}
+        for name in HARMLESS:
+            del settings[name]
+        with folder.start(settings, harmless, options.overwrite):
+            folders.append(folder)
+            if loaded is None and not folder.finished:
+                loaded = load(options)
+                facts = describe(options, loaded)
+            if loaded is not None:
+                for each in folders:
+                    each.check_data(facts)
+            if not folder.finished:
+                found = train(options, loaded, seed, folder)
+                folder.write_metrics({"seed": seed, **found})
+                print(f"-> {folder.metrics_path}", flush=True)
+            metrics.append(folder.read_metrics())
+    report(options, metrics)
+    return metrics
+
+
+def report(options, metrics):
+    """Prints mean and standard deviation over the seeds."""
+    print(f"{options.out}: {options.graph}, {len(metrics)} seed(s)")
+    for name, value in metrics[0].items():
+        if isinstance(value, float):
+            values = np.array([row[name] for row in metrics])
+            spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+            print(f"  {name}: {values.mean():.4f} +- {spread:.4f}")
