@@ -14,13 +14,14 @@ from glomo_keras.serving import core_tokenizer
 from glomo_keras.serving import limits
 
 TEXT_INPUTS = ("token_ids", "padding_mask")
+LENGTH_INPUTS = ("token_ids", "length")
 IMAGE_INPUTS = ("images",)
 # Names of the signatures that answer with graphs, a mixture and edges.
 SIGNATURES = {
     ("text",): ("serving_default", "mixture", "edges"),
     IMAGE_INPUTS: ("serving_default", "mixture", "edges"),
     TEXT_INPUTS: ("from_ids", "mixture_from_ids", "edges_from_ids"),
-    ("token_ids", "length"): (
+    LENGTH_INPUTS: (
         "from_ids_and_length",
         "mixture_from_ids_and_length",
         "edges_from_ids_and_length",
@@ -59,25 +60,22 @@ def make_signatures(
 
     module = tf.Module()
     module.variables_ = [variable.value for variable in predictor.variables]
-    limit = functools.partial(functools.partial, max_length=max_length)
-    readers = {IMAGE_INPUTS: limit(read_images)}
     if takes_text(predictor):
-        readers = {
-            TEXT_INPUTS: limit(read_ids),
-            ("token_ids", "length"): limit(read_ids_and_length),
-        }
+        readers = {TEXT_INPUTS: read_ids, LENGTH_INPUTS: read_ids_and_length}
+    else:
+        readers = {IMAGE_INPUTS: read_images}
     if tokenizer is not None:
         module.vocabulary = core_tokenizer.vocabulary_table(vocabulary_path)
         readers["text",] = functools.partial(
             core_tokenizer.read_text,
             tokenizer=tokenizer,
             table=module.vocabulary,
-            max_length=max_length,
             max_characters=max_characters,
         )
     answers = _answers(predictor, num_edges)
     signatures = {}
-    for names, read in readers.items():
+    for names, reader in readers.items():
+        read = functools.partial(reader, max_length=max_length)
         specs = _input_specs(predictor, names)
         for name, answer in zip(SIGNATURES[names], answers, strict=True):
             signatures[name] = _signature(specs, read, *answer)

@@ -106,25 +106,7 @@ def describe(corpus):
 
 def build(options, corpus):
     """Returns the compiled pretrainer."""
-    predictor_class = gk.GraphPredictor
-    if options.coupled:
-        predictor_class = gk.models.CoupledGraphPredictor
-    predictor = predictor_class(
-        vocabulary_size=len(corpus.vocabulary),
-        embedding_dim=options.embedding_dim,
-        num_heads=options.num_heads,
-        key_dim=options.key_dim,
-        kernel_size=options.kernel_size,
-        num_conv_layers=options.num_conv_layers,
-        num_graph_layers=options.num_graph_layers,
-        threshold=options.threshold,
-        activation=options.activation,
-        normalization=options.normalization,
-        dropout=options.dropout,
-        embeddings_initializer=keras.initializers.RandomUniform(
-            -options.embedding_range, options.embedding_range
-        ),
-    )
+    predictor = make_predictor(options, len(corpus.vocabulary))
     predictor.vocabulary = corpus.vocabulary
     predictor.tokenizer_config = {
         "lowercase": options.lowercase,
@@ -142,6 +124,35 @@ def build(options, corpus):
     )
     return steps.compile_pretrainer(
         options, pretrainer, make_optimizer(options)
+    )
+
+
+def make_predictor(options, vocabulary_size):
+    """Returns the graph predictor, untrained."""
+    shared = {
+        "vocabulary_size": vocabulary_size,
+        "embedding_dim": options.embedding_dim,
+        "num_heads": options.num_heads,
+        "key_dim": options.key_dim,
+        "num_graph_layers": options.num_graph_layers,
+        "threshold": options.threshold,
+        "activation": options.activation,
+        "embeddings_initializer": keras.initializers.RandomUniform(
+            -options.embedding_range, options.embedding_range
+        ),
+    }
+    if options.coupled:
+        return gk.models.CoupledGraphPredictor(
+            **shared,
+            composition=options.composition,
+            share_cell=options.share_cell,
+        )
+    return gk.GraphPredictor(
+        **shared,
+        kernel_size=options.kernel_size,
+        num_conv_layers=options.num_conv_layers,
+        normalization=options.normalization,
+        dropout=options.dropout,
     )
 
 

@@ -162,13 +162,12 @@ def build_classifier(options, mode, predictor):
     embedding.set_weights(predictor.token_embedding.get_weights())
     features = keras.layers.Dropout(options.task_dropout)(features)
     if mode != "none":
-        source = (
-            gk.layers.UniformGraph()
-            if mode == "uniform"
-            else gk.models.PredictedGraphs(predictor)
-        )
+        if mode == "uniform":
+            graphs = gk.layers.UniformGraph()(mask)
+        else:
+            graphs = gk.models.PredictedGraphs(predictor)(inputs)
         transfer = gk.layers.GraphTransfer(num_mixtures=2, conditioned=True)
-        features = transfer(features, source(inputs))  # (B, T, 2d)
+        features = transfer(features, graphs)  # (B, T, 2d)
     real = keras.ops.expand_dims(keras.ops.cast(mask, features.dtype), -1)
     features = keras.layers.Conv1D(
         options.units, 3, padding="same", activation="relu"

@@ -34,7 +34,7 @@ def make_graphs(options, seed, max_length=None):
             options.predictor, dtype=options.predictor_precision
         )
         if options.graph == "random":
-            predictor = untrained(predictor)
+            predictor = keras.models.clone_model(predictor)  # untrained
         source = gk.models.PredictedGraphs(
             predictor, graph_layers=options.graph_layers or None
         )
@@ -49,14 +49,6 @@ def make_graphs(options, seed, max_length=None):
         name="graph_transfer",
     )
     return source, transfer
-
-
-def untrained(predictor):
-    """Returns an untrained predictor with the configuration of another."""
-    other = type(predictor).from_config(predictor.get_config())
-    other.vocabulary = predictor.vocabulary
-    other.tokenizer_config = predictor.tokenizer_config
-    return other
 
 
 def reads_predictor(options):

@@ -27,22 +27,22 @@ def draw(model, loaded, folder, title):
         title,
         folder.figures_dir / "learning_curves.png",
     )
-    graph_inputs = model.graph_inputs()
-    for text in graph_inputs:
-        inputs_of = keras.Model(model.input, graph_inputs[text])
-        draw_text(text, model, inputs_of, loaded, folder.figures_dir, title)
+    if model.graphs is not None:
+        for text in model.texts:
+            draw_text(text, model, loaded, folder.figures_dir, title)
 
 
-def draw_text(text, model, inputs_of, loaded, folder, title):
+def draw_text(text, model, loaded, folder, title):
     """Draws graphs and mixture weights of one of a model's texts."""
     prefix = f"{text}_" if text else ""
+    graph_inputs = model.graph_inputs(text)
     rows = loaded.validation.texts[text]
     weights = []
     for rank, index in enumerate(choose(rows), 1):
         words = [loaded.lexicon.words[number] for number in rows[index]]
         inputs, _ = loaded.validation.take([index])
-        features, graphs = inputs_of.predict_on_batch(inputs)
-        graph, weight = mix(model.transfer, features, graphs)
+        given = graph_inputs.predict_on_batch(inputs)
+        graph, weight = mix(model.transfer, **given)
         weights.append(weight)
         graph = graph[..., : len(words), : len(words)]  # (2, n, T, T)
         analysis.plot_graph_grid(
@@ -107,10 +107,7 @@ def term_names(model):
     predictor = getattr(model.graphs, "predictor", None)
     if predictor is None:
         return ["G1"]
-    layers = model.graphs.graph_layers or range(
-        1, predictor.num_graph_layers + 1
-    )
-    names = []
+    layers, names = model.graphs.graph_layers, []
     for index, layer in enumerate(layers):
         names.append(f"G{layer}")
         if model.transfer.include_products and index > 0:

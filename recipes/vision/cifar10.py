@@ -202,10 +202,8 @@ def build(options, splits):
     source, transfer = None, None
     if options.graph != "none":
         source = make_source(options)
-        transfer = gk.layers.GraphTransfer(
-            num_mixtures=options.num_mixtures,
-            include_products=options.include_products,
-            units=options.units,
+        transfer = gk.layers.MessageTransfer(
+            num_mixtures=options.num_mixtures, units=options.units
         )
     model = gk.ImageClassifier(
         num_classes=splits["train"].num_classes,
@@ -213,6 +211,7 @@ def build(options, splits):
         image_size=options.size,
         graphs=source,
         transfer=transfer,
+        include_products=options.include_products,
     )
     model.compile(
         make_optimizer(options, len(splits["train"].labels)),
@@ -231,7 +230,7 @@ def make_source(options):
         return gk.layers.UniformGraph()
     predictor = gk.ImageGraphPredictor.from_preset(options.predictor)
     if options.graph == "random":
-        predictor = gk.ImageGraphPredictor.from_config(predictor.get_config())
+        predictor = keras.models.clone_model(predictor)  # untrained
     return gk.models.PredictedGraphs(predictor)
 
 

@@ -225,7 +225,6 @@ def build(options):
         activation=options.activation,
         normalization=options.normalization,
         dropout=options.dropout,
-        seed=options.seed,
     )
     pretrainer = gk.PixelPretrainer(
         predictor,

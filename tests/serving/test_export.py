@@ -13,7 +13,7 @@ from tests.serving.small_predictor import NUM_LAYERS
 from tests.serving.small_predictor import small_predictor
 
 TOLERANCE = 1e-6
-GRAPH_BYTES = 400_000  # of the program and the vocabulary
+GRAPH_BYTES = 600_000  # of the program and the vocabulary
 VOCABULARY_SIZE = 10_000
 NAMES = {"forward_graphs", "backward_graphs"}
 
