@@ -14,8 +14,7 @@ N-grams are counted in the training texts joined to one long text, as windows
 join them, read from its end for `backward`. Every word of the vocabulary
 counts once more than it occurs (Kneser-Ney: has one more predecessor), so
 that no held-out word has probability 0. Counts lie in sorted arrays, since
-nltk's own counter takes tens of gigabytes for so many trigrams, and its
-Kneser-Ney counts the whole corpus again for each word.
+nltk's own counter takes tens of gigabytes for so many trigrams.
 
 RUN/ngrams.json holds each perplexity as soon as it is known; the same command
 goes on with those that are missing.
@@ -63,7 +62,6 @@ class Options:
 
 def measure(options):
     """Runs the recipe; returns the content of RUN/ngrams.json."""
-    path = options.run / "ngrams.json"
     settings = read_options(options.run, pretrain_text.Options)
     corpus = pretrain_text.load(settings)
     held_out = held_out_windows(
@@ -74,6 +72,7 @@ def measure(options):
         "discount": options.discount,
         "perplexity": {direction: {} for direction in DIRECTIONS},
     }
+    path = options.run / "ngrams.json"
     if path.exists():
         there = json.loads(path.read_text("utf-8"))
         if {**there, "perplexity": results["perplexity"]} != results:

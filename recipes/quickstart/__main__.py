@@ -203,16 +203,10 @@ def report(runs, folder):
         }
         rows.append(row)
     shown = [
-        [
-            row["mode"],
-            f"{row['parameters']:,}",
-            f"{row['mean']:.2%} ± {row['deviation']:.2%}",
-            f"{row['seconds']:.0f}",
-        ]
+        {**row, "accuracy": f"{row['mean']:.2%} ± {row['deviation']:.2%}"}
         for row in rows
     ]
-    headers = ["graphs", "parameters", "accuracy", "seconds"]
-    print("\n" + tabulate.tabulate(shown, headers))
+    print("\n" + tabulate.tabulate(shown, headers="keys"))
     print(
         f"(test accuracy, mean ± standard deviation of {len(mine)} seeds; "
         "parameters that were trained)\n"

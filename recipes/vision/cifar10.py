@@ -2,8 +2,6 @@
 
     python -m recipes.vision.cifar10 --data cifar-10-batches-py --size 16 \\
         --graph predicted --seeds 3 --out runs/cifar10/predicted
-    python -m recipes.vision.cifar10 --data tfds:cifar10 --config paper \\
-        --depth 34 --graph predicted --seeds 5 --out runs/cifar10_full/predicted
 
 `--data` takes the official batches (python or binary version), a folder with
 `train/CLASS/*` and `test/CLASS/*`, a folder of class folders (a sixth of
@@ -19,11 +17,9 @@ pixels; `none`, the ResNet alone. `recipes.tasks.compare` compares the runs.
 The paper's accuracy (%), mean and standard deviation of 5 runs: ResNet-18
 90.93 +- 0.33, with GLoMo 91.55 +- 0.23, uniform 91.07 +- 0.24; ResNet-34
 91.42 +- 0.17, with GLoMo 91.70 +- 0.09. That is `--config paper`, which needs
-a GPU. `small`, the default, is 1,000 images and 5 epochs, for two CPU cores:
-at `--size 16` with 600 images and 6 epochs a run takes about a CPU minute
-(AMD EPYC) and gets 29 to 33 % of the test images right (docs/vision.md).
-
-Each seed leaves a run folder OUT/seed-N; the same command goes on with it.
+a GPU. `small` is for two CPU cores: with 16x16 pixels, 600 images and 6 epochs
+a run takes about a CPU minute (AMD EPYC) and gets 29 to 33 % of the test
+images right (docs/vision.md).
 """
 
 import dataclasses

@@ -49,7 +49,9 @@ def test_first_column_copies_from_above():
 def test_model_codes_each_value_once_from_what_comes_before(anchor):
     pretrainer = randomised(
         gk.PixelPretrainer(
-            **SIZES, anchor=anchor, bidirectional=True, channel_order="bgr"
+            gk.ImageGraphPredictor(**SIZES, bidirectional=True),
+            anchor=anchor,
+            channel_order="bgr",
         )
     )
     train, x = images(seed=1), images(3)
@@ -75,6 +77,6 @@ def test_model_codes_each_value_once_from_what_comes_before(anchor):
 
 
 def test_an_untrained_model_codes_about_eight_bits():
-    pretrainer = gk.PixelPretrainer(**SIZES)
+    pretrainer = gk.PixelPretrainer(gk.ImageGraphPredictor(**SIZES))
     bits = evaluate.model_bits(pretrainer, images(), images(2))
     assert abs(bits["forward"].mean() - 8) < 0.5
