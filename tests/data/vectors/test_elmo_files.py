@@ -164,7 +164,8 @@ def test_number_that_is_not_finite_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "keys", [("lstm",), ("char_cnn",), *data.vectors.elmo_files.ENTRIES.values()]
+    "keys",
+    [("lstm",), ("char_cnn",), *data.vectors.elmo_files.ENTRIES.values()],
 )
 def test_missing_option_is_named(tmp_path, keys):
     options = reference.options()
