@@ -110,9 +110,8 @@ def weighted_sum():
 
 def decoded_rows():
     """The last layer's sum at 20 positions; at all."""
-    from keras import ops
-
     from glomo_keras.ops.weighted_sum import weighted_sum
+    from keras import ops
 
     positions = ops.arange(20) * 9
 

@@ -20,12 +20,12 @@ time, with a preset of what has been learned so far.
 
 import keras
 import tyro
+from glomo_keras.data.text.cache_files import digest
 
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
-from glomo_keras.data.text.cache_files import digest
 from recipes.common import make_dataset
 from recipes.pretrain import pack
 from recipes.pretrain import steps

@@ -5,9 +5,9 @@ import functools
 import keras
 import numpy as np
 import pytest
+from glomo_keras.models.task_graphs import MODES
 
 import glomo_keras as gk
-from glomo_keras.models.task_graphs import MODES
 from tests import reference
 from tests.backends import to_numpy
 from tests.models.small_models import arrays

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from glomo_keras.models.task_graphs import MODES
 
 import glomo_keras as gk
-from glomo_keras.models.task_graphs import MODES
 from tests.backends import to_numpy
 from tests.models.small_models import arrays
 from tests.models.small_models import inputs
