@@ -26,7 +26,7 @@ from glomo_keras.training.history_csv import read_history
 from glomo_keras.training.history_csv import write_history
 from glomo_keras.training.resume_training import ResumeTraining
 from glomo_keras.training.run_folder import RunFolder
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 __all__ = [
     "ResumeTraining",

@@ -2,7 +2,7 @@
 
 import csv
 
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 
 def write_history(path, rows):

@@ -8,7 +8,7 @@ import os
 import pathlib
 import shutil
 
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 
 class RunFolder:

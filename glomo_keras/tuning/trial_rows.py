@@ -4,7 +4,7 @@ import csv
 import json
 import pathlib
 
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 OUTCOME = "outcome.json"
 HEAD = ("trial", "status", "score", "epoch", "seconds", "worker")

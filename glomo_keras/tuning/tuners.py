@@ -7,7 +7,7 @@ import time
 import keras_tuner
 
 from glomo_keras.tuning.trial_rows import OUTCOME
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 TUNERS = ("random", "bayesian", "hyperband", "grid")
 

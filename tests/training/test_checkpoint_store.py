@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from glomo_keras.training.checkpoint_store import CheckpointStore
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+from glomo_keras.data.tfds_examples import TfdsExamples
 
 IMDB_LABELS = ("neg", "pos")
 """The labels in the order of their numbers."""

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+from glomo_keras.data.tfds_examples import TfdsExamples
 
 MNLI_LABELS = ("entailment", "neutral", "contradiction")
 """The labels in the order of their numbers, that of GLUE and TFDS."""

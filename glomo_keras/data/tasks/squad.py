@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+from glomo_keras.data.tfds_examples import TfdsExamples
 
 _FILE_NAMES = {"train": "train-v1.1.json", "dev": "dev-v1.1.json"}
 _TFDS_SPLITS = {"train": "train", "dev": "validation"}
