@@ -40,15 +40,15 @@ class Options:
     vocabulary: pathlib.Path | None = None
     """Text file with one token a line."""
     context_length: int = 3
-    """Units that the decoder predicts (the released default)."""
+    """Tokens that the decoder predicts (the released default)."""
 
 
 def read_arrays(path):
-    """The arrays of an npz file by name.
+    """Reads the arrays of an npz file, a dict by name.
 
     Raises:
-        SystemExit: if there is no such file.
-        ValueError: if it is no npz file.
+        SystemExit: If there is no such file.
+        ValueError: If it is not an npz file.
     """
     if not path.is_file():
         raise SystemExit(f"There is no file {path}")
@@ -56,14 +56,14 @@ def read_arrays(path):
         raise ValueError(
             "STATE is a state_dict as an npz file: numpy.savez(STATE, **{k: "
             "v.numpy() for k, v in state.items()}). "
-            f"Received: {path}, which is none"
+            f"Received: {path}"
         )
     with np.load(path) as arrays:
         return dict(arrays)
 
 
 class OfficialState:
-    """The arrays of a state_dict, each to be taken once, with clear errors."""
+    """The arrays of a state_dict, with clear errors and a set of those left."""
 
     def __init__(
         self,
@@ -93,19 +93,27 @@ class OfficialState:
         return np.asarray(array, "float32")
 
     def count(self, pattern):
-        """How many numbers i there are for which `pattern` of i is a name."""
+        """Counts the numbers i for which `pattern` of i is a name."""
         found = (re.fullmatch(pattern, name) for name in self.arrays)
         return len({match.group(1) for match in found if match})
 
 
 def read_config(state, context_length):
-    """Constructor arguments of a `ContextPretrainer` for the state."""
+    """Returns the arguments of a predictor and of its pretrainer.
+
+    Args:
+        state: `OfficialState`.
+        context_length: Integer D.
+
+    Returns:
+        Tuple of two dicts, for `GraphPredictor` and `ContextPretrainer`.
+    """
     vocabulary_size, width = state.take("enc_emb.weight").shape
     net = "st_predictor_fw"
     convolution = state.take(f"{net}.key_cnn.0.0.weight")
     key_dim = state.take(f"{net}.sparse_trans.0.weight").shape[1]
     keys = state.take(f"{net}.key_dot_trans.0.weight").shape[0]
-    return {
+    predictor = {
         "vocabulary_size": vocabulary_size,
         "embedding_dim": width,
         "num_heads": keys // key_dim,
@@ -113,6 +121,8 @@ def read_config(state, context_length):
         "kernel_size": convolution.shape[2],
         "num_conv_layers": state.count(rf"{net}\.key_cnn\.(\d+)\.0\.weight"),
         "num_graph_layers": state.count(rf"{net}\.key_dot_trans\.(\d+)\.bias"),
+    }
+    pretrainer = {
         "num_decoder_layers": state.count(
             r"dec_net_fw\.rnn_fw\.bias_ih_l(\d+)"
         ),
@@ -120,19 +130,21 @@ def read_config(state, context_length):
         "num_positions": 20,
         "scale_embedding_gradient": True,
     }
+    return predictor, pretrainer
 
 
-def convert(state, config):
-    """A `ContextPretrainer` with the weights of the state."""
-    pretrainer = gk.ContextPretrainer(**config)
-    predictor = pretrainer.graph_predictor
+def convert(state, context_length=3):
+    """Returns a `ContextPretrainer` with the weights of the state."""
+    sizes, options = read_config(state, context_length)
+    predictor = gk.GraphPredictor(**sizes)
+    pretrainer = gk.ContextPretrainer(predictor, **options)
     predictor.token_embedding.embeddings.assign(state.take("enc_emb.weight"))
     for direction, short in DIRECTIONS.items():
         net = f"st_predictor_{short}"
         convolutions = predictor.convolutions[direction]
         for kind in ("key", "query"):
             set_convolutions(state, f"{net}.{kind}_cnn", convolutions, kind)
-        set_graphs(state, net, predictor.graphs[direction][0])
+        set_projection(state, net, predictor.projections[direction])
         composition = pretrainer.feature_predictor.compositions[direction][0]
         set_gru(state, f"{net}.gru_cell.{{}}", composition.cell)
         for index, cell in enumerate(pretrainer.decoders[direction].cells):
@@ -165,7 +177,7 @@ def set_convolutions(state, prefix, layer, kind):
         norm.moving_variance.assign(variance)
 
 
-def set_graphs(state, net, layer):
+def set_projection(state, net, layer):
     """Projections and thresholds of all graph layers, joined."""
 
     def take_all(name, part, shape):
@@ -204,13 +216,13 @@ def set_gru(state, name, cell):
 
 def main(options):
     state = OfficialState(read_arrays(options.state), options.state)
-    config = read_config(state, options.context_length)
-    pretrainer = convert(state, config)
+    pretrainer = convert(state, options.context_length)
     if options.vocabulary is not None:
         text = options.vocabulary.read_text("utf-8").removesuffix("\n")
         pretrainer.graph_predictor.vocabulary = text.split("\n")
     pretrainer.save_to_preset(options.out)
-    print(f"{options.state} -> {options.out}: {config}")
+    parameters = pretrainer.count_params()
+    print(f"{options.state} -> {options.out}: {parameters:,} parameters")
 
 
 if __name__ == "__main__":

@@ -82,10 +82,14 @@ def convert(state, predictor=None, num_graph_layers=3, num_heads=None):
     letters = state.take("char_emb.weight")
     convolution = state.take("char_cnn.weight")
     hidden_dim = state.take("linear_1.0.weight").shape[0]
-    graphs = make_graphs(state, predictor, num_graph_layers, num_heads)
+    graphs, transfer = make_graphs(
+        state, predictor, num_graph_layers, num_heads
+    )
     reader = gk.models.SpanReader(
         {"word_ids": keras.layers.Embedding(*words.shape, trainable=False)},
         graphs,
+        transfer,
+        "states" if on_states(state) else "embeddings",
         num_letters=letters.shape[0],
         letter_dim=letters.shape[1],
         letter_filters=convolution.shape[0],
@@ -94,8 +98,8 @@ def convert(state, predictor=None, num_graph_layers=3, num_heads=None):
     )
     reader.features["word_ids"].embeddings.assign(words)
     set_letters(state, reader.character_cnn)
-    if graphs.transfer is not None:
-        set_transfer(state, graphs.transfer)
+    if reader.transfer is not None:
+        set_transfer(state, reader.transfer)
     set_body(state, reader)
     gate = state_width(state, "gate_layer.linear.bias")
     order = encoder_order(words.shape[1], convolution.shape[0], gate)
@@ -131,36 +135,35 @@ def state_width(state, name):
 
 
 def on_states(state):
-    """Whether the graphs stand behind the first RNN (`ModelTRNN`)."""
+    """Returns whether graphs act on the first RNN's states (`ModelTRNN`)."""
     first = state.arrays["rnn.rnns.0.weight_ih_l0"].shape[1]
     words = state.arrays["word_emb.weight"].shape[1]
     return first == words + state.arrays["char_cnn.bias"].shape[0]
 
 
 def make_graphs(state, predictor, num_graph_layers, num_heads):
-    """The `TaskGraphs` of a state: the mode and sizes its arrays show."""
+    """Returns source and transfer of a state, or None twice without graphs."""
     if "gate_layer.linear.weight" not in state.arrays:
-        return gk.models.TaskGraphs("none")
+        return None, None
     units = state_width(state, "gate_layer.linear.bias")
     if "scales" not in state.arrays:
-        return gk.models.TaskGraphs("uniform", uniform_edges="all", units=units)
+        transfer = gk.layers.GraphTransfer(units=units)
+        return gk.layers.UniformGraph("all"), transfer
     logits = "mixt_logits_fw"
     conditioned = logits not in state.arrays
     name = f"{logits}.0.1.bias" if conditioned else logits
     num_heads, include_products = mixture_size(
         state.take(name).shape[-1], num_graph_layers, num_heads
     )
-    options = {
-        "num_mixtures": state.take("scales").shape[1],
-        "conditioned": conditioned,
-        "include_products": include_products,
-        "units": units,
-    }
+    transfer = gk.layers.GraphTransfer(
+        num_mixtures=state.take("scales").shape[1],
+        conditioned=conditioned,
+        include_products=include_products,
+        units=units,
+    )
     if predictor is not None:
-        mode = "glomo-rnn" if on_states(state) else "glomo"
-        return gk.models.TaskGraphs(mode, predictor, **options)
-    place = "states" if on_states(state) else "embeddings"
-    return gk.models.GivenGraphs(num_graph_layers, num_heads, place, **options)
+        return gk.models.PredictedGraphs(predictor), transfer
+    return gk.models.GivenGraphs(num_graph_layers, num_heads), transfer
 
 
 def mixture_size(terms, num_graph_layers, num_heads):
@@ -291,7 +294,7 @@ def main(options):
     reader.save(options.out)
     print(
         f"{options.state} -> {options.out}: {reader.count_params():,} "
-        f"parameters, graphs {reader.graphs.mode!r}"
+        f"parameters, graphs: {type(reader.graphs).__name__}"
     )
 
 

@@ -32,9 +32,7 @@ def converted(golden, prefix="param/", like="param/"):
         for name in names
     }
     state = convert_official.OfficialState(arrays, "golden")
-    return convert_official.convert(
-        state, convert_official.read_config(state, 3)
-    )
+    return convert_official.convert(state)
 
 
 def positions(golden):

@@ -7,7 +7,7 @@ import pytest
 import glomo_keras as gk
 from recipes.convert import pretrainer as convert_official
 
-GOLDENS = pathlib.Path(__file__).parent.parent / "goldens"
+GOLDENS = pathlib.Path(__file__).parents[2] / "goldens"
 TOLERANCE = 1e-5
 GRADIENT_TOLERANCE = 1e-4  # relative to the largest entry of each array
 

@@ -59,8 +59,7 @@ def state():
 @pytest.fixture(scope="module")
 def pretrainer(state):
     official = convert_official.OfficialState(state, "state.npz")
-    config = convert_official.read_config(official, CONTEXT)
-    return convert_official.convert(official, config)
+    return convert_official.convert(official, CONTEXT)
 
 
 @pytest.fixture(scope="module")

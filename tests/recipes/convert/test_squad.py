@@ -193,7 +193,8 @@ def test_graphs_of_a_predictor_take_the_place_of_those_given(parameters):
     predictor = small_predictor(num_heads=4, num_graph_layers=3)
     given = convert.convert(official(parameters))
     reader = convert.convert(official(parameters), predictor)
-    assert reader.graphs.mode == "glomo"
+    assert isinstance(reader.graphs, gk.models.PredictedGraphs)
+    assert reader.placement == "embeddings"
     rng = np.random.default_rng(1)
     texts, ids = {}, {}
     for text, length in (("context", 6), ("question", 3)):
