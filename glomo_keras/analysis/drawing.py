@@ -1,163 +1,111 @@
-"""Parts that the pictures share: axes placed in inches, colours, files.
+"""What all pictures share: figures that fit, matrices, labels, files.
 
-Everything goes through the object interface of matplotlib: no pyplot, no
-global state, no display.
+The pictures are made of matplotlib's objects, without pyplot: they need no
+display and leave nothing behind.
 """
 
 import os
-import textwrap
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
-from matplotlib.ticker import MaxNLocator
+from matplotlib.font_manager import FontProperties
 
-from glomo_keras.analysis.labels import DPI
 from glomo_keras.analysis.labels import drawable
-from glomo_keras.analysis.labels import font
-from glomo_keras.analysis.labels import text_sizes
+from glomo_keras.analysis.labels import font_families
 
-FORMATS = (".png", ".svg", ".pdf")
-COLOURS = "Blues"
-BAR_LABEL = "edge weight"
+DPI = 150
 TITLE_SIZE, TEXT_SIZE, TICK_SIZE = 11, 9, 8  # points
-MARGIN, BAR_WIDTH, BAR_MIN_HEIGHT, BAR_TEXT = 0.12, 0.14, 1.2, 0.75  # inches
-TICK_PAD, LABEL_PAD = 3, 4  # points
+LINE = 1.45  # height of a line of text over the size of its font
+CHARACTER = 0.6  # width of a character over the size of its font, on average
+START = 4.0  # inches, before the figure is fitted
 
 
-def checked_paths(path):
-    """The paths to write to, as a list.
+def font(size):
+    return FontProperties(family=list(font_families()), size=size)
+
+
+def blank_figure(title=None):
+    """Returns a figure whose layout is matplotlib's constrained one."""
+    figure = Figure((START, START), dpi=DPI, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
+    if title:
+        # Wrapping reads "$" as mathematics, even with `parse_math=False`.
+        text = drawable(title, keep=" \n").replace("$", r"\$")
+        figure.suptitle(text, wrap=True, fontproperties=font(TITLE_SIZE))
+    return figure
+
+
+def fit(figure, panels, width, height):
+    """Resizes a figure until each panel has this size in inches.
+
+    The texts around the panels keep their sizes, so that the figure grows
+    with the panels: two rounds come close enough.
 
     Args:
-        path: None, one path, or a sequence of paths.
-
-    Raises:
-        ValueError: if a suffix is none of .png, .svg, .pdf.
+        figure: figure with constrained layout.
+        panels: array `(rows, columns)` of axes, all of the same size.
+        width: float, inches.
+        height: float, inches.
     """
-    if path is None:
-        return []
-    single = isinstance(path, str | os.PathLike)
-    paths = [Path(item) for item in ([path] if single else path)]
-    for item in paths:
-        if item.suffix.lower() not in FORMATS:
-            raise ValueError(
-                f"`path` must end in one of {FORMATS}. Received: path={item}"
-            )
-    return paths
+    rows, columns = panels.shape
+    for _ in range(2):
+        figure.draw_without_rendering()
+        box = panels[0, -1].get_window_extent()
+        now = np.array([box.width, box.height]) / figure.dpi
+        missing = (np.array([width, height]) - now) * (columns, rows)
+        figure.set_size_inches(figure.get_size_inches() + missing)
 
 
-def write_figure(figure, paths):
-    """Writes the figure to each of the paths; makes missing folders."""
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-
-
-def blank_figure(width, height):
-    """A white figure of this size in inches."""
-    return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-
-
-def add_axes(figure, left, top, width, height):
-    """Axes at a place in inches, `top` counted from the upper edge."""
-    full_width, full_height = figure.get_size_inches()
-    bottom = full_height - top - height
-    return figure.add_axes(
-        (
-            left / full_width,
-            bottom / full_height,
-            width / full_width,
-            height / full_height,
-        )
-    )
-
-
-def draw_matrix(axes, matrix, highest):
-    """The matrix as cells, palest at 0 and darkest at `highest`."""
-    axes.tick_params(length=0, pad=TICK_PAD)
-    for spine in axes.spines.values():
-        spine.set(color="0.6", linewidth=0.5)
+def draw_matrix(axes, matrix, highest=None):
+    """Draws a matrix, palest at 0 and darkest at `highest`."""
+    axes.tick_params(length=0, pad=3)
+    axes.spines[:].set(color="0.6", linewidth=0.5)
     return axes.imshow(
         matrix,
-        cmap=COLOURS,
+        cmap="Blues",
         vmin=0,
-        vmax=highest,
+        vmax=highest or np.max(matrix) or 1.0,
         aspect="auto",
         interpolation="nearest",
     )
 
 
-def draw_cell_lines(axes, num_rows, num_columns):
-    """Thin lines between the cells, for the eye to follow."""
-    axes.set_yticks(np.arange(1, num_rows) - 0.5, minor=True)
-    axes.set_xticks(np.arange(1, num_columns) - 0.5, minor=True)
-    axes.grid(which="minor", color="0.88", linewidth=0.4)
-    axes.tick_params(which="minor", length=0)
-
-
-def label_rows(axes, labels, size):
-    """Writes a label at every row."""
-    axes.set_yticks(
+def label_axis(axis, labels, size, **kwargs):
+    """Writes a label at each cell of `axes.xaxis` or `axes.yaxis`."""
+    fonts = font(size)
+    axis.set_ticks(
         range(len(labels)),
         labels,
-        fontproperties=font(size),
+        fontproperties=fonts,
         parse_math=False,
+        **kwargs,
     )
 
 
-def label_columns(axes, labels, size, rotation):
-    """Writes a label under every column."""
-    axes.set_xticks(
-        range(len(labels)),
-        labels,
-        fontproperties=font(size),
-        parse_math=False,
-        rotation=rotation,
-    )
+def title_width(title, size):
+    """The width of a title in inches, about."""
+    return CHARACTER * size / 72 * len(title)
 
 
-def add_colour_bar(figure, image, left, top, height):
-    """A colour bar with its label, `height` inches high."""
-    axes = add_axes(figure, left, top, BAR_WIDTH, height)
-    bar = figure.colorbar(
-        image,
-        cax=axes,
-        ticks=MaxNLocator(5),
-        format=FuncFormatter(lambda value, _: f"{value:.3g}"),
-    )
+def set_title(axes, title, size):
+    axes.set_title(title, fontproperties=font(size), pad=3, parse_math=False)
+
+
+def add_colour_bar(figure, image, panels):
+    """Adds a bar that tells the weight of an edge."""
+    bar = figure.colorbar(image, ax=panels, aspect=30, pad=0.03)
+    bar.ax.locator_params(nbins=5)
     bar.ax.tick_params(labelsize=TICK_SIZE, length=2)
     bar.outline.set(color="0.6", linewidth=0.5)
-    bar.set_label(BAR_LABEL, fontproperties=font(TEXT_SIZE))
-    return bar
+    bar.set_label("edge weight", fontproperties=font(TEXT_SIZE))
 
 
-def wrapped_title(title, width):
-    """A title on as many lines as fit into `width` inches, and its size.
-
-    Returns:
-        The text, its width and its height in inches; `("", 0, 0)` for none.
-    """
-    if not title:
-        return "", 0.0, 0.0
-    text = drawable(title, keep=" \n")
-    ((one_line, _),) = text_sizes([text.replace("\n", " ")], TITLE_SIZE)
-    characters = max(10, int(len(text) * min(1.0, width / one_line)))
-    lines = [textwrap.fill(line, characters) for line in text.splitlines()]
-    wrapped = "\n".join(lines)
-    ((text_width, height),) = text_sizes([wrapped], TITLE_SIZE)
-    return wrapped, text_width, height
-
-
-def add_title(figure, text):
-    """The title, centred at the upper edge."""
-    height = figure.get_size_inches()[1]
-    figure.text(
-        0.5,
-        1 - MARGIN / height,
-        text,
-        fontproperties=font(TITLE_SIZE),
-        horizontalalignment="center",
-        verticalalignment="top",
-        parse_math=False,
-    )
+def write_figure(figure, path):
+    """Writes a figure to None, one path or several; makes their folders."""
+    if path is None:
+        return
+    paths = [path] if isinstance(path, str | os.PathLike) else path
+    for item in map(Path, paths):
+        item.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(item)

@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from glomo_keras.analysis.checks import check_names
-from glomo_keras.analysis.checks import check_square
-from glomo_keras.analysis.checks import checked_graph
+from glomo_keras.utils.graph_arrays import check_names
+from glomo_keras.utils.graph_arrays import checked_graphs
+from glomo_keras.utils.validation import check_positive
 
 
 def top_edges(graph, tokens, k=5):
-    """The strongest edges of one graph, the strongest first.
+    """Returns the strongest edges of one graph, the strongest first.
 
     Edges of the same weight come in reading order: by receiver, then by
     source. Zero entries are no edges, so there may be fewer than `k`.
 
     Args:
-        graph: array `(T, T)`, row t holds what unit t draws on.
+        graph: array `(T, T)`, rows are receivers, columns are sources.
         tokens: sequence of T strings.
-        k: int, the largest number of edges.
+        k: int, the largest number of edges. Defaults to 5.
 
     Returns:
         List of `(receiver, source, weight)`: two tokens and a float.
@@ -30,15 +30,12 @@ def top_edges(graph, tokens, k=5):
     >>> top_edges([[0, 0, 0], [1, 0, 0], [0.2, 0.8, 0]], ["a", "b", "c"], k=2)
     [('b', 'a', 1.0), ('c', 'b', 0.8)]
     """
-    graph = checked_graph(graph, rank=2)  # (T, T)
-    check_square(graph)
-    check_names(tokens, len(graph), "tokens", "units")
-    if k < 1:
-        raise ValueError(f"`k` must be at least 1. Received: k={k}")
+    graph = checked_graphs(graph, 2, "graph")  # (T, T)
+    check_names(tokens, len(graph), "tokens")
+    check_positive(k=k)
     order = np.argsort(-graph, axis=None, kind="stable")[:k]
-    rows, columns = np.unravel_index(order, graph.shape)
     return [
         (tokens[t], tokens[s], float(graph[t, s]))
-        for t, s in zip(rows, columns, strict=True)
+        for t, s in zip(*np.unravel_index(order, graph.shape), strict=True)
         if graph[t, s] > 0
     ]

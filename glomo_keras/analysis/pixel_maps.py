@@ -1,37 +1,35 @@
-"""Where a pixel draws from: small maps beside the image, as Fig. 4."""
+"""Where a pixel looks: small maps next to the image, as in Fig. 4."""
+
+import numpy as np
 
 from glomo_keras.analysis import drawing
-from glomo_keras.analysis.checks import check_square
-from glomo_keras.analysis.checks import checked_graph
-from glomo_keras.analysis.labels import font
-from glomo_keras.analysis.labels import largest_size
+from glomo_keras.utils.graph_arrays import checked_graphs
 
 TITLE_SIZE = 8  # points
-PANEL, GAP = 0.95, 0.1  # inches
-MARK = "tab:red"
+PANEL = 0.95  # inches, the smallest side of a panel
 
 
 def plot_pixel_maps(graphs, image, pixel, *, title=None, path=None):
     """Draws an image and the edges into one of its pixels, head by head.
 
-    Layers are rows, heads columns. Each map has the size of the image; its
-    darkest place is its own largest weight, which stands above it. The pixel
-    is marked in the image and in every map.
+    Layers are rows, heads are columns. Each map has the size of the image;
+    its darkest place is its own largest weight, which stands above it. The
+    pixel is marked in the image and in every map.
 
     Args:
         graphs: array `(L, K, T, T)`, non-negative, T = H W.
         image: uint8 array `(H, W, 3)`.
         pixel: pair of integers, row and column of the receiver.
-        title: optional string.
-        path: optional path, or several, ending in .png, .svg or .pdf, to
-            write the figure to. Missing folders are made.
+        title: string. Defaults to None.
+        path: path, or several, to write the figure to, in a format that the
+            suffix names. Missing folders are made. Defaults to None.
 
     Returns:
-        A `matplotlib.figure.Figure`, registered nowhere.
+        A `matplotlib.figure.Figure`, not known to pyplot.
 
     Raises:
-        ValueError: if the graphs do not fit the image, the pixel is outside
-            it, or a suffix is unknown.
+        ValueError: if the graphs do not fit the image, or the pixel is
+            outside it.
 
     Example:
 
@@ -42,78 +40,38 @@ def plot_pixel_maps(graphs, image, pixel, *, title=None, path=None):
     >>> figure.axes[1].get_title()
     'layer 1, head 1: 1'
     """
-    paths = drawing.checked_paths(path)
-    graphs = checked_graph(graphs, rank=4, name="graphs")
-    check_square(graphs, "graphs")
+    graphs = checked_graphs(graphs, rank=4)
     height, width = image.shape[:2]
     row, column = pixel
     if graphs.shape[-1] != height * width:
         raise ValueError(
-            "The graphs must have a unit for each pixel of the image. "
-            f"Received: {graphs.shape[-1]} units, an image of {image.shape}"
+            "`graphs` must have a position for each pixel of the image. "
+            f"Received: {graphs.shape[-1]} positions, an image of {image.shape}"
         )
     if not (0 <= row < height and 0 <= column < width):
         raise ValueError(
             f"`pixel` must lie in the image of {height} rows and {width} "
             f"columns. Received: pixel={pixel}"
         )
-    maps = graphs[:, :, row * width + column]
-    figure = _draw(
-        maps.reshape(*maps.shape[:2], height, width), image, pixel, title
-    )
-    drawing.write_figure(figure, paths)
-    return figure
-
-
-def _draw(maps, image, pixel, title):
+    maps = graphs[:, :, row * width + column]  # (L, K, T)
+    figure = drawing.blank_figure(title)
     num_layers, num_heads = maps.shape[:2]
-    titles = [
-        [
-            f"layer {layer + 1}, head {head + 1}: {maps[layer, head].max():.2g}"
-            for head in range(num_heads)
-        ]
-        for layer in range(num_layers)
-    ]
-    longest = [text for row in titles for text in row]
-    title_width, title_height = largest_size(longest, TITLE_SIZE)
-    panel = max(PANEL, title_width)
-    step_down = panel + title_height + 2 * GAP
-    first = drawing.MARGIN + panel + 3 * GAP  # the image stands before them
-    full_width = first + num_heads * (panel + GAP)
-    title, _, above = drawing.wrapped_title(title, full_width - 2 * GAP)
-    top = above + 2 * drawing.MARGIN + title_height
-    figure = drawing.blank_figure(
-        full_width, top + num_layers * step_down - title_height
-    )
-    drawing.add_title(figure, title)
-    axes = drawing.add_axes(figure, drawing.MARGIN, top, panel, panel)
-    drawing.draw_matrix(axes, image, 255)
-    _finish(axes, pixel, "image")
-    for layer in range(num_layers):
-        for head in range(num_heads):
-            axes = drawing.add_axes(
-                figure,
-                first + head * (panel + GAP),
-                top + layer * step_down,
-                panel,
-                panel,
-            )
-            one = maps[layer, head]
-            drawing.draw_matrix(axes, one, one.max() or 1.0)
-            _finish(axes, pixel, titles[layer][head])
+    panels = figure.subplots(num_layers, num_heads + 1, squeeze=False)
+    for axes in panels[1:, 0]:
+        axes.remove()
+    _draw_panel(panels[0, 0], image, pixel, "image")
+    for (layer, head), axes in np.ndenumerate(panels[:, 1:]):
+        one = maps[layer, head].reshape(height, width)
+        name = f"layer {layer + 1}, head {head + 1}: {one.max():.2g}"
+        _draw_panel(axes, one, pixel, name)
+    side = max(PANEL, drawing.title_width(name, TITLE_SIZE))
+    drawing.fit(figure, panels, side, side)
+    drawing.write_figure(figure, path)
     return figure
 
 
-def _finish(axes, pixel, title):
-    row, column = pixel
-    axes.plot(
-        [column], [row], marker="s", markersize=3, color=MARK, fillstyle="none"
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_title(
-        title,
-        fontproperties=font(TITLE_SIZE),
-        pad=drawing.TICK_PAD,
-        parse_math=False,
-    )
+def _draw_panel(axes, values, pixel, title):
+    drawing.draw_matrix(axes, values)
+    axes.plot(pixel[1], pixel[0], "s", ms=3, color="tab:red", fillstyle="none")
+    axes.set(xticks=[], yticks=[])
+    drawing.set_title(axes, title, TITLE_SIZE)

@@ -1,16 +1,19 @@
-"""What `export_saved_model` refuses before it writes anything."""
+"""Checks of the arguments of an export, made before anything is written."""
+
+import math
+import numbers
 
 import keras
 
 from glomo_keras.ops.graphs import DIRECTIONS
-from glomo_keras.serving.inputs import IMAGE_INPUTS
-from glomo_keras.serving.inputs import TEXT_INPUTS
+from glomo_keras.serving.signatures import IMAGE_INPUTS
+from glomo_keras.serving.signatures import TEXT_INPUTS
 
 OUTPUTS = [f"{direction}_graphs" for direction in DIRECTIONS]
 
 
 def check_backend(what):
-    """Raises RuntimeError where Keras does not run on TensorFlow."""
+    """Raises RuntimeError unless Keras runs on TensorFlow."""
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
             f"{what} can be written on the TensorFlow backend only. "
@@ -18,18 +21,19 @@ def check_backend(what):
         )
 
 
-def check_whole(name, value, smallest):
-    """Raises ValueError unless an integer is `smallest` or more."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < smallest:
+def check_whole(name, value, smallest, largest=math.inf):
+    """Raises ValueError unless a number is an integer from a range."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not smallest <= value <= largest:
+        limit = "or more" if math.isinf(largest) else f"to {largest}"
         raise ValueError(
-            f"`{name}` must be an integer, {smallest} or more. "
+            f"`{name}` must be an integer, {smallest} {limit}. "
             f"Received: {name}={value!r}"
         )
 
 
 def check_predictor(predictor):
-    """Raises ValueError where a model has other inputs or outputs."""
+    """Raises ValueError unless a model has a predictor's inputs and outputs."""
     inputs, outputs = (_names(predictor, kind) for kind in ("input", "output"))
     if inputs not in (sorted(TEXT_INPUTS), sorted(IMAGE_INPUTS)):
         raise ValueError(
@@ -71,7 +75,7 @@ def check_vocabulary(vocabulary):
             )
 
 
-def refuse_existing(target):
+def check_new(target):
     """Raises FileExistsError where an export is there already."""
     if target.exists():
         raise FileExistsError(
@@ -81,7 +85,7 @@ def refuse_existing(target):
 
 
 def _names(predictor, kind):
-    """Sorted names of inputs or outputs; the type of what is no dict."""
+    """Returns the sorted names of a dict, or the type of anything else."""
     tensors = getattr(predictor, kind, None)
     if isinstance(tensors, dict):
         return sorted(tensors)

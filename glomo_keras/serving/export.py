@@ -28,39 +28,50 @@ def export_saved_model(
     """Writes `path/version/`, a SavedModel of a graph predictor.
 
     It runs in inference mode, with core TensorFlow ops only: neither Keras
-    nor this package nor TensorFlow Text is needed to load it. Batch B and
-    units T are free. With N = (2L - 1) K and k = `num_edges`:
+    nor this package nor TensorFlow Text is needed to load it. The batch size B
+    and the number of positions T are free. With N = (2L - 1) K and
+    k = `num_edges`:
 
     | signature | inputs | outputs |
     |---|---|---|
-    | `from_ids` | `token_ids` int32 `(B, T)`, `padding_mask` bool `(B, T)`, \
-True = real unit | `forward_graphs`, `backward_graphs` `(B, L, K, T, T)` |
-    | `mixture_from_ids` | the same and `weights` float32 `(B, 2, N)` | \
-`forward_mixture`, `backward_mixture` `(B, T, T)` |
-    | `edges_from_ids` | as `from_ids` | `forward_edge_sources` int32, \
-`forward_edge_weights` `(B, L, K, T, k)`, `backward_...` |
-    | `serving_default` | `text` string `(B,)` | as `from_ids`, and the tokens |
-    | `mixture` | `text`, `weights` | as `mixture_from_ids`, and the tokens |
-    | `edges` | `text` | as `edges_from_ids`, and the tokens |
+    | `serving_default` | `text` string `(B,)` | `forward_graphs`, \
+`backward_graphs` `(B, L, K, T, T)`, and the tokens |
+    | `mixture` | `text`, `weights` float32 `(B, 2, N)` or `(1, 2, N)` | \
+`forward_mixture`, `backward_mixture` `(B, T, T)`, and the tokens |
+    | `edges` | `text` | `forward_edge_sources` int32, \
+`forward_edge_weights` `(B, L, K, T, k)`, `backward_...`, and the tokens |
+    | `from_ids`, `mixture_from_ids`, `edges_from_ids` | `token_ids` int32 \
+`(B, T)`, `padding_mask` bool `(B, T)`, True = real position | the same \
+without the tokens |
+    | `from_ids_and_length`, `mixture_from_ids_and_length`, \
+`edges_from_ids_and_length` | `token_ids`, `length` int32 `(B,)` | likewise |
 
     The tokens are `tokens` string `(B, T)`, padded with `""`, `token_offsets`
     int32 `(B, T, 2)`, in Unicode code points, and `length` int32 `(B,)`. They
     are those of the tokenizer; T is the longest text, and at least 1.
 
+    A server that batches requests and pads them
+    (`pad_variable_length_inputs`) fills a mask with its first element, True.
+    Ask such a server by `length`.
+
     The weights of a mixture are used as they are, `[:, 0]` forward, `[:, 1]`
     backward, the terms in the order of `GraphMixture`: G^1, G^2, P^2, G^3,
-    P^3, ..., each with its K heads. The edges of a unit are sorted, strongest
-    first; where there are fewer than k, source -1 and weight 0 follow.
+    P^3, ..., each with its K heads. The edges of a position are sorted,
+    strongest first; where there are fewer than k, source -1 and weight 0
+    follow.
 
     Without a tokenizer there are only the signatures on ids, and
     `serving_default` is the same as `from_ids`. A predictor of images has
     three signatures, on `images` uint8 `(B, H, W, C)`, T = H W in raster
-    order: `serving_default`, `mixture` and `edges`, without tokens. Of a
-    predictor with one direction only that is in the outputs, and the weights
-    are `(B, 1, N)`.
+    order: `serving_default`, `mixture` and `edges`, without tokens. A
+    predictor of one direction has only its outputs, and weights `(B, 1, N)`.
 
-    Empty batches and inputs of no units are refused, as are inputs beyond the
-    limits below: by the graph, before it computes anything big, with an
+    Every signature is also an attribute of the loaded model and takes one
+    dict, as `keras.layers.TFSMLayer(folder, call_endpoint="from_ids")` calls
+    it.
+
+    Empty batches, inputs without positions and inputs beyond the limits below
+    are refused by the graph, before it computes anything big, with an
     InvalidArgument error that says what it received.
 
     The folder appears complete or not at all: it is written under a hidden
@@ -68,31 +79,33 @@ True = real unit | `forward_graphs`, `backward_graphs` `(B, L, K, T, T)` |
     that hidden folder, which TensorFlow Serving does not look at.
 
     Args:
-        predictor: functional `keras.Model` with the inputs and outputs of
+        predictor: Functional `keras.Model` with the inputs and outputs of
             `from_ids`, or with `images`, as dicts; such as `GraphPredictor`.
             If it has an attribute `vocabulary`, a list of strings, that is
             written to `assets.extra/vocabulary.txt`, one token per line; with
             a tokenizer it stands in `assets/vocabulary.txt` instead.
-        path: path of the folder of all versions; made if missing.
-        version: non-negative int.
+        path: Folder of all versions; made if missing.
+        version: Non-negative int. Defaults to 1.
         tokenizer: `WordTokenizer` with the vocabulary of the predictor.
-        max_length: positive int, the most units T. None for no limit.
-        num_edges: positive int, k.
-        warmup_texts: list of strings, from which the requests in
-            `assets.extra/tf_serving_warmup_requests` are made, or None.
-        max_characters: positive int, the most Unicode characters of a text,
-            checked before it is split in tokens. None for no limit.
-        warmup_images: array `(n, H, W, C)`, the same for images, or None.
+            Defaults to None.
+        max_length: The most positions T. Defaults to None, no limit.
+        num_edges: Number of edges k. Defaults to 8.
+        warmup_texts: List of strings, from which the requests in
+            `assets.extra/tf_serving_warmup_requests` are made. Defaults to
+            None, no requests.
+        max_characters: The most Unicode characters of a text, checked before
+            it is split in tokens. Defaults to None, no limit.
+        warmup_images: Array `(n, H, W, C)`, the same for images.
 
     Returns:
         The `pathlib.Path` of the version's folder.
 
     Raises:
-        FileExistsError: if the version is there already.
-        ImportError: if there are warm-up texts or images and the package
+        FileExistsError: If the version is there already.
+        ImportError: If there are warm-up texts or images and the package
             `tensorflow-serving-api` is not installed.
-        RuntimeError: if Keras does not run on TensorFlow.
-        ValueError: if a number is out of its range, the inputs or outputs
+        RuntimeError: If Keras does not run on TensorFlow.
+        ValueError: If a number is out of its range, the inputs or outputs
             have other names, a token contains a line break, the tokenizer has
             another vocabulary, or a warm-up text is too long.
 
@@ -110,19 +123,10 @@ True = real unit | `forward_graphs`, `backward_graphs` `(B, L, K, T, T)` |
     >>> export_saved_model(predictor, "saved_models/tiny").as_posix()
     'saved_models/tiny/1'
     """
-    checks.check_backend("A SavedModel")
-    checks.check_whole("version", version, 0)
-    checks.check_whole("num_edges", num_edges, 1)
     limits = {"max_length": max_length, "max_characters": max_characters}
-    for name, limit in limits.items():
-        if limit is not None:
-            checks.check_whole(name, limit, 1)
-    checks.check_predictor(predictor)
-    vocabulary = getattr(predictor, "vocabulary", None)
-    checks.check_tokenizer(tokenizer, vocabulary)
-    checks.check_vocabulary(vocabulary)
+    _check(predictor, version, tokenizer, num_edges, limits)
     target = Path(path) / str(version)
-    checks.refuse_existing(target)
+    checks.check_new(target)
     batches = []
     if warmup_texts:
         batches = warmup.text_batches(warmup_texts, tokenizer, **limits)
@@ -133,17 +137,30 @@ True = real unit | `forward_graphs`, `backward_graphs` `(B, L, K, T, T)` |
     with tempfile.TemporaryDirectory(dir=path, prefix=prefix) as folder:
         # A folder inside: the temporary one is readable by its owner only.
         written = Path(folder) / "version"
-        _write(predictor, written, tokenizer, num_edges, **limits)
+        _write(predictor, written, tokenizer, num_edges, limits)
         if batches:
             name = target.parent.resolve().name
             shape = signatures_lib.weights_shape(predictor)
             warmup.write_requests(written, name, batches, shape)
-        checks.refuse_existing(target)
+        checks.check_new(target)
         written.rename(target)
     return target
 
 
-def _write(predictor, folder, tokenizer, num_edges, **limits):
+def _check(predictor, version, tokenizer, num_edges, limits):
+    checks.check_backend("A SavedModel")
+    checks.check_whole("version", version, 0)
+    checks.check_whole("num_edges", num_edges, 1)
+    for name, limit in limits.items():
+        if limit is not None:
+            checks.check_whole(name, limit, 1)
+    checks.check_predictor(predictor)
+    vocabulary = getattr(predictor, "vocabulary", None)
+    checks.check_tokenizer(tokenizer, vocabulary)
+    checks.check_vocabulary(vocabulary)
+
+
+def _write(predictor, folder, tokenizer, num_edges, limits):
     """Writes a SavedModel with its vocabulary; uses the folder above it."""
     import tensorflow as tf
 

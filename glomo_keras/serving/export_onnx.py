@@ -3,41 +3,48 @@
 import itertools
 from pathlib import Path
 
-from glomo_keras.serving import answers
+import keras
+
 from glomo_keras.serving import checks
+from glomo_keras.serving.signatures import graph_function
 from glomo_keras.utils.files import atomic_file
 
 # The newest that tf2onnx 1.17 knows; ONNX Runtime reads it since 1.14.
 OPSET = 18
 FREE_AXES = {
-    "token_ids": ("batch", "units"),
-    "padding_mask": ("batch", "units"),
+    "token_ids": ("batch", "positions"),
+    "padding_mask": ("batch", "positions"),
     "images": ("batch", "height", "width"),
 }
 
 
 def export_onnx(predictor, path):
-    """Writes what the signature `from_ids` computes as an ONNX file.
+    """Writes the graphs of a predictor, as `from_ids` gives them, as ONNX.
 
-    It runs in inference mode and in float32, on CPUs and accelerators that
-    ONNX Runtime knows, without TensorFlow and Keras. Batch B and units T are
-    free. Inputs and outputs have the names of the predictor's, see
-    `export_saved_model`; texts, mixtures and limits are left to the caller.
+    The file runs in inference mode on the CPUs and accelerators that ONNX
+    Runtime knows, without TensorFlow and Keras. The batch size B and the
+    number of positions T are free. Inputs and outputs have the names of the
+    predictor's, see `export_saved_model`; texts, mixtures and limits are left
+    to the caller.
+
+    It computes in float32 whatever the predictor's policy: ONNX has no
+    bfloat16 for most operations.
 
     The file appears complete or not at all.
 
     Args:
-        predictor: functional `keras.Model`, see `export_saved_model`.
-        path: path of the file; its folder is made if missing.
+        predictor: Functional `keras.Model`, see `export_saved_model`.
+        path: The file; its folder is made if missing.
 
     Returns:
         The `pathlib.Path` of the file.
 
     Raises:
-        FileExistsError: if the file is there already.
-        ImportError: if `tf2onnx` and `onnx` are not installed.
-        RuntimeError: if Keras does not run on TensorFlow.
-        ValueError: if the inputs or outputs have other names.
+        FileExistsError: If the file is there already.
+        ImportError: If `tf2onnx` and `onnx` are not installed.
+        RuntimeError: If Keras does not run on TensorFlow.
+        ValueError: If the inputs or outputs have other names, or a predictor
+            of another precision cannot be made again in float32.
 
     Example:
 
@@ -55,8 +62,9 @@ def export_onnx(predictor, path):
     checks.check_predictor(predictor)
     convert, update_model_dims = _import_converters()
     path = Path(path)
-    checks.refuse_existing(path)
-    graphs = answers.graph_function(predictor)
+    checks.check_new(path)
+    predictor = _in_float32(predictor)
+    graphs = graph_function(predictor)
     model, _ = convert.from_function(graphs, graphs.input_signature, OPSET)
     model = update_model_dims.update_inputs_outputs_dims(
         model, *_axes(predictor)
@@ -65,6 +73,32 @@ def export_onnx(predictor, path):
     with atomic_file(path, "wb") as file:
         file.write(model.SerializeToString())
     return path
+
+
+def _in_float32(predictor):
+    """Returns the predictor, or its copy in float32 if it computes otherwise.
+
+    Raises:
+        ValueError: If its layers say their precision each for itself.
+    """
+    computed = {
+        layer.compute_dtype
+        for layer in predictor.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    }
+    if computed <= {"float32"}:
+        return predictor
+    config = predictor.get_config()
+    if "dtype" not in config:
+        raise ValueError(
+            "An ONNX file computes in float32: make the predictor with "
+            'dtype="float32" and give it the weights of this one. '
+            f"Received: a {type(predictor).__name__} that computes in "
+            f"{sorted(computed)}"
+        )
+    copy = type(predictor).from_config({**config, "dtype": "float32"})
+    copy.set_weights(predictor.get_weights())
+    return copy
 
 
 def _import_converters():
@@ -80,13 +114,13 @@ def _import_converters():
 
 
 def _axes(predictor):
-    """Names or sizes of all axes: a dict of the inputs, one of the outputs."""
+    """Returns names or sizes of all axes of the inputs and of the outputs."""
     taken = {
         name: _named(tensor.shape, FREE_AXES[name])
         for name, tensor in predictor.input.items()
     }
     given = {
-        name: ["batch", *tensor.shape[1:3], "units", "units"]
+        name: ["batch", *tensor.shape[1:3], "positions", "positions"]
         for name, tensor in predictor.output.items()
     }
     return taken, given

@@ -1,26 +1,30 @@
+import math
+import numbers
+
 import numpy as np
 
 from glomo_keras.serving import row_batches
 from glomo_keras.serving import server_url
+from glomo_keras.serving.checks import check_whole
 from glomo_keras.serving.grpc_transport import GrpcTransport
-from glomo_keras.serving.inputs import TEXT_INPUTS
 from glomo_keras.serving.rest_transport import RestTransport
-from glomo_keras.serving.signatures import NAMES
-from glomo_keras.serving.signatures import NAMES_FROM_IDS
+from glomo_keras.serving.signatures import SIGNATURES
 
 INPUT_TYPES = {
     "token_ids": "int32",
     "padding_mask": "bool",
+    "length": "int32",
     "images": "uint8",
     "weights": "float32",
 }
 MOST_RETRIES = 4  # gRPC makes five attempts at most
+LARGEST_VERSION = 2**63 - 1
 
 
 class GraphClient:
     """Asks a server for the graphs of texts, ids or images.
 
-    The server is TensorFlow Serving, or one that speaks as it does, with a
+    The server is TensorFlow Serving, or one that speaks its protocol, with a
     model that `export_saved_model` wrote. REST sends numbers as text; gRPC is
     several times faster for all graphs of longer texts.
 
@@ -32,18 +36,30 @@ class GraphClient:
     Args:
         url: `"http://HOST:8501"` or `https` for REST, `"grpc://HOST:8500"`,
             `"grpcs://..."` (encrypted) or `"HOST:8500"` for gRPC. A URL may go
-            on with `/v1/models/NAME/versions/N`.
-        model: name of the model on the server; by default that of the URL, or
-            `"glomo_small_en"`.
-        version: int, its version; by default the newest on the server.
-        timeout: float, seconds that a batch may take; over REST each try.
-        retries: int, 0 to 4, how often a batch is tried again.
-        batch_size: int, most rows in a request. All graphs of a text of T
-            tokens take `8 L K T^2` bytes, and a message has 2 GB at most.
+            on with `/v1/models/NAME`, then `/versions/N` or `/labels/LABEL`,
+            and over HTTP with a query such as `?key=...`, which is sent along.
+        model: Name of the model on the server. Defaults to that of the URL,
+            else `"glomo_small_en"`.
+        version: Number of the version. Defaults to that of the URL, else the
+            newest on the server.
+        version_label: Label of the version, such as `"stable"`, in place of
+            its number. Defaults to that of the URL.
+        timeout: Seconds that a batch may take; over REST each try. Defaults
+            to 30.
+        retries: How often a batch is tried again, 0 to 4. Defaults to 3.
+        batch_size: Most rows in a request. All graphs of a text of T tokens
+            take `8 L K T^2` bytes, and a message has 2 GB at most. Defaults
+            to 16.
+        headers: Dict of strings, sent as HTTP headers or as gRPC metadata.
+            Defaults to none.
+        root_certificates: Path of a PEM file, the certificates to trust for
+            `https` and `grpcs`. Defaults to those of `requests` or gRPC.
+        client_certificate: Pair of paths, the client's certificate and its
+            key, for servers that ask for one. Defaults to none.
 
     Raises:
-        ImportError: if a package of the extra `client` is not installed.
-        ValueError: if the URL or a number is out of its range.
+        ImportError: If a package of the extra `client` is not installed.
+        ValueError: If the URL or a number is out of its range.
 
     Example:
 
@@ -60,38 +76,44 @@ class GraphClient:
         url,
         model=None,
         version=None,
+        version_label=None,
         timeout=30.0,
         retries=3,
         batch_size=16,
+        headers=None,
+        root_certificates=None,
+        client_certificate=None,
     ):
-        _check_range("retries", retries, 0, MOST_RETRIES)
-        _check_range("batch_size", batch_size, 1, None)
-        if not timeout > 0:
-            raise ValueError(
-                f"`timeout` must be positive. Received: timeout={timeout!r}"
-            )
+        check_whole("retries", retries, 0, MOST_RETRIES)
+        check_whole("batch_size", batch_size, 1)
+        _check_seconds(timeout)
         server = server_url.parse(url)
-        options = {
-            "model": model or server.model or "glomo_small_en",
-            "version": server.version if version is None else version,
-            "timeout": timeout,
-            "retries": retries,
-        }
+        if version is None and version_label is None:
+            version, version_label = server.version, server.label
+        version = _checked_version(version, version_label)
+        _check_certificates(server, root_certificates, client_certificate)
+        rest = server.scheme in ("http", "https")
         self.batch_size = batch_size
-        if server.scheme in ("http", "https"):
-            base = f"{server.scheme}://{server.host}{server.path}"
-            self._transport = RestTransport(base, **options)
-        else:
-            secure = server.scheme == "grpcs"
-            self._transport = GrpcTransport(server.host, secure, **options)
+        self._transport = (RestTransport if rest else GrpcTransport)(
+            server,
+            model=model or server.model or "glomo_small_en",
+            version=version,
+            version_label=version_label,
+            timeout=timeout,
+            retries=retries,
+            headers=dict(headers or {}),
+            root_certificates=root_certificates,
+            client_certificate=client_certificate,
+        )
 
     def graphs(self, given):
-        """All graphs.
+        """Asks for all graphs.
 
         Args:
-            given: list of B texts, str or bytes; or dict of arrays, of
-                `token_ids` and `padding_mask` `(B, T)`, or of `images`
-                `(B, H, W, C)`.
+            given: List of B texts, str or bytes; or dict of arrays: of
+                `token_ids` `(B, T)` and `padding_mask` `(B, T)` or `length`
+                `(B,)`, or of `images` `(B, H, W, C)`. Take `length` for a
+                server that pads what it batches.
 
         Returns:
             Dict of arrays, `forward_graphs` and `backward_graphs`
@@ -101,19 +123,19 @@ class GraphClient:
             `bytes.decode("utf-8", "replace")`.
 
         Raises:
-            ConnectionError: if the server cannot be reached.
-            ServingError: if the server refuses; it says why.
-            TimeoutError: if a batch takes too long.
-            ValueError: if there are no rows, or arrays of different lengths.
+            ConnectionError: If the server cannot be reached.
+            ServingError: If the server refuses; it says why.
+            TimeoutError: If a batch takes too long.
+            ValueError: If there are no rows, or arrays of different lengths.
         """
         return self._ask(0, given)
 
     def mixture(self, given, weights):
-        """One graph for each direction, mixed with weights.
+        """Asks for one graph for each direction, mixed with weights.
 
         Args:
-            given: see `graphs`.
-            weights: array `(B, 2, N)`, or `(2, N)` for all rows; used as
+            given: See `graphs`.
+            weights: Array `(B, 2, N)`, or `(2, N)` for all rows; used as
                 they are. `export_saved_model` has the order of the N terms.
 
         Returns:
@@ -128,10 +150,10 @@ class GraphClient:
         return self._ask(1, given, weights=weights)
 
     def edges(self, given):
-        """The strongest edges of each unit.
+        """Asks for the strongest edges of each position.
 
         Args:
-            given: see `graphs`.
+            given: See `graphs`.
 
         Returns:
             As `graphs`, but sources and weights `(B, L, K, T, k)`:
@@ -144,12 +166,12 @@ class GraphClient:
         return self._ask(2, given)
 
     def predict(self, signature, inputs):
-        """The answer of any signature, in batches.
+        """Returns the answer of any signature, in batches.
 
         Args:
-            signature: string.
-            inputs: dict of arrays with the same number of rows; those with
-                one row go with every batch.
+            signature: Its name.
+            inputs: Dict of arrays with the same number of rows; an array of
+                one row is repeated for all.
 
         Returns:
             Dict of arrays.
@@ -159,13 +181,10 @@ class GraphClient:
         """
         arrays = {name: _as_array(name, x) for name, x in inputs.items()}
         rows = row_batches.count_rows(arrays)
-        answers = [
-            self._transport.predict(
-                signature,
-                row_batches.rows_of(arrays, start, start + self.batch_size),
-            )
-            for start in range(0, rows, self.batch_size)
-        ]
+        answers = []
+        for batch in row_batches.rows_of(arrays, rows, self.batch_size):
+            answer = self._transport.predict(signature, batch)
+            answers.append(row_batches.without_padding(answer, batch))
         return row_batches.put_together(answers)
 
     def close(self):
@@ -186,16 +205,44 @@ class GraphClient:
             )
         if not isinstance(given, dict):
             given = {"text": given}
-        names = NAMES_FROM_IDS if TEXT_INPUTS[0] in given else NAMES
-        return self.predict(names[index], {**given, **more})
-
-
-def _check_range(name, value, smallest, largest):
-    if value < smallest or (largest is not None and value > largest):
-        limit = "more" if largest is None else f"up to {largest}"
+        for names, signatures in SIGNATURES.items():
+            if set(names) == set(given):
+                return self.predict(signatures[index], {**given, **more})
         raise ValueError(
-            f"`{name}` must be {smallest} or {limit}. "
-            f"Received: {name}={value!r}"
+            "Give a list of texts, or a dict with the names of one of "
+            f"{list(SIGNATURES)}. Received: names {sorted(given)}"
+        )
+
+
+def _check_seconds(timeout):
+    number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
+    if not number or not 0 < timeout < math.inf:
+        raise ValueError(
+            f"`timeout` must be positive. Received: timeout={timeout!r}"
+        )
+
+
+def _checked_version(version, version_label):
+    """Returns the version as int or None."""
+    if version_label is not None:
+        named = isinstance(version_label, str) and version_label
+        if not named or version is not None:
+            raise ValueError(
+                "`version_label` must be a string, and stands in place of "
+                f"`version`. Received: version_label={version_label!r}, "
+                f"version={version!r}"
+            )
+    if version is None:
+        return None
+    check_whole("version", version, 0, LARGEST_VERSION)
+    return int(version)
+
+
+def _check_certificates(server, *certificates):
+    if any(certificates) and server.scheme in ("http", "grpc"):
+        raise ValueError(
+            "Certificates are for https:// and grpcs://. "
+            f"Received: a URL with {server.scheme}://"
         )
 
 

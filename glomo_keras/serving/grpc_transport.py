@@ -1,6 +1,7 @@
 """Requests to TensorFlow Serving's gRPC interface."""
 
 import json
+import pathlib
 
 import numpy as np
 
@@ -21,29 +22,60 @@ class GrpcTransport:
     within the time limit.
 
     Args:
-        target: string, host and port.
-        secure: boolean, whether the connection is encrypted.
-        model, version, timeout, retries: see `GraphClient`.
+        server: `ServerUrl`.
+        model: See `GraphClient`.
+        version: See `GraphClient`.
+        version_label: See `GraphClient`.
+        timeout: See `GraphClient`.
+        retries: See `GraphClient`.
+        headers: See `GraphClient`; sent as metadata.
+        root_certificates: See `GraphClient`.
+        client_certificate: See `GraphClient`.
     """
 
-    def __init__(self, target, secure, model, version, timeout, retries):
+    def __init__(
+        self,
+        server,
+        model,
+        version,
+        version_label,
+        timeout,
+        retries,
+        headers,
+        root_certificates,
+        client_certificate,
+    ):
         grpc, predict_pb2, services = _import_grpc()
         self._rpc_error = grpc.RpcError
-        self._target, self._timeout = target, timeout
+        self._target, self._timeout = server.host, timeout
+        # The names of metadata are in lower case.
+        self._metadata = [(k.lower(), v) for k, v in headers.items()]
         self._request = predict_pb2.PredictRequest()
         self._request.model_spec.name = model
         if version is not None:
             self._request.model_spec.version.value = version
+        if version_label is not None:
+            self._request.model_spec.version_label = version_label
         options = _options(retries)
-        if secure:
-            credentials = grpc.ssl_channel_credentials()
-            self._channel = grpc.secure_channel(target, credentials, options)
+        if server.scheme == "grpcs":
+            certificate, key = client_certificate or (None, None)
+            credentials = grpc.ssl_channel_credentials(
+                *map(_read, (root_certificates, key, certificate))
+            )
+            self._channel = grpc.secure_channel(
+                server.host, credentials, options
+            )
         else:
-            self._channel = grpc.insecure_channel(target, options)
+            self._channel = grpc.insecure_channel(server.host, options)
         self._stub = services.PredictionServiceStub(self._channel)
 
     def predict(self, signature, inputs):
-        """A dict of arrays; strings as str."""
+        """Returns a dict of arrays, strings as str.
+
+        Args:
+            signature: Name of the signature.
+            inputs: Dict of arrays.
+        """
         import tensorflow as tf
 
         request = type(self._request)()
@@ -52,7 +84,9 @@ class GrpcTransport:
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
         try:
-            response = self._stub.Predict(request, timeout=self._timeout)
+            response = self._stub.Predict(
+                request, timeout=self._timeout, metadata=self._metadata
+            )
         except self._rpc_error as error:
             raise self._translated(error) from error
         return {
@@ -78,7 +112,7 @@ class GrpcTransport:
 
 
 def _options(retries):
-    """No limit to the size of messages, and the policy of retries."""
+    """Returns a channel's options: no limit of size, the policy of retries."""
     options = {
         "grpc.max_send_message_length": -1,
         "grpc.max_receive_message_length": -1,
@@ -89,6 +123,10 @@ def _options(retries):
         config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]}
         options["grpc.service_config"] = json.dumps(config)
     return list(options.items())
+
+
+def _read(path):
+    return None if path is None else pathlib.Path(path).read_bytes()
 
 
 def _as_array(array):

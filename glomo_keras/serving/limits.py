@@ -1,27 +1,27 @@
-"""What the graph of an export refuses, before it computes anything big.
+"""Checks in the graph of an export, made before it computes anything big.
 
 Each function returns operations to run first: `tf.control_dependencies`.
 """
 
 
-def refuse_empty(what, shape):
-    """Refuses a batch of no rows, and rows of no units.
+def check_not_empty(name, shape):
+    """Refuses a batch of no rows, and rows of no positions.
 
     Args:
-        what: name of the input, for the message.
+        name: The input, for the message.
         shape: int32 tensor, its shape.
     """
     import tensorflow as tf
 
     return _check(
         tf.reduce_all(shape > 0),
-        f"{what} must not be empty: give at least one row and one unit",
+        f"{name} must not be empty: give at least one row and one position",
         ("shape {}", [shape]),
     )
 
 
-def refuse_other_shape(ids_shape, mask_shape):
-    """Refuses a mask that does not fit its ids."""
+def check_mask(ids_shape, mask_shape):
+    """Refuses a mask of another shape than its ids."""
     import tensorflow as tf
 
     return _check(
@@ -31,19 +31,32 @@ def refuse_other_shape(ids_shape, mask_shape):
     )
 
 
-def refuse_longer(units, max_length):
-    """Refuses more than `max_length` units; None is no limit."""
-    if max_length is None:
-        return []
+def check_lengths(lengths, ids_shape):
+    """Refuses lengths that do not fit their ids."""
+    import tensorflow as tf
+
+    fit = tf.reduce_all((lengths >= 0) & (lengths <= ids_shape[1]))
     return _check(
-        units <= max_length,
-        f"This model takes at most {max_length} units. Shorten the input or "
-        "split it",
-        ("{} units", [units]),
+        tf.equal(tf.shape(lengths)[0], ids_shape[0]) & fit,
+        "length must have one number for each row of token_ids, from 0 to the "
+        "number of its positions",
+        ("length {} and token_ids of shape {}", [lengths, ids_shape]),
     )
 
 
-def refuse_longer_text(text, max_characters):
+def check_length(length, max_length):
+    """Refuses more than `max_length` positions; None is no limit."""
+    if max_length is None:
+        return []
+    return _check(
+        length <= max_length,
+        f"This model takes at most {max_length} positions. Shorten the input "
+        "or split it",
+        ("{} positions", [length]),
+    )
+
+
+def check_characters(text, max_characters):
     """Refuses texts of more than `max_characters`; None is no limit."""
     import tensorflow as tf
 
@@ -59,7 +72,7 @@ def refuse_longer_text(text, max_characters):
     )
 
 
-def refuse_other_batch(weights, rows):
+def check_weights(weights, rows):
     """Refuses weights that are neither one set nor one for each row."""
     import tensorflow as tf
 

@@ -16,48 +16,86 @@ FIRST_PAUSE = 0.1  # seconds, doubled with each try
 class RestTransport:
     """Sends arrays as JSON and reads the answers.
 
-    Lost connections and the answers `TRANSIENT` are tried again. Neither
+    Lost connections and the statuses `TRANSIENT` are tried again. Neither
     TensorFlow nor gRPC is needed.
 
     Args:
-        base: string, the URL before `/v1`.
-        model, version, timeout, retries: see `GraphClient`.
+        server: `ServerUrl`.
+        model: See `GraphClient`.
+        version: See `GraphClient`.
+        version_label: See `GraphClient`.
+        timeout: See `GraphClient`.
+        retries: See `GraphClient`.
+        headers: See `GraphClient`.
+        root_certificates: See `GraphClient`.
+        client_certificate: See `GraphClient`.
     """
 
-    def __init__(self, base, model, version, timeout, retries):
+    def __init__(
+        self,
+        server,
+        model,
+        version,
+        version_label,
+        timeout,
+        retries,
+        headers,
+        root_certificates,
+        client_certificate,
+    ):
         requests = _import_requests()
-        name = urllib.parse.quote(model, safe="")
-        number = "" if version is None else f"/versions/{version}"
-        self.url = f"{base}/v1/models/{name}{number}:predict"
+        path = f"{server.path}/v1/models/{_quoted(model)}"
+        if version is not None:
+            path += f"/versions/{version}"
+        if version_label is not None:
+            path += f"/labels/{_quoted(version_label)}"
+        query = f"?{server.query}" if server.query else ""
+        self.url = f"{server.scheme}://{server.host}{path}:predict{query}"
+        # Messages go to logs, which keys and passwords must not.
+        self._secrets = [query, server.host.rpartition("@")[0]]
+        self._shown = self._without_secrets(self.url)
         self._timeout = timeout
         self._requests = requests
         self._session = requests.Session()
+        self._session.headers.update({"Content-Type": "application/json"})
+        self._session.headers.update(headers)
+        # An argument of each request: REQUESTS_CA_BUNDLE overrides the
+        # session's attribute.
+        self._verify = root_certificates
+        self._session.cert = client_certificate
         adapter = requests.adapters.HTTPAdapter(max_retries=_policy(retries))
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
     def predict(self, signature, inputs):
-        """A dict of arrays; strings as str, numbers as int32 or float32."""
+        """Returns a dict of arrays: strings as str, numbers int32 or float32.
+
+        Args:
+            signature: Name of the signature.
+            inputs: Dict of arrays.
+        """
         document = {
             "signature_name": signature,
             "inputs": {name: _as_json(x) for name, x in inputs.items()},
         }
+        body = json.dumps(document)
         try:
             response = self._session.post(
                 self.url,
-                data=json.dumps(document),
-                headers={"Content-Type": "application/json"},
+                data=body,
                 timeout=self._timeout,
+                verify=self._verify,
             )
         except self._requests.Timeout as error:
             raise TimeoutError(
-                f"{self.url} took longer than {self._timeout} s. "
-                f"Received: {error}"
-            ) from error
+                f"{self._shown} took longer than {self._timeout} s. "
+                f"Received: {self._without_secrets(str(error))}"
+            ) from None
         except self._requests.ConnectionError as error:
             raise ConnectionError(
-                f"{self.url} cannot be reached. Received: {error}"
-            ) from error
+                f"{self._shown} cannot be reached. "
+                f"Received: {self._without_secrets(str(error))}"
+            ) from None
         return self._read(response)
 
     def close(self):
@@ -71,13 +109,22 @@ class RestTransport:
             document, said = {}, response.text
         if not response.ok or not isinstance(document.get("outputs"), dict):
             raise ServingError(
-                f"{self.url} answered {response.status_code}: {said}",
+                f"{self._shown} answered {response.status_code}: {said}",
                 response.status_code,
             )
         return {
             name: _as_array(values)
             for name, values in document["outputs"].items()
         }
+
+    def _without_secrets(self, text):
+        for secret in filter(None, self._secrets):
+            text = text.replace(secret, "...")
+        return text
+
+
+def _quoted(name):
+    return urllib.parse.quote(name, safe="")
 
 
 def _policy(retries):

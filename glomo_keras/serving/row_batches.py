@@ -1,13 +1,13 @@
-"""Requests cut in batches, and the answers put together."""
+"""Cuts requests in batches, and puts the answers together."""
 
 import numpy as np
 
 
 def count_rows(arrays):
-    """The rows of arrays; those with one row go with any number.
+    """Returns the number of rows; arrays of one row go with any number.
 
     Raises:
-        ValueError: if there are none, or different numbers of them.
+        ValueError: If there are no rows, or different numbers of them.
     """
     counts = {name: len(array) for name, array in arrays.items()}
     rows = max(counts.values(), default=0)
@@ -19,22 +19,65 @@ def count_rows(arrays):
     return rows
 
 
-def rows_of(arrays, start, stop):
-    """Some rows of a dict of arrays, and the whole of those with one row."""
+def rows_of(arrays, rows, batch_size):
+    """Yields batches of a dict of arrays.
+
+    An array of one row is repeated: a server that batches requests refuses
+    inputs of different numbers of rows.
+    """
+    for start in range(0, rows, batch_size):
+        stop = min(start + batch_size, rows)
+        yield {
+            name: np.repeat(array, stop - start, 0)
+            if len(array) == 1
+            else array[start:stop]
+            for name, array in arrays.items()
+        }
+
+
+def without_padding(answer, inputs):
+    """Cuts the positions that a server's own batching has added.
+
+    Args:
+        answer: Dict of arrays.
+        inputs: Dict of the arrays that were sent.
+    """
+    if "token_ids" in inputs:
+        length = inputs["token_ids"].shape[1]
+    elif "length" in answer:
+        length = max(1, int(answer["length"].max()))
+    else:
+        return answer
     return {
-        name: array if len(array) == 1 else array[start:stop]
-        for name, array in arrays.items()
+        name: array[_cut(array, _position_axes(name), length)]
+        for name, array in answer.items()
     }
 
 
 def put_together(answers):
-    """Answers of batches as one, padded as the server pads a batch."""
+    """Joins the answers of batches, padded as the server pads a batch."""
     if len(answers) == 1:
         return answers[0]
     return {
         name: _concatenate([answer[name] for answer in answers], _filler(name))
         for name in answers[0]
     }
+
+
+def _position_axes(name):
+    """Returns the axes of an answer that count positions."""
+    if name in ("tokens", "token_offsets"):
+        return (1,)
+    if name.endswith(("_edge_sources", "_edge_weights")):
+        return (3,)
+    return {"graphs": (3, 4), "mixture": (1, 2)}.get(name.split("_")[-1], ())
+
+
+def _cut(array, axes, length):
+    return tuple(
+        slice(length) if axis in axes else slice(None)
+        for axis in range(array.ndim)
+    )
 
 
 def _filler(name):

@@ -1,121 +1,275 @@
 """The signatures of an exported graph predictor.
 
-A signature reads its inputs, a text, ids or images, and computes an answer:
-all graphs, one mixture of them, or the strongest edges.
+A signature reads its inputs (texts, ids or images), then computes an answer:
+all graphs, one mixture of them, or the strongest edges. It is a function of
+one dict of tensors, so that `keras.layers.TFSMLayer` can call it too.
 """
 
 import functools
 
+from glomo_keras.ops.equations import mix_graphs
 from glomo_keras.ops.equations import num_terms
-from glomo_keras.serving import answers
-from glomo_keras.serving import inputs
+from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.serving import core_tokenizer
+from glomo_keras.serving import limits
 
-NAMES = ("serving_default", "mixture", "edges")
-NAMES_FROM_IDS = ("from_ids", "mixture_from_ids", "edges_from_ids")
+TEXT_INPUTS = ("token_ids", "padding_mask")
+LENGTH_INPUTS = ("token_ids", "length")
+IMAGE_INPUTS = ("images",)
+# Names of the signatures that answer with graphs, a mixture and edges.
+SIGNATURES = {
+    ("text",): ("serving_default", "mixture", "edges"),
+    IMAGE_INPUTS: ("serving_default", "mixture", "edges"),
+    TEXT_INPUTS: ("from_ids", "mixture_from_ids", "edges_from_ids"),
+    LENGTH_INPUTS: (
+        "from_ids_and_length",
+        "mixture_from_ids_and_length",
+        "edges_from_ids_and_length",
+    ),
+}
+NO_EDGE = -1
 
 
 def make_signatures(
     predictor,
-    tokenizer,
-    vocabulary_path,
-    max_length,
-    max_characters,
-    num_edges,
+    tokenizer=None,
+    vocabulary_path=None,
+    max_length=None,
+    max_characters=None,
+    num_edges=8,
 ):
-    """A module to save, and its signatures; see `export_saved_model`.
+    """Returns a module to save and the dict of its signatures.
 
     The module holds the variables and not the model: a Keras model that is
     reachable from it would have its weights written a second time.
 
     Args:
-        vocabulary_path: path of the file of the vocabulary, which becomes an
-            asset; used with a tokenizer.
-        predictor, tokenizer, max_length, max_characters, num_edges: see
-            `export_saved_model`.
+        predictor: See `export_saved_model`.
+        tokenizer: See `export_saved_model`.
+        vocabulary_path: The file of the vocabulary, which becomes an asset.
+            Needed with a tokenizer.
+        max_length: See `export_saved_model`.
+        max_characters: See `export_saved_model`.
+        num_edges: See `export_saved_model`.
 
     Returns:
-        `tf.Module`, and a dict from names to functions.
+        A `tf.Module` and a dict from names to functions, which are attributes
+        of the module as well.
     """
     import tensorflow as tf
 
     module = tf.Module()
     module.variables_ = [variable.value for variable in predictor.variables]
-    wanted = _answers(predictor, num_edges)
-    takes_text = inputs.input_names(predictor) == inputs.TEXT_INPUTS
-    read = inputs.read_ids if takes_text else inputs.read_images
-    signatures = _all_signatures(
-        NAMES_FROM_IDS if takes_text else NAMES,
-        inputs.input_specs(predictor),
-        functools.partial(read, max_length),
-        wanted,
-    )
+    if takes_text(predictor):
+        readers = {TEXT_INPUTS: read_ids, LENGTH_INPUTS: read_ids_and_length}
+    else:
+        readers = {IMAGE_INPUTS: read_images}
     if tokenizer is not None:
-        module.vocabulary = inputs.vocabulary_table(vocabulary_path)
-        signatures |= _all_signatures(
-            NAMES,
-            [tf.TensorSpec((None,), tf.string, name="text")],
-            functools.partial(
-                inputs.read_text,
-                tokenizer,
-                module.vocabulary,
-                max_length,
-                max_characters,
-            ),
-            wanted,
+        module.vocabulary = core_tokenizer.vocabulary_table(vocabulary_path)
+        readers["text",] = functools.partial(
+            core_tokenizer.read_text,
+            tokenizer=tokenizer,
+            table=module.vocabulary,
+            max_characters=max_characters,
         )
+    answers = _answers(predictor, num_edges)
+    signatures = {}
+    for names, reader in readers.items():
+        read = functools.partial(reader, max_length=max_length)
+        specs = _input_specs(predictor, names)
+        for name, answer in zip(SIGNATURES[names], answers, strict=True):
+            signatures[name] = _signature(specs, read, *answer)
     signatures.setdefault("serving_default", signatures.get("from_ids"))
+    for name, signature in signatures.items():
+        setattr(module, name, signature)
     return module, signatures
 
 
+def takes_text(predictor):
+    """Returns True for a predictor of texts, False for one of images."""
+    return TEXT_INPUTS[0] in predictor.input
+
+
 def weights_shape(predictor):
-    """`(R, N)`: directions, and the weights a mixture takes for each."""
-    directions = answers.directions_of(predictor)
-    layers, heads = predictor.output[f"{directions[0]}_graphs"].shape[1:3]
+    """Returns `(R, N)`: directions, and weights of a mixture for each."""
+    outputs = predictor.output
+    directions = [name for name in DIRECTIONS if f"{name}_graphs" in outputs]
+    layers, heads = outputs[f"{directions[0]}_graphs"].shape[1:3]
     return len(directions), num_terms(layers, heads, include_products=True)
 
 
-def _answers(predictor, num_edges):
-    """For each of `NAMES`: specs of more inputs, and what is computed."""
-    import tensorflow as tf
+def graph_function(predictor):
+    """Returns the predictor in inference mode as a function of its inputs.
 
-    graphs = answers.graph_function(predictor)
-    directions = answers.directions_of(predictor)
-    weights = tf.TensorSpec(
-        (None, *weights_shape(predictor)), tf.float32, name="weights"
-    )
-    return (
-        ([], graphs),
-        ([weights], functools.partial(answers.mixture, graphs, directions)),
-        ([], functools.partial(answers.edges, graphs, num_edges)),
-    )
-
-
-def _all_signatures(names, specs, read, wanted):
-    """Dict from names to the signatures that read the same inputs."""
-    return {
-        name: _signature((specs, read), answer)
-        for name, answer in zip(names, wanted, strict=True)
-    }
-
-
-def _signature(source, answer):
-    """A function of the tensors of a source, then those of an answer.
-
-    Args:
-        source: pair of a list of `tf.TensorSpec` and a function of such
-            tensors, which returns inputs of the predictor and a dict of
-            tensors to give back with the answer.
-        answer: pair of a list of `tf.TensorSpec` and a function of the inputs
-            and such tensors, which returns a dict of tensors.
+    The inputs are positional, in the order of `TEXT_INPUTS` or
+    `IMAGE_INPUTS`. All signatures call the same function, which is saved once.
     """
     import tensorflow as tf
 
-    (source_specs, read), (answer_specs, compute) = source, answer
-    split = len(source_specs)
+    names = TEXT_INPUTS if takes_text(predictor) else IMAGE_INPUTS
+    specs = list(_input_specs(predictor, names).values())
 
-    @tf.function(input_signature=source_specs + answer_specs, autograph=False)
-    def signature(*tensors):
-        given, shown = read(*tensors[:split])
-        return {**shown, **compute(*given, *tensors[split:])}
+    @tf.function(input_signature=specs, autograph=False)
+    def graphs(*tensors):
+        outputs = predictor(
+            dict(zip(names, tensors, strict=True)), training=False
+        )
+        return {
+            name: tf.cast(graph, tf.float32)  # (B, L, K, T, T)
+            for name, graph in outputs.items()
+        }
+
+    return graphs
+
+
+def read_ids(inputs, max_length):
+    """Checks ids and their mask.
+
+    Returns:
+        List of the predictor's inputs, and a dict of what else to answer.
+    """
+    import tensorflow as tf
+
+    ids, mask = (inputs[name] for name in TEXT_INPUTS)
+    checks = limits.check_mask(tf.shape(ids), tf.shape(mask))
+    return _checked_ids(ids, mask, checks, max_length), {}
+
+
+def read_ids_and_length(inputs, max_length):
+    """Checks ids and makes their mask; returns what `read_ids` does.
+
+    A server that batches requests of different lengths pads each tensor with
+    its first element, of a mask with True. A length is never padded.
+    """
+    import tensorflow as tf
+
+    ids, length = inputs["token_ids"], inputs["length"]
+    mask = tf.sequence_mask(length, tf.shape(ids)[1])  # (B, T)
+    checks = limits.check_lengths(length, tf.shape(ids))
+    return _checked_ids(ids, mask, checks, max_length), {}
+
+
+def _checked_ids(ids, mask, checks, max_length):
+    import tensorflow as tf
+
+    shape = tf.shape(ids)
+    checks = [
+        *checks,
+        *limits.check_not_empty("token_ids", shape),
+        *limits.check_length(shape[1], max_length),
+    ]
+    with tf.control_dependencies(checks):
+        return [tf.identity(ids), tf.identity(mask)]
+
+
+def read_images(inputs, max_length):
+    """Checks images; returns what `read_ids` does."""
+    import tensorflow as tf
+
+    images = inputs["images"]
+    shape = tf.shape(images)
+    checks = [
+        *limits.check_not_empty("images", shape),
+        *limits.check_length(shape[1] * shape[2], max_length),
+    ]
+    with tf.control_dependencies(checks):
+        return [tf.identity(images)], {}
+
+
+def mixtures(graphs, weights):
+    """Mixes the graphs of all layers and heads with the client's weights.
+
+    Args:
+        graphs: Dict of `forward_graphs` and `backward_graphs`, or one of them,
+            `(B, L, K, T, T)`.
+        weights: `(B, R, N)`, or `(1, R, N)`.
+
+    Returns:
+        Dict of `forward_mixture` and `backward_mixture`, `(B, T, T)`.
+    """
+    import tensorflow as tf
+
+    rows = tf.shape(next(iter(graphs.values())))[0]
+    with tf.control_dependencies(limits.check_weights(weights, rows)):
+        weights = tf.identity(weights)
+    directions = [name for name in DIRECTIONS if f"{name}_graphs" in graphs]
+    return {
+        f"{direction}_mixture": mix_graphs(
+            graphs[f"{direction}_graphs"],
+            weights[:, index, None, None],  # (B, 1, 1, N)
+        )[:, 0]
+        for index, direction in enumerate(directions)
+    }
+
+
+def strongest_edges(graphs, count):
+    """Finds the strongest edges of each position, in each layer and head.
+
+    Args:
+        graphs: Dict of graphs `(B, L, K, T, T)`.
+        count: Number of edges k. Where there are fewer, source -1 and weight
+            0 follow.
+
+    Returns:
+        Dict of sources (int32) and weights for each direction,
+        `(B, L, K, T, k)`.
+    """
+    import tensorflow as tf
+
+    edges = {}
+    for name, graph in graphs.items():
+        direction = name.removesuffix("_graphs")
+        missing = tf.maximum(0, count - tf.shape(graph)[-1])
+        padded = tf.pad(graph, [[0, 0]] * 4 + [[0, missing]])
+        padded = tf.ensure_shape(padded, [*graph.shape[:-1], None])
+        weights, sources = tf.math.top_k(padded, count)
+        edges[f"{direction}_edge_weights"] = weights
+        edges[f"{direction}_edge_sources"] = tf.where(
+            weights > 0, sources, NO_EDGE
+        )
+    return edges
+
+
+def _input_specs(predictor, names):
+    """Returns the dict of the `tf.TensorSpec` of inputs, with their names."""
+    import tensorflow as tf
+
+    own = {
+        "text": tf.TensorSpec((None,), tf.string, "text"),
+        "length": tf.TensorSpec((None,), tf.int32, "length"),
+    }
+    for name, tensor in predictor.input.items():
+        own[name] = tf.TensorSpec(tensor.shape, tensor.dtype, name)
+    return {name: own[name] for name in names}
+
+
+def _answers(predictor, num_edges):
+    """Returns the specs of more inputs, and a function, for each answer.
+
+    The function takes the predictor's inputs and the dict of all inputs.
+    """
+    import tensorflow as tf
+
+    graphs = graph_function(predictor)
+    shape = (None, *weights_shape(predictor))
+    weights = {"weights": tf.TensorSpec(shape, tf.float32, "weights")}
+    return (
+        ({}, lambda given, inputs: graphs(*given)),
+        (
+            weights,
+            lambda given, inputs: mixtures(graphs(*given), inputs["weights"]),
+        ),
+        ({}, lambda given, inputs: strongest_edges(graphs(*given), num_edges)),
+    )
+
+
+def _signature(specs, read, more_specs, compute):
+    """Returns the function that reads its inputs and computes an answer."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[{**specs, **more_specs}], autograph=False)
+    def signature(inputs):
+        given, shown = read(inputs)
+        return {**shown, **compute(given, inputs)}
 
     return signature

@@ -8,114 +8,122 @@ from pathlib import Path
 
 import numpy as np
 
-from glomo_keras.serving import signatures
-from glomo_keras.serving.inputs import TEXT_INPUTS
+from glomo_keras.serving.signatures import SIGNATURES
+from glomo_keras.serving.signatures import TEXT_INPUTS
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
 
-def check_package():
-    """Raises ImportError where `tensorflow-serving-api` is missing."""
+def text_batches(texts, tokenizer, max_length, max_characters):
+    """Returns the inputs of requests: of each text, then of all together.
+
+    Args:
+        texts: List of strings.
+        tokenizer: `WordTokenizer` with its vocabulary.
+        max_length: The limit of the export, or None.
+        max_characters: The limit of the export, or None.
+
+    Returns:
+        List of dicts of arrays.
+
+    Raises:
+        ImportError: Without the package `tensorflow-serving-api`.
+        ValueError: Without a tokenizer, or if a text is beyond a limit.
+    """
+    if tokenizer is None:
+        raise ValueError(
+            "Warm-up texts need a tokenizer. Received: tokenizer=None"
+        )
+    length = tokenizer(texts)["token_ids"].shape[1]
+    _check_limit("max_length", max_length, length, "tokens")
+    characters = max(map(len, texts))
+    _check_limit("max_characters", max_characters, characters, "characters")
+    _import_messages()
+    batches = []
+    for batch in [*([text] for text in texts), list(texts)]:
+        read = tokenizer(batch)
+        arrays = {name: np.asarray(read[name]) for name in TEXT_INPUTS}
+        arrays["length"] = arrays["padding_mask"].sum(1, dtype="int32")
+        arrays["text"] = np.array([text.encode() for text in batch], object)
+        batches.append(arrays)
+    return batches
+
+
+def image_batches(images, max_length):
+    """Returns the inputs of requests: of each image, then of all together.
+
+    Args:
+        images: Array `(n, H, W, C)`.
+        max_length: The limit of the export, or None.
+
+    Returns:
+        List of dicts of arrays.
+
+    Raises:
+        ImportError: Without the package `tensorflow-serving-api`.
+        ValueError: If the images are beyond the limit.
+    """
+    images = np.asarray(images)
+    pixels = images.shape[1] * images.shape[2]
+    _check_limit("max_length", max_length, pixels, "pixels")
+    _import_messages()
+    return [{"images": x} for x in [*(image[None] for image in images), images]]
+
+
+def write_requests(folder, model_name, batches, weights_shape):
+    """Writes `assets.extra/tf_serving_warmup_requests` in a version's folder.
+
+    Each batch becomes a request to each signature that takes such inputs. All
+    terms of a mixture have the same weight.
+
+    Args:
+        folder: The folder of the SavedModel.
+        model_name: The name under which it is served.
+        batches: List of dicts of arrays.
+        weights_shape: `(R, N)`, directions and weights of a mixture.
+    """
+    import tensorflow as tf
+
+    path = Path(folder) / WARMUP_FILE
+    path.parent.mkdir(exist_ok=True)
+    weights = np.full(weights_shape, 1 / weights_shape[1], "float32")
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for arrays in batches:
+            rows = len(next(iter(arrays.values())))
+            mixture = {"weights": np.repeat(weights[None], rows, 0)}
+            for names, signatures in SIGNATURES.items():
+                if not set(names) <= set(arrays):
+                    continue
+                inputs = {name: arrays[name] for name in names}
+                for signature, more in zip(
+                    signatures, ({}, mixture, {}), strict=True
+                ):
+                    log = _request(model_name, signature, inputs | more)
+                    writer.write(log.SerializeToString())
+
+
+def _request(model_name, signature, arrays):
+    import tensorflow as tf
+
+    log = _import_messages().PredictionLog()
+    request = log.predict_log.request
+    request.model_spec.name = model_name
+    request.model_spec.signature_name = signature
+    for name, value in arrays.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    return log
+
+
+def _import_messages():
     try:
         from tensorflow_serving.apis import prediction_log_pb2
     except ImportError as error:
         raise ImportError(
             "Warm-up requests need the package tensorflow-serving-api: "
             "pip install tensorflow-serving-api, or export without them "
-            "(--no-warmup). "
-            f"Received: {error}"
+            f"(--no-warmup). Received: {error}"
         ) from error
     return prediction_log_pb2
-
-
-def text_batches(texts, tokenizer, max_length, max_characters):
-    """Inputs of requests: each text for itself, then all of them.
-
-    Args:
-        texts: list of strings.
-        tokenizer: `WordTokenizer` with its vocabulary.
-        max_length, max_characters: the limits of the export, or None.
-
-    Returns:
-        List of pairs of the signatures' names and a dict of their inputs.
-
-    Raises:
-        ImportError: without the package `tensorflow-serving-api`.
-        ValueError: without a tokenizer, or if a text is beyond a limit.
-    """
-    check_package()
-    if tokenizer is None:
-        raise ValueError(
-            "Warm-up texts need a tokenizer. Received: tokenizer=None"
-        )
-    units = tokenizer(texts)["token_ids"].shape[1]
-    _check_limit("max_length", max_length, units, "tokens")
-    characters = max(map(len, texts))
-    _check_limit("max_characters", max_characters, characters, "characters")
-    batches = []
-    for batch in [*([text] for text in texts), list(texts)]:
-        read = tokenizer(batch)
-        text = np.array([entry.encode() for entry in batch], object)
-        ids = {name: read[name] for name in TEXT_INPUTS}
-        batches.append((signatures.NAMES, {"text": text}))
-        batches.append((signatures.NAMES_FROM_IDS, ids))
-    return batches
-
-
-def image_batches(images, max_length):
-    """Inputs of requests: each image for itself, then all of them.
-
-    Args:
-        images: array `(n, H, W, C)`.
-        max_length: int or None.
-
-    Returns:
-        List of pairs, see `text_batches`.
-
-    Raises:
-        ImportError, ValueError: see `text_batches`.
-    """
-    check_package()
-    images = np.asarray(images)
-    pixels = images.shape[1] * images.shape[2]
-    _check_limit("max_length", max_length, pixels, "pixels")
-    return [
-        (signatures.NAMES, {"images": batch})
-        for batch in [*(image[None] for image in images), images]
-    ]
-
-
-def write_requests(folder, model_name, batches, weights_shape):
-    """Writes `assets.extra/tf_serving_warmup_requests` in a version's folder.
-
-    A request for each batch and signature; in a mixture all terms count alike.
-
-    Args:
-        folder: path of the SavedModel.
-        model_name: the name under which it is served.
-        batches: list of pairs, see `text_batches`.
-        weights_shape: `(R, N)`, directions and weights of a mixture.
-
-    Raises:
-        ImportError: without the package `tensorflow-serving-api`.
-    """
-    import tensorflow as tf
-
-    messages = check_package()
-    path = Path(folder) / WARMUP_FILE
-    path.parent.mkdir(exist_ok=True)
-    weights = np.full((1, *weights_shape), 1 / weights_shape[1], "float32")
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for names, inputs in batches:
-            given = (inputs, {**inputs, "weights": weights}, inputs)
-            for signature, arrays in zip(names, given, strict=True):
-                log = messages.PredictionLog()
-                request = log.predict_log.request
-                request.model_spec.name = model_name
-                request.model_spec.signature_name = signature
-                for name, value in arrays.items():
-                    request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-                writer.write(log.SerializeToString())
 
 
 def _check_limit(name, limit, found, unit):

@@ -1,8 +1,7 @@
 """Searches with KerasTuner for how a task uses graphs.
 
-What can be tried: `mixture_space`, `context_space`, `layer_ranges`. What is
-searched with them: `GraphHyperModel`, `make_tuner`. What came out:
-`trial_rows`, `plot_parallel_coordinates`. recipes.tuning.search puts them together.
+`mixture_space` and `context_space` declare what is tried, `GraphHyperModel`
+and `make_tuner` search it, `trial_table` and `plot_trials` show the result.
 
 KerasTuner is imported when it is first needed:
 `pip install "glomo-keras[tuner]"`.
@@ -10,24 +9,18 @@ KerasTuner is imported when it is first needed:
 
 import importlib
 
-from glomo_keras.tuning.parallel_coordinates import plot_parallel_coordinates
 from glomo_keras.tuning.spaces import context_space
-from glomo_keras.tuning.spaces import layer_ranges
 from glomo_keras.tuning.spaces import mixture_space
-from glomo_keras.tuning.trial_rows import format_rows
-from glomo_keras.tuning.trial_rows import trial_rows
-from glomo_keras.tuning.trial_rows import write_rows
+from glomo_keras.tuning.trials import plot_trials
+from glomo_keras.tuning.trials import trial_table
 
 __all__ = [
     "GraphHyperModel",
     "context_space",
-    "format_rows",
-    "layer_ranges",
     "make_tuner",
     "mixture_space",
-    "plot_parallel_coordinates",
-    "trial_rows",
-    "write_rows",
+    "plot_trials",
+    "trial_table",
 ]
 
 _NEED_KERAS_TUNER = {

@@ -13,19 +13,22 @@ class GraphHyperModel(keras_tuner.HyperModel):
     A trial whose loss stops being finite counts as failed.
 
     Args:
-        make_model: function of the values of a trial, a dict, that returns a
-            compiled model. `mixture_space` and `context_space` say what the
-            values are.
-        train: function of `(values, model, **kwargs)` that returns the
-            history of `fit`; `model.fit(**kwargs)` if None. KerasTuner's
-            callbacks are among the arguments.
-        space: `"mixture"`, `"context"`, or `"all"`: both.
-        num_graph_layers: int, those of the predictor; of the space "mixture".
-        context_lengths: sequence of ints; of the space "context".
-        learning_rate: float, the middle of those tried; likewise.
+        make_model: Function of the values of a trial, a dict, that returns a
+            compiled model. `mixture_space` and `context_space` list the
+            values.
+        train: Function of `(values, model, **kwargs)` that returns the
+            history of `fit`. KerasTuner's callbacks are among the arguments.
+            Defaults to `model.fit(**kwargs)`.
+        space: `"mixture"`, `"context"`, or `"all"` for both. Defaults to
+            `"mixture"`.
+        num_graph_layers: Number of graph layers of the predictor. Needed for
+            the space "mixture".
+        context_lengths: Sequence of ints. Needed for the space "context".
+        learning_rate: The middle of those tried. Needed for the space
+            "context".
 
     Raises:
-        ValueError: an argument out of its range, or one that is missing.
+        ValueError: If an argument is out of its range or missing.
 
     Example:
 
@@ -33,12 +36,14 @@ class GraphHyperModel(keras_tuner.HyperModel):
     >>> predictor = gk.GraphPredictor(vocabulary_size=9, embedding_dim=8,
     ...     num_heads=2, key_dim=4, num_graph_layers=2)
     >>> def make_model(values):
-    ...     graphs = gk.models.TaskGraphs(
-    ...         values["graph"], predictor, values["num_mixtures"],
-    ...         values["conditioned"], values["products"],
-    ...         values["graph_layers"], values["graph_units"])
     ...     model = gk.models.TextClassifier(
-    ...         {"word_ids": keras.layers.Embedding(9, 4)}, graphs)
+    ...         {"word_ids": keras.layers.Embedding(9, 4)},
+    ...         graphs=gk.models.PredictedGraphs(
+    ...             predictor, values["graph_layers"]),
+    ...         transfer=gk.layers.GraphTransfer(
+    ...             values["num_mixtures"], values["conditioned"],
+    ...             values["include_products"], values["units"]),
+    ...         placement=values["placement"])
     ...     model.compile("adam", "mse")
     ...     return model
     >>> hypermodel = GraphHyperModel(make_model, num_graph_layers=2)
@@ -82,13 +87,13 @@ class GraphHyperModel(keras_tuner.HyperModel):
         self.learning_rate = learning_rate
 
     def values(self, hp):
-        """The values of a trial, declared where they are not yet.
+        """Declares the space on `hp` and returns the values of a trial.
 
         Args:
             hp: `keras_tuner.HyperParameters`.
 
         Returns:
-            Dict.
+            Dict, see `mixture_space` and `context_space`.
         """
         values = {}
         if self.space != "context":
@@ -98,6 +103,9 @@ class GraphHyperModel(keras_tuner.HyperModel):
                 hp, self.context_lengths, self.learning_rate
             )
         return values
+
+    def declare_hyperparameters(self, hp):
+        self.values(hp)
 
     def build(self, hp):
         return self.make_model(self.values(hp))

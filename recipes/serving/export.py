@@ -15,8 +15,8 @@ alone runs them.
 writes one file that takes token ids (or images) and gives all graphs, for ONNX
 Runtime (needs the extra `onnx`).
 
-Then loads what was written, and prints its size and how far its graphs are
-off those of the predictor. It takes seconds.
+Then loads the export, and prints its size and how far its graphs are off those
+of the predictor. It takes seconds.
 
 The requests that warm a server up need the extra `serving`; `--no-warmup` goes
 without. A preset without a tokenizer gives the signatures on token ids only,
@@ -26,7 +26,7 @@ and no such requests.
 import dataclasses
 import math
 import pathlib
-import typing
+from typing import Literal
 
 import keras
 import numpy as np
@@ -44,7 +44,7 @@ TEXTS = (
     "when Armstrong, who had flown 78 combat missions in Korea, climbed down "
     "the ladder and said that it's one small step for man.",
 )
-"""What the server is warmed up with, as far as the limit allows."""
+"""The server is warmed up with these, as far as the limits allow."""
 
 MAX_TOKENS, MAX_PIXELS = 512, 32 * 32
 
@@ -58,146 +58,92 @@ class Options:
     ONNX file."""
     predictor: str = "glomo_small_en"
     """Name of a preset of the package, or a preset folder."""
-    format: typing.Literal["saved_model", "onnx"] = "saved_model"
+    format: Literal["saved_model", "onnx"] = "saved_model"
     """The options below are for a SavedModel."""
     version: int | None = None
     """Number of the version; by default the one after the newest."""
     max_length: int | None = None
-    """Longer inputs, in units, are refused; by default beyond 512 tokens or
-    1024 pixels."""
+    """Longer inputs are refused; by default beyond 512 tokens or 1024
+    pixels."""
     max_characters: int = 50_000
     """Longer texts, in characters, are refused."""
     num_edges: int = 8
-    """Edges per unit that the signature `edges` gives."""
+    """Edges of each token or pixel that the signature `edges` gives."""
     warmup: bool = True
     """Write requests with which the server warms up."""
 
 
 def main(options):
     predictor = load_predictor(options.predictor)
-    if options.format == "onnx":
-        path = serving.export_onnx(predictor, options.out)
-        inputs = example_inputs(predictor)
-        report(predictor, path, run_onnx(path, inputs), inputs)
-        return
+    takes_images = "images" in predictor.input
     limit = options.max_length
     if limit is None:
-        limit = MAX_PIXELS if takes_images(predictor) else MAX_TOKENS
-    folder = export_saved_model(predictor, options, limit)
-    inputs = example_inputs(predictor, limit)
-    report(predictor, folder, run_saved_model(folder, inputs), inputs)
-
-
-def load_predictor(preset):
-    """The frozen graph predictor of a preset, of text or of images."""
-    model = presets.load(preset)
-    predictor = getattr(model, "graph_predictor", model)
-    predictor.trainable = False
-    return predictor
-
-
-def takes_images(predictor):
-    return "images" in predictor.input
-
-
-def export_saved_model(predictor, options, limit):
-    """The folder of the version that is written."""
-    more = {}
-    if takes_images(predictor):
-        if options.warmup:
-            more["warmup_images"] = example_images(limit)
+        limit = MAX_PIXELS if takes_images else MAX_TOKENS
+    inputs = make_inputs(predictor, limit)
+    if options.format == "onnx":
+        path = serving.export_onnx(predictor, options.out)
+        report(predictor, inputs, path, run_onnx(path, inputs))
+        return
+    if takes_images:
+        more = {"warmup_images": inputs["images"]} if options.warmup else {}
     else:
-        tokenizer = tokenizer_of(predictor)
-        more["tokenizer"] = tokenizer
-        if options.warmup:
-            more["warmup_texts"] = warmup_texts(
-                tokenizer, limit, options.max_characters
-            )
-    return serving.export_saved_model(
+        more = text_options(predictor, options, limit)
+    version = options.version
+    path = serving.export_saved_model(
         predictor,
         options.out,
-        version=next_version(options.out)
-        if options.version is None
-        else options.version,
+        version=next_version(options.out) if version is None else version,
         max_length=limit,
         max_characters=options.max_characters,
         num_edges=options.num_edges,
         **more,
     )
+    report(predictor, inputs, path, run_saved_model(path, inputs))
 
 
-def tokenizer_of(predictor):
-    """The tokenizer of a preset, or None where it is not known."""
+def load_predictor(preset):
+    """Returns the graph predictor of a preset, of text or of images."""
+    model = presets.load(preset)
+    return getattr(model, "graph_predictor", model)
+
+
+def text_options(predictor, options, limit):
+    """Returns the arguments of an export that takes texts, if one can."""
     if predictor.vocabulary is None or predictor.tokenizer_config is None:
         print("The preset has no tokenizer: signatures take token ids only.")
-        return None
-    return data.WordTokenizer(
+        return {}
+    tokenizer = data.WordTokenizer(
         predictor.vocabulary, **predictor.tokenizer_config
     )
+    if not options.warmup:
+        return {"tokenizer": tokenizer}
+    lengths = tokenizer.tokenize(TEXTS)["tokens"].row_lengths()
+    texts = [
+        text
+        for text, length in zip(TEXTS, lengths, strict=True)
+        if length <= limit and len(text) <= options.max_characters
+    ]
+    return {"tokenizer": tokenizer, "warmup_texts": texts}
 
 
 def next_version(path):
-    """The number after the newest version in a folder, 1 if there is none."""
+    """Returns the number after the newest version in a folder, at least 1."""
     names = [entry.name for entry in path.glob("*") if entry.name.isdecimal()]
     return max(map(int, names), default=0) + 1
 
 
-def warmup_texts(tokenizer, max_length, max_characters):
-    """The texts within the limits, a list; None without a tokenizer."""
-    if tokenizer is None:
-        return None
-    lengths = tokenizer.tokenize(TEXTS)["tokens"].row_lengths()
-    return [
-        text
-        for text, length in zip(TEXTS, lengths, strict=True)
-        if length <= max_length and len(text) <= max_characters
-    ]
-
-
-def example_inputs(predictor, limit=MAX_TOKENS):
-    """Inputs of a predictor: two texts as drawn ids, or two images."""
-    if takes_images(predictor):
-        return {"images": example_images(limit)}
-    shape = (2, min(20, limit))
-    ids = np.random.default_rng(0).integers(
-        0, predictor.vocabulary_size, shape, "int32"
-    )
+def make_inputs(predictor, limit):
+    """Returns two texts of random ids, or an image of a gradient and noise."""
+    draw = np.random.default_rng(0)
+    if "images" in predictor.input:
+        side = min(8, math.isqrt(max(limit, 0)))
+        shape = (side, side, 3)
+        gradient = np.linspace(0, 255, side * side * 3).astype("uint8")
+        noise = draw.integers(0, 256, shape, "uint8")
+        return {"images": np.stack([gradient.reshape(shape), noise])}
+    shape = (2, min(20, max(limit, 1)))
+    ids = draw.integers(0, predictor.vocabulary_size, shape, "int32")
     return {"token_ids": ids, "padding_mask": np.ones(shape, bool)}
-
-
-def example_images(limit=MAX_PIXELS):
-    """Two small images, of a gradient and of noise, `(2, H, W, 3)`."""
-    side = min(8, math.isqrt(max(limit, 0)))
-    shape = (side, side, 3)
-    gradient = np.linspace(0, 255, side * side * 3).astype("uint8")
-    noise = np.random.default_rng(0).integers(0, 256, shape, "uint8")
-    return np.stack([gradient.reshape(shape), noise])
-
-
-def report(predictor, path, graphs, inputs):
-    """Prints the size of the export and the error of its graphs.
-
-    Args:
-        predictor: the model that was exported.
-        path: the export, a folder or a file.
-        graphs: dict of arrays, what the export gives for the inputs.
-        inputs: dict of arrays.
-    """
-    files = [path, *path.rglob("*")]
-    size = sum(file.stat().st_size for file in files if file.is_file())
-    parameters = sum(
-        weight.value.numpy().nbytes for weight in predictor.weights
-    )
-    wanted = predictor(inputs)
-    error = max(
-        float(np.abs(graph - keras.ops.convert_to_numpy(wanted[name])).max())
-        for name, graph in graphs.items()
-    )
-    print(
-        f"{path}: {size / 1e6:.2f} MB, of which the parameters are "
-        f"{parameters / 1e6:.2f} MB\n"
-        f"graphs differ from the predictor's by {error:.1e} at most"
-    )
 
 
 def run_saved_model(folder, inputs):
@@ -217,6 +163,25 @@ def run_onnx(path, inputs):
     session = onnxruntime.InferenceSession(path)
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def report(predictor, inputs, path, graphs):
+    """Prints the size of an export and the error of its graphs."""
+    files = [path, *path.rglob("*")]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    parameters = sum(
+        weight.value.numpy().nbytes for weight in predictor.weights
+    )
+    wanted = predictor(inputs)
+    error = max(
+        float(np.abs(graph - keras.ops.convert_to_numpy(wanted[name])).max())
+        for name, graph in graphs.items()
+    )
+    print(
+        f"{path}: {size / 1e6:.2f} MB, of which the parameters are "
+        f"{parameters / 1e6:.2f} MB\n"
+        f"graphs differ from the predictor's by {error:.1e} at most"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Runs an exported graph predictor without the library that made it.
 
-    python recipes/serving/reload_saved_model.py SAVED_MODEL INPUTS.npz OUTPUTS.npz
+    python recipes/serving/reload_saved_model.py SAVED_MODEL INPUTS.npz \
+OUTPUTS.npz
 
 INPUTS.npz holds `token_ids` and `padding_mask`, OUTPUTS.npz gets the graphs.
 Keras and glomo_keras are blocked: TensorFlow alone loads the model. It takes

@@ -1,227 +1,289 @@
 """Searches for how a task uses graphs best, with KerasTuner.
 
-    python -m recipes.tuning.search --task imdb --space mixture --tuner bayesian \\
-        --max-trials 20 --data-dir imdb --vectors wiki_imdb.100d.txt \\
-        --out runs/search
+    python -m recipes.tuning.search --task imdb --space mixture \\
+        --tuner bayesian --max-trials 20 --data-dir imdb \\
+        --vectors wiki_imdb.100d.txt --out runs/search
 
-`--space mixture`: the place of the graphs, free or conditioned mixture
+`--space mixture`: the placement of the graphs, free or conditioned mixture
 weights, the number of mixtures, products, the graph layers, the gate's width.
 `--space context`: the predictor's context length, the learning rate, dropout;
-the predictors are given (`--predictors 1 FOLDER 3 FOLDER`) or pretrained once
-on `--corpus` and kept in `--predictor-cache`. `all`: both. What is not
-searched has the value of the task's recipe, or that of the options here.
+the predictors are given as `--predictors 1 FOLDER 3 FOLDER`. `all`: both. What
+is not searched has the value of the task's recipe, or of an option here.
 
-OUT holds trials.csv, figures/trials.png, the best model as best.keras with
-its predictions on the test set, and metrics.json; OUT/trials is KerasTuner's.
-Killed at any moment, the same command goes on with the trials there are: one
-that was running starts again. A larger `--max-trials` adds to a finished
-search. A search in which all trials fail ends with exit status 1.
+OUT holds trials.csv, figures/trials.png, metrics.json, and in best-N the run
+of the best trial's values trained again: best.keras, its predictions on the
+test set and metrics. OUT/trials is KerasTuner's. Killed at any moment, the
+same command goes on with the trials there are; one that was running starts
+again. A larger `--max-trials` adds to a finished search. A search in which all
+trials fail ends with exit status 1.
 
-Several processes share a search by KerasTuner's own variables: the same
-command everywhere, OUT on a disk all of them see, and
-
-    KERASTUNER_ORACLE_IP=10.0.0.1 KERASTUNER_ORACLE_PORT=8000 \\
-        KERASTUNER_TUNER_ID=chief     # one; tuner0, tuner1, ... the others
-
-The chief trains nothing and writes the results. It gives up after
-`--chief-minutes` without a word from any worker, writes what there is and
-exits with status 1; started again, it goes on.
-
-docs/tuning.md has searches with their times and hardware.
+docs/tuning.md has searches on several machines, times and hardware.
 """
 
+import dataclasses
 import importlib
-import json
 import os
+import pathlib
+from typing import Literal
 
 import keras
-import numpy as np
 import tyro
 
 import glomo_keras as gk
+from glomo_keras import data
 from glomo_keras import training
 from glomo_keras import tuning
-from recipes.tuning import chief
-from recipes.tuning import predictors as predictors_lib
-from recipes.tuning.options import HARMLESS
-from recipes.tuning.options import Options
-from recipes.tuning.options import check
-from recipes.tuning.options import project_name
-from recipes.tuning.options import settings
-from recipes.tuning.options import task_options
-from recipes.tuning.trials import Trials
+from recipes.common import make_dataset
+from recipes.tasks.options import DataOptions
+from recipes.tasks.options import FeatureOptions
 
-RESULTS = ("trials-*", "trials.csv", "best.keras", "predictions.csv")
-SILENCE = (
-    "No worker was heard of for {:g} minutes (--chief-minutes). Started again "
-    "with its workers, the search goes on."
-)
+RESULTS = ("trials", "trials.csv", "best-*")
+HARMLESS = ("out", "max_trials", "overwrite")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Options(DataOptions, FeatureOptions):
+    """Searches for how a task uses graphs. None: as in the task's recipe."""
+
+    task: Literal["imdb", "mnli"]
+    out: pathlib.Path
+    """Folder of the search."""
+    space: Literal["mixture", "context", "all"] = "mixture"
+    tuner: Literal["random", "bayesian", "hyperband", "grid"] = "random"
+    max_trials: int = 20
+    seed: int = 0
+    """Of the search and of every trial."""
+    predictor: str = "glomo_small_en"
+    """Of the space mixture: a preset's name or folder."""
+    predictors: dict[int, str] = dataclasses.field(default_factory=dict)
+    """Of the other spaces: context lengths and their presets."""
+    overwrite: bool = False
+    """Empty a folder that holds a search with other options."""
+
+    hidden_dim: int | None = None
+    max_length: int | None = None
+    learning_rate: float | None = None
+    """The middle of those tried where it is searched."""
+    epochs: int | None = None
+    """Of each trial; of Hyperband's longest."""
+    steps_per_epoch: int | None = None
+    patience: int | None = None
+    batch_size: int | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit_compile: Literal["auto", "true", "false"] = "auto"
+    """Whether XLA compiles the training step."""
+
+
+class Trials:
+    """Builds and trains the models of the trials.
+
+    Args:
+        options: `Options`.
+        recipe: The task's module.
+    """
+
+    def __init__(self, options, recipe):
+        self.options = options
+        self.recipe = recipe
+        self._loaded = {}
+
+    def task_options(self, values):
+        """Returns the options of the task's recipe for a trial's values."""
+        given = {"predictor": self.options.predictor, **values}
+        for name, option in (
+            ("include_products", "products"),
+            ("units", "graph_units"),
+        ):
+            if name in given:
+                given[option] = given.pop(name)
+        if "context_length" in given:
+            length = given.pop("context_length")
+            given["predictor"] = self.options.predictors[length]
+        given = {**vars(self.options), "graph": "predicted", **given}
+        names = {x.name for x in dataclasses.fields(self.recipe.Options)}
+        return self.recipe.Options(
+            **{
+                name: value
+                for name, value in given.items()
+                if name in names and value is not None
+            }
+        )
+
+    def load(self, task):
+        """Returns the task's data, read once for each vocabulary."""
+        tokenizer = data.WordTokenizer.from_preset(task.predictor)
+        key = tuple(tokenizer.vocabulary), str(tokenizer.get_config())
+        if key not in self._loaded:
+            self._loaded[key] = self.recipe.load(task)
+        return self._loaded[key]
+
+    def build(self, values):
+        task = self.task_options(values)
+        return self.recipe.build(task, self.load(task), self.options.seed)
+
+    def fit(self, values, model, *, epochs, initial_epoch=0, callbacks, **kw):
+        """Trains as `fit` does; an epoch has the same batches in each trial."""
+        task = self.task_options(values)
+        loaded = self.load(task)
+        batches = data.BucketedBatches(
+            loaded.train, task.batch_size, self.options.seed
+        )
+        steps = task.steps_per_epoch or batches.steps_per_epoch
+        stop = keras.callbacks.EarlyStopping(
+            self.recipe.MONITOR, mode="max", patience=task.patience
+        )
+        return model.fit(
+            make_dataset(batches, initial_epoch * steps),
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps,
+            validation_data=make_dataset(
+                data.EvaluationBatches(loaded.validation, task.batch_size)
+            ),
+            callbacks=[
+                *self.recipe.callbacks(task, loaded),
+                keras.callbacks.TerminateOnNaN(),
+                stop,
+                *callbacks,
+            ],
+            shuffle=False,  # the batches have their order; `fit` would warn
+            **kw,
+        )
 
 
 def main(options):
     """Runs the recipe; returns the metrics, None for a worker."""
-    recipe = importlib.import_module(f"recipes.{options.task}")
+    recipe = importlib.import_module(f"recipes.tasks.{options.task}")
     check(options, recipe)
-    if chief.is_worker():
-        return work(options, recipe)
+    keras.config.set_dtype_policy(options.precision)
+    trials = Trials(options, recipe)
+    # KerasTuner's own variable; the chief writes the results of all workers.
+    if "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "chief"):
+        search(build(options, trials), trials)
+        return None
     folder = training.RunFolder(options.out, RESULTS)
-    with folder.start(settings(options), HARMLESS, options.overwrite):
-        if finished(options):
+    with folder.start(options, HARMLESS, options.overwrite):
+        if finished(options, folder):
             print(f"Finished before: {folder.metrics_path}")
             return folder.read_metrics()
-        trials, tuner = prepare(options, recipe)
-        complete = True
-        if chief.is_chief():
-            complete = chief.serve(tuner, options.chief_minutes)
-        else:
-            search(tuner, trials)
-        return report(options, trials, tuner, folder, complete)
+        tuner = build(options, trials)
+        search(tuner, trials)
+        return report(options, trials, tuner, folder)
 
 
-def finished(options):
-    """Whether the search in the folder has as many trials as are asked for."""
-    path = options.out / "metrics.json"
-    if not path.exists():
+def check(options, recipe):
+    """Refuses options out of their range, before any work."""
+    lengths = sorted(options.predictors)
+    if options.max_trials < 1 or options.seed < 0:
+        raise ValueError(
+            "--max-trials is at least 1, --seed 0. Received: "
+            f"max_trials={options.max_trials}, seed={options.seed}"
+        )
+    if (options.space != "mixture") != bool(lengths) or min(lengths or [1]) < 1:
+        raise ValueError(
+            "--space context and all try the predictors of context lengths "
+            "from 1: --predictors 1 FOLDER 3 FOLDER; --space mixture that of "
+            f"--predictor. Received: space={options.space!r}, "
+            f"predictors={options.predictors}"
+        )
+    trials = Trials(options, recipe)
+    for length in lengths or [None]:
+        values = {} if length is None else {"context_length": length}
+        recipe.check(trials.task_options(values))
+
+
+def finished(options, folder):
+    """Returns whether a search of as many trials has ended in the folder."""
+    if not folder.finished:
         return False
-    metrics = json.loads(path.read_text(encoding="utf-8"))
-    return metrics["exhausted"] or metrics["trials"] >= options.max_trials
+    return folder.read_metrics()["max_trials"] >= options.max_trials
 
 
-def work(options, recipe):
-    if finished(options):
-        print(f"Finished before: {options.out / 'metrics.json'}")
-        return
-    trials, tuner = prepare(options, recipe)
-    search(tuner, trials)
-    print(f"{tuner.tuner_id}: no trial is left; the chief has the results.")
-
-
-def prepare(options, recipe):
-    """`(Trials, tuner)`, with all predictors pretrained."""
-    predictors = {None: options.predictor}
-    if options.space != "mixture":
-        predictors = predictors_lib.prepare(options)
-    keras.config.set_dtype_policy(options.precision)
-    trials = Trials(options, recipe, predictors)
-    layers = num_graph_layers(predictors)
+def build(options, trials):
+    """Makes the tuner, with the trials that are there."""
+    presets = options.predictors.values() or [options.predictor]
+    layers = {
+        preset: gk.GraphPredictor.from_preset(preset).num_graph_layers
+        for preset in presets
+    }
     if options.space == "all" and len(set(layers.values())) > 1:
         raise ValueError(
             "Predictors that are searched together have the same number of "
             f"graph layers. Received: num_graph_layers={layers}"
         )
-    base = task_options(recipe, options)
+    task = trials.task_options({})
     hypermodel = tuning.GraphHyperModel(
-        trials.make_model,
-        trials.train,
+        trials.build,
+        trials.fit,
         options.space,
         num_graph_layers=min(layers.values()),
-        context_lengths=options.context_lengths,
-        learning_rate=base.learning_rate,
+        context_lengths=sorted(options.predictors),
+        learning_rate=task.learning_rate,
     )
-    tuner = tuning.make_tuner(
+    return tuning.make_tuner(
         options.tuner,
         hypermodel,
-        objective=(recipe.TASK.monitor, recipe.TASK.monitor_mode),
+        objective=(trials.recipe.MONITOR, "max"),
         max_trials=options.max_trials,
-        max_epochs=base.epochs,
+        max_epochs=task.epochs,
         directory=options.out,
-        project_name=project_name(options),
         seed=options.seed,
     )
-    return trials, tuner
-
-
-def num_graph_layers(predictors):
-    return {
-        length: gk.GraphPredictor.from_preset(preset).num_graph_layers
-        for length, preset in predictors.items()
-    }
 
 
 def search(tuner, trials):
     """Runs trials until none is left."""
-    epochs = task_options(trials.recipe, trials.options).epochs
-    tuner.search(epochs=epochs, verbose=2)
+    tuner.search(epochs=trials.task_options({}).epochs, verbose=2)
 
 
-def report(options, trials, tuner, folder, complete):
-    """Prints and writes what the search found."""
-    silence = "" if complete else SILENCE.format(options.chief_minutes)
-    rows = tuning.trial_rows(tuner)
-    if not rows:
-        raise SystemExit(silence)
-    tuning.write_rows(rows, folder.path / "trials.csv")
-    print(tuning.format_rows(rows))
-    count = {
-        name: sum(row["status"] == name.upper() for row in rows)
-        for name in ("completed", "failed")
-    }
-    draw(options, rows, tuner, folder)
-    print(
-        f"{len(rows)} trials: {count['completed']} completed, "
-        f"{count['failed']} failed. {folder.path / 'trials.csv'}"
-    )
-    if not count["completed"]:
-        errors = {row["error"] for row in rows if row["error"]}
-        raise SystemExit(
-            "\n".join(["No trial completed.", *sorted(errors), silence])
-        )
+def report(options, trials, tuner, folder):
+    """Prints and writes the trials, trains the best again and tests it."""
+    table = tuning.trial_table(tuner)
+    with training.atomic_file(folder.path / "trials.csv") as file:
+        table.to_csv(file, index=False)
+    print(table.drop(columns="error").to_string(index=False, na_rep="-"))
+    for _, failed in table.dropna(subset="error").iterrows():
+        print(f"trial {failed['trial']} failed: {failed['error']}")
+    monitor = trials.recipe.MONITOR
+    title = f"{options.task}, {options.space}: {len(table)} trials"
+    tuning.plot_trials(table, monitor, title, folder.figures_dir / "trials.png")
+    completed = int((table["status"] == "COMPLETED").sum())
+    if not completed:
+        raise SystemExit("No trial completed.")
     metrics = {
-        "trials": len(rows),
-        **count,
-        "exhausted": len(rows) < options.max_trials,
-        "objective": tuner.oracle.objective.name,
-        **save_best(trials, tuner, folder),
+        "max_trials": options.max_trials,
+        "trials": len(table),
+        "completed": completed,
+        "failed": int((table["status"] == "FAILED").sum()),
+        "objective": monitor,
+        "best_trial": table["trial"][0],
+        "best_score": float(table["score"][0]),
+        **train_best(options, trials, tuner),
     }
-    if silence:
-        raise SystemExit(silence)
     folder.write_metrics(metrics)
-    return folder.read_metrics()
+    return metrics
 
 
-def draw(options, rows, tuner, folder):
-    names = [hp.name for hp in tuner.oracle.get_space().space]
-    tuning.plot_parallel_coordinates(
-        rows,
-        [name for name in names if not name.startswith("tuner/")],
-        tuner.oracle.objective.name,
-        f"{options.task}, {options.space}: {len(rows)} trials, {options.tuner}",
-        folder.figures_dir / "trials.png",
-    )
-
-
-def save_best(trials, tuner, folder):
-    """Writes the best trial's model as `best.keras`, reads it and tests it."""
+def train_best(options, trials, tuner):
+    """Trains a model with the best trial's values; returns its metrics."""
     trial = tuner.oracle.get_best_trials(1)[0]
     values = tuner.hypermodel.values(trial.hyperparameters)
-    options = trials.task_options(values)
-    model = trials.make_model(values)
-    # Else its state in the checkpoint has no place, which warns.
-    model.optimizer.build(model.trainable_variables)
-    model.load_weights(tuner._get_checkpoint_fname(trial.trial_id))
-    path = folder.path / "best.keras"
-    temporary = path.with_name("best.tmp.keras")
-    model.save(temporary)
-    os.replace(temporary, path)
-    read = keras.saving.load_model(path)
-    loaded = trials.loaded(options)
-    inputs, _ = loaded.validation.take(range(min(8, len(loaded.validation))))
-    for name, expected in model.predict_on_batch(inputs).items():
-        np.testing.assert_allclose(
-            read.predict_on_batch(inputs)[name], expected, atol=1e-4
-        )
-    metrics = {
-        "best_trial": trial.trial_id,
-        "best_score": trial.score,
-        "best_values": values,
-        **loaded.facts,
-        **trials.recipe.TASK.evaluate(options, read, loaded, folder),
-    }
-    print(f"Best trial {trial.trial_id}: {trial.score:.4f}. {path}")
-    for name, value in metrics.items():
-        if isinstance(value, float):
-            print(f"  {name}: {value:.4f}")
-    return metrics
+    task = trials.task_options(values)
+    folder = training.RunFolder(
+        options.out / f"best-{trial.trial_id}",
+        ("best.keras", "best.weights.h5", "predictions*.csv"),
+    )
+    with folder.start(task, HARMLESS, overwrite=True):
+        if not folder.finished:
+            loaded = trials.load(task)
+            model = trials.build(values)
+            metrics = trials.recipe.fit(
+                task, loaded, model, options.seed, folder
+            )
+            metrics |= trials.recipe.evaluate(task, loaded, model, folder)
+            model.save(folder.path / "best.keras")
+            folder.write_metrics({"values": values, **metrics})
+        return folder.read_metrics()
 
 
 if __name__ == "__main__":

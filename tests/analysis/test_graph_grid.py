@@ -18,7 +18,7 @@ def grid(num_layers, num_heads, num_units):
 
 @pytest.mark.parametrize(
     "num_layers, num_heads, num_units, length",
-    [(1, 1, 3, 25), (2, 4, 12, 6), (3, 2, 24, 25), (2, 2, 60, 6), (1, 2, 1, 1)],
+    [(2, 4, 12, 6), (2, 1, 24, 25), (1, 2, 60, 6), (1, 2, 1, 1)],
 )
 def test_no_text_overlaps_or_is_cut_off(
     num_layers, num_heads, num_units, length
@@ -78,9 +78,8 @@ def test_path_writes_the_figure(tmp_path):
         (np.ones((3, 3)), {}, r"4 axes.*Received: graphs of shape \(3, 3\)"),
         (np.ones((1, 1, 3, 2)), {}, r"as many rows.*Received: graphs of shape"),
         (np.ones((1, 1, 2, 2)), {}, r"Received: 3 tokens"),
-        (-np.ones((1, 1, 3, 3)), {}, r"no negative.*Received: graphs with"),
+        (-np.ones((1, 1, 3, 3)), {}, "none of them negative"),
         (np.ones((2, 1, 3, 3)), {"terms": ["G"]}, r"Received: 1 terms"),
-        (np.ones((1, 1, 3, 3)), {"path": "a.gif"}, r"Received: path=a\.gif"),
     ],
 )
 def test_wrong_arguments_are_refused(graphs, arguments, message):

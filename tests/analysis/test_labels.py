@@ -3,7 +3,6 @@ import pytest
 from glomo_keras.analysis.labels import MAX_CHARACTERS
 from glomo_keras.analysis.labels import MISSING
 from glomo_keras.analysis.labels import drawable
-from glomo_keras.analysis.labels import largest_size
 from glomo_keras.analysis.labels import shorten
 from glomo_keras.analysis.labels import token_labels
 
@@ -40,14 +39,3 @@ def test_token_labels_are_short_and_decode_bytes():
     assert labels[0] == "x" * (MAX_CHARACTERS - 1) + "…"
     assert labels[1:3] == ["né", "\N{REPLACEMENT CHARACTER}"]
     assert labels[3] == "7"
-
-
-def test_largest_size_takes_the_widest_and_the_highest():
-    wide, high = largest_size(["wwwwww", "i\ni\ni"], 10)
-    assert wide == largest_size(["wwwwww"], 10)[0]
-    assert high == largest_size(["i\ni\ni"], 10)[1]
-
-
-def test_sizes_do_not_read_mathematics():
-    assert largest_size(["$x$"], 10)[0] > 2 * largest_size(["x"], 10)[0]
-    assert largest_size([r"$\frac{1}$"], 10)[0] > 0  # not even wrong ones

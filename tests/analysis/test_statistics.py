@@ -105,8 +105,8 @@ def test_nothing_to_count_gives_zeros_without_warnings(mask):
     [
         (np.ones((3, 3)), {}, r"5 axes.*Received: graphs of shape \(3, 3\)"),
         (np.ones((1, 1, 1, 3, 2)), {}, r"as many rows.*Received: graphs of"),
-        (one([[-1.0]]), {}, r"no negative.*Received: graphs with"),
-        (one([[np.nan]]), {}, r"finite.*Received: graphs with 1"),
+        (one([[-1.0]]), {}, "none of them negative"),
+        (one([[np.nan]]), {}, "finite.*entries from nan"),
         (one([[0.0]]), {"direction": "up"}, r"Received: direction='up'"),
         (
             one(np.eye(2, k=1)),

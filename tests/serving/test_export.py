@@ -13,18 +13,18 @@ from tests.serving.small_predictor import NUM_LAYERS
 from tests.serving.small_predictor import small_predictor
 
 TOLERANCE = 1e-6
-GRAPH_BYTES = 400_000  # of the program and the vocabulary
+GRAPH_BYTES = 600_000  # of the program and the vocabulary
 VOCABULARY_SIZE = 10_000
 NAMES = {"forward_graphs", "backward_graphs"}
 
 
-def inputs(batch, units):
+def inputs(batch, positions):
     """Ids `(B, T)`, and a mask with one unit less in each next row."""
     ids = np.random.default_rng(0).integers(
-        0, VOCABULARY_SIZE, (batch, units), "int32"
+        0, VOCABULARY_SIZE, (batch, positions), "int32"
     )
-    lengths = np.maximum(1, units - np.arange(batch))[:, None]
-    return {"token_ids": ids, "padding_mask": np.arange(units) < lengths}
+    lengths = np.maximum(1, positions - np.arange(batch))[:, None]
+    return {"token_ids": ids, "padding_mask": np.arange(positions) < lengths}
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +76,18 @@ def test_signature_has_the_names_types_and_free_axes(signatures, name):
 
 def test_without_a_tokenizer_all_signatures_take_ids(signatures):
     names = {"from_ids", "mixture_from_ids", "edges_from_ids"}
-    assert set(signatures) == {"serving_default", *names}
+    by_length = {f"{name}_and_length" for name in names}
+    assert set(signatures) == {"serving_default", *names, *by_length}
 
 
-@pytest.mark.parametrize("units", [1, 3, 7])
+@pytest.mark.parametrize("positions", [1, 3, 7])
 @pytest.mark.parametrize("batch", [1, 4])
-def test_graphs_equal_those_of_the_model(predictor, signatures, batch, units):
-    given = inputs(batch, units)
+def test_graphs_equal_those_of_the_model(
+    predictor, signatures, batch, positions
+):
+    given = inputs(batch, positions)
     wanted = predictor(given, training=False)
-    shape = (batch, NUM_LAYERS, NUM_HEADS, units, units)
+    shape = (batch, NUM_LAYERS, NUM_HEADS, positions, positions)
     for name in ("serving_default", "from_ids"):
         tensors = {key: tf.constant(value) for key, value in given.items()}
         graphs = signatures[name](**tensors)

@@ -1,5 +1,6 @@
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -36,21 +37,21 @@ def run(session, inputs):
 def test_inputs_and_outputs_have_names_and_free_axes(session):
     taken = {x.name: (x.type, x.shape) for x in session.get_inputs()}
     assert taken == {
-        "token_ids": ("tensor(int32)", ["batch", "units"]),
-        "padding_mask": ("tensor(bool)", ["batch", "units"]),
+        "token_ids": ("tensor(int32)", ["batch", "positions"]),
+        "padding_mask": ("tensor(bool)", ["batch", "positions"]),
     }
     given = {x.name: (x.type, x.shape) for x in session.get_outputs()}
-    shape = ["batch", NUM_LAYERS, NUM_HEADS, "units", "units"]
+    shape = ["batch", NUM_LAYERS, NUM_HEADS, "positions", "positions"]
     assert given == {name: ("tensor(float)", shape) for name in NAMES}
 
 
 @pytest.mark.parametrize(
-    ("batch", "units"), [(1, 1), (3, 40), (64, 9), (1, 500)]
+    ("batch", "positions"), [(1, 1), (3, 40), (64, 9), (1, 500)]
 )
-def test_graphs_equal_those_of_the_model(predictor, session, batch, units):
-    ids = np.random.default_rng(0).integers(0, 50, (batch, units), "int32")
-    lengths = np.maximum(1, units - np.arange(batch))[:, None]
-    inputs = {"token_ids": ids, "padding_mask": np.arange(units) < lengths}
+def test_graphs_equal_those_of_the_model(predictor, session, batch, positions):
+    ids = np.random.default_rng(0).integers(0, 50, (batch, positions), "int32")
+    lengths = np.maximum(1, positions - np.arange(batch))[:, None]
+    inputs = {"token_ids": ids, "padding_mask": np.arange(positions) < lengths}
     wanted = predictor(inputs, training=False)
     answer = run(session, inputs)
     assert set(answer) == NAMES
@@ -73,6 +74,30 @@ def test_images_of_any_size(tmp_path):
             predictor(inputs)["forward_graphs"],
             atol=TOLERANCE,
         )
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "float16"])
+def test_other_precisions_are_written_in_float32(tmp_path, dtype):
+    runtime = pytest.importorskip("onnxruntime")
+    predictor = small_predictor(dtype=dtype)
+    session = runtime.InferenceSession(
+        export_onnx(predictor, tmp_path / "small.onnx")
+    )
+    in_float32 = small_predictor(dtype="float32")
+    in_float32.set_weights(predictor.get_weights())
+    ids = np.array([[2, 3, 4]], "int32")
+    inputs = {"token_ids": ids, "padding_mask": ids > 0}
+    wanted = in_float32(inputs)
+    for name, graph in run(session, inputs).items():
+        np.testing.assert_allclose(graph, wanted[name], atol=TOLERANCE)
+
+
+def test_a_precision_that_cannot_be_changed_is_refused(tmp_path):
+    predictor = small_predictor(dtype="mixed_bfloat16")
+    predictor = keras.Model(predictor.input, predictor.output)
+    with pytest.raises(ValueError, match=r"float32.*\['bfloat16'\]"):
+        export_onnx(predictor, tmp_path / "small.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_existing_file_is_not_overwritten(tmp_path):

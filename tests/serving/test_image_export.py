@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from glomo_keras.layers import MaskedKeyQueryConv
 from glomo_keras.models import ImageGraphPredictor
 from glomo_keras.serving import export_saved_model
 
@@ -21,7 +20,7 @@ SIGNATURES = {
 
 
 def image_predictor(bidirectional=False):
-    """L = 2, K = 2; its weights are drawn."""
+    """L = 2, K = 2; its weights are random."""
     keras.utils.set_random_seed(0)
     return ImageGraphPredictor(
         embedding_dim=12,
@@ -91,28 +90,19 @@ def test_answers_equal_the_model(predictor, signatures, batch, height, width):
     np.testing.assert_allclose(found, strongest, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("normalization", ["batch", "layer", "none"])
-def test_convolutions_are_the_same_to_the_bit_in_a_graph(normalization):
-    """TensorFlow's graph optimizer is given no sums to reorder."""
-    keras.utils.set_random_seed(0)
-    layer = MaskedKeyQueryConv(
-        48, num_layers=2, rank=2, normalization=normalization
+def test_endpoints_take_a_dict_as_keras_layers_call_them(exported, predictor):
+    layer = keras.layers.TFSMLayer(str(exported))  # serving_default
+    images = pictures(2, 3, 4)
+    np.testing.assert_allclose(
+        layer({"images": images})["forward_graphs"],
+        predictor({"images": images})["forward_graphs"],
+        atol=TOLERANCE,
     )
-    layer.build((None, None, None, 48))
-    draw = np.random.default_rng(0)
-    for norm in layer.key_norms + layer.query_norms:
-        for weight in norm.trainable_weights if norm is not None else ():
-            weight.assign(draw.normal(size=weight.shape))
-    x = tf.constant(draw.normal(size=(2, 8, 8, 48)), "float32")
-    free = tf.TensorSpec((None, None, None, 48))
-    in_graph = tf.function(layer, input_signature=[free])(x)
-    for eager, value in zip(layer(x), in_graph, strict=True):
-        np.testing.assert_array_equal(eager, value)
 
 
 def test_more_pixels_than_the_limit_and_no_pixels_are_refused(signatures):
     for shape, message in (
-        ((1, 4, 8), "at most 30 units.*Received: 32 units"),
+        ((1, 4, 8), "at most 30 positions.*Received: 32 positions"),
         ((0, 2, 2), "images must not be empty.*0 2 2 3"),
         ((1, 0, 2), "images must not be empty.*1 0 2 3"),
     ):

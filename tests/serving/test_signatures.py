@@ -41,6 +41,12 @@ SIGNATURES = {
         MIXTURES,
     ),
     "edges_from_ids": ({"token_ids", "padding_mask"}, EDGES),
+    "from_ids_and_length": ({"token_ids", "length"}, GRAPHS),
+    "mixture_from_ids_and_length": (
+        {"token_ids", "length", "weights"},
+        MIXTURES,
+    ),
+    "edges_from_ids_and_length": ({"token_ids", "length"}, EDGES),
 }
 
 
@@ -83,20 +89,27 @@ def served(exported):
     return call
 
 
-def sentences(batch, units):
+def sentences(batch, length):
     """Texts of known and unknown words, each one word shorter."""
     draw = np.random.default_rng(batch)
-    words = draw.choice([*VOCABULARY[2:], "unknown"], (batch, units))
-    lengths = np.maximum(1, units - np.arange(batch))
+    words = draw.choice([*VOCABULARY[2:], "unknown"], (batch, length))
+    lengths = np.maximum(1, length - np.arange(batch))
     return [
-        " ".join(row[:length])
-        for row, length in zip(words, lengths, strict=True)
+        " ".join(row[:size]) for row, size in zip(words, lengths, strict=True)
     ]
 
 
 def ids_of(tokenizer, texts):
     read = tokenizer(texts)
-    return {name: read[name].numpy() for name in ("token_ids", "padding_mask")}
+    return {
+        name: np.asarray(read[name]) for name in ("token_ids", "padding_mask")
+    }
+
+
+def with_length(ids):
+    """The same ids by `length`, the mask left out."""
+    length = ids["padding_mask"].sum(1, dtype="int32")
+    return {"token_ids": ids["token_ids"], "length": length}
 
 
 def mixture_weights(batch):
@@ -172,7 +185,7 @@ def test_shapes_and_types_of_the_outputs_are_known(served):
 
 
 @pytest.mark.parametrize(
-    ("batch", "units"),
+    ("batch", "length"),
     [
         (1, 1),
         (1, MAX_LENGTH),
@@ -182,8 +195,8 @@ def test_shapes_and_types_of_the_outputs_are_known(served):
         pytest.param(64, MAX_LENGTH, marks=pytest.mark.slow),
     ],
 )
-def test_answers_equal_the_model(predictor, tokenizer, served, batch, units):
-    texts = sentences(batch, units)
+def test_answers_equal_the_model(predictor, tokenizer, served, batch, length):
+    texts = sentences(batch, length)
     ids = ids_of(tokenizer, texts)
     weights = mixture_weights(batch)
     wanted = {
@@ -193,6 +206,14 @@ def test_answers_equal_the_model(predictor, tokenizer, served, batch, units):
     for given, names in (
         ({"text": texts}, ("serving_default", "mixture", "edges")),
         (ids, ("from_ids", "mixture_from_ids", "edges_from_ids")),
+        (
+            with_length(ids),
+            (
+                "from_ids_and_length",
+                "mixture_from_ids_and_length",
+                "edges_from_ids_and_length",
+            ),
+        ),
     ):
         graphs = served(names[0], **given)
         mixture = served(names[1], **given, weights=weights)
@@ -231,7 +252,7 @@ def test_nasty_texts_are_read_as_in_training(
     read = tokenizer(texts)
     for key in ("tokens", "token_offsets"):
         np.testing.assert_array_equal(answer[key], read[key])
-    mask = read["padding_mask"].numpy()
+    mask = np.asarray(read["padding_mask"])
     np.testing.assert_array_equal(answer["length"], mask.sum(1))
     wanted = predictor(ids_of(tokenizer, texts), training=False)
     for name in GRAPHS:
@@ -251,7 +272,9 @@ def test_every_word_of_the_vocabulary_has_its_id(exported):
 
 
 def test_longer_text_is_refused_and_the_limit_is_not(served):
-    limit = f"at most {MAX_LENGTH} units.*Received: {MAX_LENGTH + 1} units"
+    limit = (
+        f"at most {MAX_LENGTH} positions.*Received: {MAX_LENGTH + 1} positions"
+    )
     longer = sentences(1, MAX_LENGTH + 1)
     weights = mixture_weights(1)
     for text in (longer, ["short", *longer]):
@@ -275,6 +298,66 @@ def test_100_000_characters_are_refused(served, text):
 def test_text_at_the_limit_of_characters_is_read(served):
     answer = served("edges", text=["é" * MAX_CHARACTERS])
     assert answer["token_offsets"].tolist() == [[[0, MAX_CHARACTERS]]]
+
+
+def test_requests_padded_by_a_server_are_answered_by_length(served):
+    """TensorFlow Serving pads each tensor with its first element."""
+    ids = np.array([[2, 3, 4]], "int32")
+    length = np.array([3], "int32")
+    alone = served("from_ids_and_length", token_ids=ids, length=length)
+    padded = np.pad(ids, [(0, 0), (0, 2)], constant_values=ids[0, 0])
+    in_batch = served("from_ids_and_length", token_ids=padded, length=length)
+    for name, graph in alone.items():
+        np.testing.assert_allclose(
+            in_batch[name][..., :3, :3], graph, atol=TOLERANCE
+        )
+        assert not in_batch[name][..., 3:, :].any()
+        assert not in_batch[name][..., 3:].any()
+
+
+@pytest.mark.parametrize("length", [[-1, 2], [2, 4], [2], [1, 2, 3]])
+def test_wrong_lengths_are_refused(served, length):
+    message = r"length must have one number for each row.*shape \[2 3\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        served(
+            "edges_from_ids_and_length",
+            token_ids=np.ones((2, 3), "int32"),
+            length=np.array(length, "int32"),
+        )
+
+
+def test_endpoints_take_a_dict_as_keras_layers_call_them(exported, served):
+    given = {
+        "text": tf.constant(["The cat sat.", "it"]),
+        "weights": tf.constant(mixture_weights(2)),
+        "token_ids": tf.constant([[2, 3], [4, 0]]),
+        "padding_mask": tf.constant([[True, True], [True, False]]),
+        "length": tf.constant([2, 1]),
+    }
+    for name, (inputs, outputs) in SIGNATURES.items():
+        layer = keras.layers.TFSMLayer(str(exported), call_endpoint=name)
+        taken = {key: given[key] for key in inputs}
+        answer = layer(taken)
+        assert set(answer) == outputs
+        wanted = served(name, **taken)
+        for key in outputs - {"tokens"}:
+            np.testing.assert_allclose(answer[key], wanted[key])
+
+
+def test_an_endpoint_is_a_layer_of_a_functional_model(exported, served):
+    layer = keras.layers.TFSMLayer(str(exported), call_endpoint="from_ids")
+    inputs = {
+        "token_ids": keras.Input((None,), dtype="int32", name="token_ids"),
+        "padding_mask": keras.Input((None,), dtype="bool", name="padding_mask"),
+    }
+    model = keras.Model(inputs, layer(inputs)["forward_graphs"])
+    ids = np.array([[2, 3, 4]], "int32")
+    given = {"token_ids": ids, "padding_mask": ids > 0}
+    np.testing.assert_allclose(
+        model.predict_on_batch(given),
+        served("from_ids", **given)["forward_graphs"],
+        atol=TOLERANCE,
+    )
 
 
 def test_no_texts_are_refused(served):
@@ -303,7 +386,9 @@ def test_weights_of_another_batch_are_refused(served):
 
 def test_longer_ids_are_refused(served):
     ids = np.ones((1, MAX_LENGTH + 1), "int32")
-    limit = f"at most {MAX_LENGTH} units.*Received: {MAX_LENGTH + 1} units"
+    limit = (
+        f"at most {MAX_LENGTH} positions.*Received: {MAX_LENGTH + 1} positions"
+    )
     for name in ("from_ids", "edges_from_ids"):
         with pytest.raises(tf.errors.InvalidArgumentError, match=limit):
             served(name, token_ids=ids, padding_mask=ids > 0)
@@ -350,6 +435,7 @@ def test_all_signatures_run_without_keras_this_package_and_text(
         "weights": mixture_weights(3),
         **ids_of(tokenizer, texts),
     }
+    given["length"] = given["padding_mask"].sum(1, dtype="int32")
     np.savez(tmp_path / "given.npz", **given)
     code = """
     import sys

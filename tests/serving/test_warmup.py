@@ -50,7 +50,7 @@ def test_requests_run_on_the_signatures(tmp_path):
             assert set(inputs["text"].numpy()) <= {x.encode() for x in TEXTS}
         if "weights" in inputs:
             np.testing.assert_allclose(tf.reduce_sum(inputs["weights"], -1), 1)
-    assert set(map(tuple, batches.values())) == {(1, 1, 2)}
+    assert set(map(tuple, batches.values())) == {(1, 1, 2)}  # of every one
 
 
 def test_missing_package_is_named_before_anything_is_written(
@@ -66,8 +66,7 @@ def test_missing_package_is_named_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_warmup_texts_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("glomo_keras.serving.warmup.check_package", dict)
+def test_wrong_warmup_texts_are_refused(tmp_path):
     model, tokenizer = predictor_and_tokenizer()
     with pytest.raises(ValueError, match="Received: tokenizer=None"):
         export_saved_model(model, tmp_path, warmup_texts=TEXTS)

@@ -9,13 +9,10 @@ def test_public_names():
     assert tuning.__all__ == [
         "GraphHyperModel",
         "context_space",
-        "format_rows",
-        "layer_ranges",
         "make_tuner",
         "mixture_space",
-        "plot_parallel_coordinates",
-        "trial_rows",
-        "write_rows",
+        "plot_trials",
+        "trial_table",
     ]
     assert all(hasattr(tuning, name) for name in tuning.__all__)
 

@@ -6,6 +6,7 @@ import json
 import keras
 import keras_tuner
 import numpy as np
+import pandas
 import pytest
 
 from glomo_keras import tuning
@@ -33,7 +34,7 @@ def make_model(values, rate=0.0):
     inputs = keras.Input((1,))
     model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(inputs))
     model.compile(keras.optimizers.SGD(rate), "mse", run_eagerly=True)
-    model.set_weights([np.full((1, 1), values["graph_units"] / 16)])
+    model.set_weights([np.full((1, 1), values["units"] / 16)])
     return model
 
 
@@ -44,7 +45,7 @@ class Trainer:
         self.calls = 0
         self.fail, self.die = fail, die
 
-    def __call__(self, values, model, **kwargs):
+    def __call__(self, values, model, *, epochs=1, initial_epoch=0, **kwargs):
         self.calls += 1
         if self.calls in self.die:
             raise KeyboardInterrupt
@@ -56,113 +57,152 @@ class Trainer:
         )
 
 
-def make_tuner(
-    folder, kind="random", max_trials=4, max_epochs=3, rate=0.0, **trainer
-):
+def make_tuner(folder, kind="random", train=None, rate=0.0, **options):
     keras.utils.set_random_seed(0)
-    train = Trainer(**trainer)
-
-    def fit(values, model, *, epochs=1, initial_epoch=0, **kwargs):
-        return train(values, model, **kwargs)
-
     hypermodel = tuning.GraphHyperModel(
-        lambda values: make_model(values, rate), fit, num_graph_layers=2
+        lambda values: make_model(values, rate),
+        train or Trainer(),
+        num_graph_layers=options.pop("num_graph_layers", 2),
     )
-    tuner = tuning.make_tuner(
-        kind,
-        hypermodel,
-        objective=("val_loss", "min"),
-        max_trials=max_trials,
-        max_epochs=max_epochs,
-        directory=folder,
-        seed=1,
-    )
-    return tuner, train
+    given = {
+        "objective": ("val_loss", "min"),
+        "max_trials": 4,
+        "max_epochs": 3,
+        "directory": folder,
+        "seed": 1,
+    }
+    return tuning.make_tuner(kind, hypermodel, **{**given, **options})
 
 
 def run(folder, **options):
-    tuner, train = make_tuner(folder, **options)
+    train = Trainer(options.pop("fail", ()))
+    tuner = make_tuner(folder, train=train, **options)
     tuner.search(verbose=0)
-    return tuning.trial_rows(tuner), train
+    return tuning.trial_table(tuner), train
+
+
+def interrupt(folder, call):
+    """Starts a search that is killed in a trial; returns its table."""
+    tuner = make_tuner(folder, train=Trainer(die=[call]))
+    with pytest.raises(KeyboardInterrupt):
+        tuner.search(verbose=0)
+    return tuning.trial_table(tuner)
 
 
 @pytest.mark.parametrize("kind", ["random", "bayesian", "grid", "hyperband"])
 def test_each_kind_runs_its_trials(kind, tmp_path):
     # Hyperband's fourth trial goes on with the best of the first three.
-    rows, train = run(tmp_path, kind=kind)
-    assert len(rows) == train.calls == 4
-    scores = [row["score"] for row in rows]
-    assert scores == sorted(scores)
-    assert all(row["seconds"] >= 0 for row in rows)
+    table, train = run(tmp_path, kind=kind)
+    assert len(table) == train.calls == 4
+    assert table["score"].is_monotonic_increasing
+    assert set(table["status"]) == {"COMPLETED"}
+    assert table["epoch"].min() >= 1
+    assert list(table) == [
+        *("trial", "status", "score", "epoch"),
+        *("placement", "conditioned", "num_mixtures", "units"),
+        *("graph_layers", "include_products", "error"),
+    ]
 
 
 def test_failed_trials_are_counted_with_their_error(tmp_path):
-    rows, train = run(tmp_path, max_trials=5, fail=range(1, 5))
+    table, train = run(tmp_path, max_trials=5, fail=range(1, 5))
     assert train.calls == 5
-    assert [row["status"] for row in rows].count("FAILED") == 4
-    assert rows[-1]["error"] == "ValueError: no such trial"
-    assert rows[0]["error"] is None
+    assert table["status"].tolist() == ["COMPLETED"] + ["FAILED"] * 4
+    assert table["error"].iloc[-1] == "ValueError: no such trial"
+    assert pandas.isna(table["error"].iloc[0])
+    assert table["score"].isna().tolist() == [False] + [True] * 4
 
 
 def test_a_loss_that_is_not_finite_fails(tmp_path):
-    rows, _ = run(tmp_path, max_trials=2, rate=1e30)
-    assert [row["status"] for row in rows] == ["FAILED"] * 2
-    assert all("not finite" in row["error"] for row in rows)
+    table, _ = run(tmp_path, max_trials=2, rate=1e30)
+    assert table["status"].tolist() == ["FAILED"] * 2
+    assert all("not finite" in error for error in table["error"])
 
 
 def test_an_interrupted_search_goes_on_with_its_trials(tmp_path):
-    tuner, _ = make_tuner(tmp_path / "killed", die=[3])
-    with pytest.raises(KeyboardInterrupt):
-        tuner.search(verbose=0)
-    before = tuning.trial_rows(tuner)
-    assert [row["status"] for row in before].count("RUNNING") == 1
-
-    rows, train = run(tmp_path / "killed")
+    before = interrupt(tmp_path / "killed", call=3)
+    assert before["status"].tolist().count("RUNNING") == 1
+    table, train = run(tmp_path / "killed")
     assert train.calls == 2
-    assert {row["status"] for row in rows} == {"COMPLETED"}
+    assert set(table["status"]) == {"COMPLETED"}
     whole, _ = run(tmp_path / "whole")
-    timeless = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in x]
-        for x in (rows, whole)
-    ]
-    assert timeless[0] == timeless[1]
+    pandas.testing.assert_frame_equal(table, whole)
 
 
 def test_a_search_interrupted_in_its_first_trial_goes_on(tmp_path):
-    tuner, _ = make_tuner(tmp_path, die=[1])
-    with pytest.raises(KeyboardInterrupt):
-        tuner.search(verbose=0)
-    rows, train = run(tmp_path)
-    assert len(rows) == train.calls == 4
+    interrupt(tmp_path, call=1)
+    table, train = run(tmp_path)
+    assert len(table) == train.calls == 4
 
 
 def test_a_finished_search_takes_more_trials(tmp_path):
     first, _ = run(tmp_path, max_trials=2)
-    rows, train = run(tmp_path, max_trials=3)
+    table, train = run(tmp_path, max_trials=3)
     assert train.calls == 1
-    assert {row["trial"] for row in first} < {row["trial"] for row in rows}
+    assert set(first["trial"]) < set(table["trial"])
 
 
 def test_errors_outlive_the_process_that_met_them(tmp_path):
     run(tmp_path, max_trials=2, fail=[1, 2])
-    rows, train = run(tmp_path, max_trials=2)
+    table, train = run(tmp_path, max_trials=2)
     assert train.calls == 0
-    assert [row["error"] for row in rows] == ["ValueError: no such trial"] * 2
+    assert table["error"].tolist() == ["ValueError: no such trial"] * 2
 
 
-def test_files_are_never_half_written(tmp_path, monkeypatch):
-    tuner, _ = make_tuner(tmp_path)
-    state = (tmp_path / "trials" / "oracle.json").read_text()
+@pytest.mark.parametrize(
+    ("changed", "differing"),
+    [
+        ({"num_graph_layers": 3}, "space"),
+        ({"objective": ("loss", "min")}, "objective"),
+        ({"objective": ("val_loss", "max")}, "objective"),
+        ({"kind": "grid"}, "kind"),
+        ({"kind": "hyperband"}, "kind, max_epochs"),
+    ],
+)
+def test_the_folder_of_another_search_is_refused(changed, differing, tmp_path):
+    run(tmp_path, max_trials=1)
+    with pytest.raises(ValueError, match=f"another {differing}. Choose"):
+        make_tuner(tmp_path, **changed)
+    make_tuner(tmp_path, project_name="other", **changed)
 
-    def broken(value, file, **kwargs):
-        file.write('{"half')
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(json, "dump", broken)
-    with pytest.raises(KeyboardInterrupt):
-        tuner.search(verbose=0)
-    assert (tmp_path / "trials" / "oracle.json").read_text() == state
-    assert not list(tmp_path.glob("trials/trial_*/trial.json"))
+def test_the_same_space_in_context_lengths_is_another_search(tmp_path):
+    def tuner(*lengths):
+        hypermodel = tuning.GraphHyperModel(
+            lambda values: None,
+            space="context",
+            context_lengths=lengths,
+            learning_rate=0.1,
+        )
+        return tuning.make_tuner(
+            "random",
+            hypermodel,
+            objective=("val_loss", "min"),
+            max_trials=1,
+            max_epochs=1,
+            directory=tmp_path,
+        )
+
+    tuner(1, 3)
+    tuner(1, 3)
+    with pytest.raises(ValueError, match="another space"):
+        tuner(1, 5)
+
+
+def test_a_folder_of_keras_tuner_without_our_record_is_refused(tmp_path):
+    run(tmp_path, max_trials=1)
+    (tmp_path / "trials" / "search.json").unlink()
+    with pytest.raises(ValueError, match="another kind, objective"):
+        make_tuner(tmp_path)
+
+
+def test_the_record_of_a_search_can_be_read(tmp_path):
+    make_tuner(tmp_path)
+    record = json.loads((tmp_path / "trials" / "search.json").read_text())
+    assert record["kind"] == "random"
+    assert record["objective"] == ["val_loss", "min"]
+    names = [entry["config"]["name"] for entry in record["space"]]
+    assert "graph_layers" in names
 
 
 @pytest.mark.parametrize(
@@ -202,4 +242,6 @@ def test_space_all_has_both():
         learning_rate=0.1,
     )
     values = hypermodel.values(hp)
-    assert {"graph", "graph_layers", "context_length", "dropout"} < set(values)
+    assert {"placement", "graph_layers", "context_length", "dropout"} < set(
+        values
+    )

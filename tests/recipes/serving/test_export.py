@@ -39,7 +39,9 @@ def test_next_version_answers_texts_within_the_limit(preset, tmp_path, capsys):
     answer = edges(text=tf.constant(["The cat sat."]))
     assert answer["tokens"].numpy().tolist() == [[b"the", b"cat", b"sat", b"."]]
     assert answer["forward_edge_sources"].shape == (1, 3, 2, 4, 2)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 4 units"):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="at most 4 positions"
+    ):
         edges(text=tf.constant(["The cat sat. The"]))
 
 
@@ -58,7 +60,8 @@ def test_preset_without_a_tokenizer_serves_ids(preset, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "no tokenizer" in printed
     assert (
-        "signatures: edges_from_ids, from_ids, mixture_from_ids, "
+        "signatures: edges_from_ids, edges_from_ids_and_length, from_ids, "
+        "from_ids_and_length, mixture_from_ids, mixture_from_ids_and_length, "
         "serving_default\n" in printed
     )
 
@@ -67,14 +70,6 @@ def test_preset_without_a_tokenizer_serves_ids(preset, tmp_path, capsys):
 def test_wrong_limit_is_refused(preset, tmp_path, limit):
     with pytest.raises(ValueError, match=f"Received: max_length={limit}"):
         export.main(options(preset, tmp_path / "out", max_length=limit))
-
-
-def test_texts_of_the_warmup_keep_to_the_limits(preset):
-    tokenizer = export.tokenizer_of(gk.GraphPredictor.from_preset(preset))
-    assert export.warmup_texts(tokenizer, 512, 50_000) == list(export.TEXTS)
-    texts = export.warmup_texts(tokenizer, 512, 100)
-    assert 0 < len(texts) < len(export.TEXTS)
-    assert max(map(len, texts)) <= 100
 
 
 def test_unknown_preset_is_refused(tmp_path):
@@ -100,7 +95,7 @@ def test_warmup_requests_of_the_texts_within_the_limit(preset, tmp_path):
     path = out / "1" / "assets.extra" / "tf_serving_warmup_requests"
     records = [x.numpy() for x in tf.data.TFRecordDataset(str(path))]
     texts = export.TEXTS[:2]
-    assert len(records) == 6 * (len(texts) + 1)
+    assert len(records) == 9 * (len(texts) + 1)
     assert all(any(t.encode() in x for x in records) for t in texts)
     assert not any(b"Armstrong" in x for x in records)
 
