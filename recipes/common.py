@@ -1,15 +1,11 @@
-"""What the recipes share: checks of options, batches for `fit`, checksums."""
+"""What the recipes share: options, their checks, checksums."""
 
 import dataclasses
 import json
 import pathlib
 import zlib
 
-import keras
 import numpy as np
-
-from glomo_keras import data
-from glomo_keras.data.tasks.batches import Batches
 
 JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
 """What `compile` takes for the option `--jit-compile`."""
@@ -88,23 +84,6 @@ def read_options(run, options_class, needed=()):
                 value = pathlib.Path(value)
             given[field.name] = value
     return options_class(**given)
-
-
-def make_dataset(batches, start_step=0, num_steps=None):
-    """Returns batches as `fit` takes them on the backend in use.
-
-    Args:
-        batches: a sampler or a finite sequence of batches of
-            `glomo_keras.data`.
-        start_step: the first step. Defaults to 0.
-        num_steps: how many steps. Defaults to None, up to the end.
-
-    Returns:
-        `tf.data.Dataset` on TensorFlow, else `keras.utils.PyDataset`.
-    """
-    if keras.backend.backend() == "tensorflow":
-        return data.as_dataset(batches, start_step, num_steps)
-    return Batches(batches, start_step, num_steps)
 
 
 def fingerprint(arrays):

@@ -26,7 +26,6 @@ import tyro
 
 from glomo_keras import data
 from glomo_keras import training
-from recipes.common import make_dataset
 from recipes.common import refuse
 from recipes.pretrain import evaluate as evaluate_pretrainer
 from recipes.pretrain import text as pretrain_text
@@ -161,7 +160,7 @@ def seconds_of_step(settings, corpus):
     for first, steps in ((0, WARMUP), (WARMUP, MEASURED)):
         start = time.process_time()
         pretrainer.fit(
-            make_dataset(sampler, first),
+            data.as_dataset(sampler, first),
             steps_per_epoch=steps,
             shuffle=False,
             verbose=0,

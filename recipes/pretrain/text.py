@@ -20,13 +20,12 @@ time, with a preset of what has been learned so far.
 
 import keras
 import tyro
-from glomo_keras.data.text.cache_files import digest
 
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
-from recipes.common import make_dataset
+from glomo_keras.utils.files import digest
 from recipes.pretrain import pack
 from recipes.pretrain import steps
 from recipes.pretrain.text_options import Options
@@ -201,21 +200,24 @@ def fit(options, corpus, pretrainer, folder):
     """Trains, and returns the history of all epochs."""
     # XLA compiles the step anew for each length.
     compiled = pretrainer.jit_compile or keras.backend.backend() != "tensorflow"
-    windows = data.FewLengths if compiled else data.WindowSampler
-    sampler = windows(
-        corpus.train, options.batch_size, options.max_length, options.seed
+    sampler = data.WindowSampler(
+        corpus.train,
+        options.batch_size,
+        options.max_length,
+        options.seed,
+        few_lengths=compiled,
     )
     held_out = data.EvaluationWindows(
         corpus.validation, options.batch_size, options.max_length
     )
     return training.fit_resumable(
         pretrainer,
-        lambda first_step: make_dataset(sampler, first_step),
+        lambda first_step: data.as_dataset(sampler, first_step),
         epochs=options.epochs,
         steps_per_epoch=options.steps_per_epoch,
         run_folder=folder,
         callbacks=make_callbacks(options),
-        validation_data=make_dataset(
+        validation_data=data.as_dataset(
             held_out, num_steps=options.validation_steps or None
         ),
     )

@@ -8,7 +8,6 @@ import numpy as np
 from glomo_keras import data
 from glomo_keras import training
 from recipes.common import fingerprint
-from recipes.common import make_dataset
 from recipes.tasks import graphs
 from recipes.tasks.features import Features
 
@@ -77,7 +76,7 @@ def fit_best(options, loaded, model, seed, folder, callbacks, monitor):
     best = folder.path / BEST
     history = training.fit_resumable(
         model,
-        lambda first_step: make_dataset(sampler, first_step),
+        lambda first_step: data.as_dataset(sampler, first_step),
         epochs=options.epochs,
         steps_per_epoch=options.steps_per_epoch or sampler.steps_per_epoch,
         run_folder=folder,
@@ -95,7 +94,7 @@ def fit_best(options, loaded, model, seed, folder, callbacks, monitor):
                 monitor, mode="max", patience=options.patience, verbose=1
             ),
         ],
-        validation_data=make_dataset(
+        validation_data=data.as_dataset(
             data.EvaluationBatches(loaded.validation, options.batch_size)
         ),
     )
@@ -124,7 +123,7 @@ def few_lengths(options):
 def predict(options, model, examples):
     """Returns a dict of a model's outputs `(N, ...)`, in the given order."""
     batches = data.EvaluationBatches(examples, options.batch_size)
-    outputs = model.predict(make_dataset(batches), verbose=0)
+    outputs = model.predict(data.as_dataset(batches), verbose=0)
     return {name: batches.restore(x) for name, x in outputs.items()}
 
 

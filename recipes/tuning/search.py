@@ -33,7 +33,6 @@ import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras import tuning
-from recipes.common import make_dataset
 from recipes.tasks.options import DataOptions
 from recipes.tasks.options import FeatureOptions
 
@@ -133,11 +132,11 @@ class Trials:
             self.recipe.MONITOR, mode="max", patience=task.patience
         )
         return model.fit(
-            make_dataset(batches, initial_epoch * steps),
+            data.as_dataset(batches, initial_epoch * steps),
             epochs=epochs,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps,
-            validation_data=make_dataset(
+            validation_data=data.as_dataset(
                 data.EvaluationBatches(loaded.validation, task.batch_size)
             ),
             callbacks=[

@@ -38,7 +38,6 @@ from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
 from recipes.common import check_positive
 from recipes.common import fingerprint
-from recipes.common import make_dataset
 from recipes.common import refuse
 from recipes.common import with_config
 from recipes.seeds import run_seeds
@@ -253,7 +252,7 @@ def fit(options, splits, model, seed, folder):
     )
     history = training.fit_resumable(
         model,
-        lambda first_step: make_dataset(batches, first_step),
+        lambda first_step: data.as_dataset(batches, first_step),
         epochs=options.epochs,
         steps_per_epoch=batches.steps_per_epoch,
         run_folder=folder,
@@ -275,7 +274,7 @@ def fit(options, splits, model, seed, folder):
 
 def in_order(options, split):
     """Returns a part of the data for evaluation."""
-    return make_dataset(
+    return data.as_dataset(
         data.EvaluationImages(
             split.images, split.labels, 4 * options.batch_size
         )

@@ -39,7 +39,6 @@ import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
 from recipes.common import fingerprint
-from recipes.common import make_dataset
 from recipes.common import with_config
 from recipes.pretrain import steps
 
@@ -253,7 +252,7 @@ def fit(options, images, pretrainer, folder):
     )
     return training.fit_resumable(
         pretrainer,
-        lambda first_step: make_dataset(batches, first_step),
+        lambda first_step: data.as_dataset(batches, first_step),
         epochs=options.epochs,
         steps_per_epoch=options.steps_per_epoch,
         run_folder=folder,
@@ -264,7 +263,7 @@ def fit(options, images, pretrainer, folder):
                 "val_loss", patience=options.epochs, restore_best_weights=True
             ),
         ],
-        validation_data=make_dataset(
+        validation_data=data.as_dataset(
             held_out, num_steps=options.validation_steps or None
         ),
     )
