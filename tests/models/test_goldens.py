@@ -138,7 +138,9 @@ def test_transfer_is_that_of_the_released_code(transfer, text):
     scales = transfer["param/scales"]
     for index, direction in enumerate(DIRECTIONS):
         sums = to_numpy(
-            layer.mixtures[direction](graphs[f"{direction}_graphs"], features)
+            layer.mixtures[direction].weighted_sum(
+                graphs[f"{direction}_graphs"], features
+            )
         )
         for n in range(2):
             part = 12 * (1 + 2 * n + index)
