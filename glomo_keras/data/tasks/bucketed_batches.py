@@ -2,6 +2,7 @@
 
 import numpy as np
 
+
 class BucketedBatches:
     """Endless batches, each a pure function of `(seed, step)`.
 
@@ -80,7 +81,9 @@ class BucketedBatches:
         lengths = self.examples.lengths
         pools = [
             pool[np.argsort(lengths[pool], kind="stable")]
-            for pool in np.split(order, range(0, len(order), self.pool_batches * size)[1:])
+            for pool in np.split(
+                order, range(0, len(order), self.pool_batches * size)[1:]
+            )
         ]
         plan = np.concatenate(pools).reshape(-1, size)
         return plan[rng.permutation(len(plan))]
