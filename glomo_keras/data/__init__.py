@@ -25,6 +25,7 @@ from glomo_keras.data.tasks.examples import Examples
 from glomo_keras.data.tasks.imdb import IMDB_LABELS
 from glomo_keras.data.tasks.imdb import Reviews
 from glomo_keras.data.tasks.imdb import read_imdb
+from glomo_keras.data.tasks.imdb import read_imdb_file
 from glomo_keras.data.tasks.imdb import read_imdb_tfds
 from glomo_keras.data.tasks.letters import frequent_letters
 from glomo_keras.data.tasks.letters import letter_ids
@@ -101,6 +102,7 @@ __all__ = [
     "prepare_images",
     "read_image",
     "read_imdb",
+    "read_imdb_file",
     "read_imdb_tfds",
     "read_mnli",
     "read_mnli_file",
