@@ -1,0 +1,236 @@
+"""What Keras does with any model: clones, quantization, distribution."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from tests.backends import BACKEND
+from tests.backends import needs_tensorflow
+from tests.backends import to_numpy
+from tests.models.small_models import SIZES
+from tests.models.small_models import coupled_predictor
+from tests.models.small_models import graph_options
+from tests.models.small_models import inputs
+from tests.models.small_models import make_pretrainer
+from tests.models.small_models import randomised
+
+ROOT = pathlib.Path(__file__).parents[2]
+IMAGE_SIZES = {k: v for k, v in SIZES.items() if k != "vocabulary_size"}
+
+
+def image_predictor(**kwargs):
+    return gk.ImageGraphPredictor(**IMAGE_SIZES, **kwargs)
+
+
+def words():
+    return {"word_ids": keras.layers.Embedding(9, 5)}
+
+
+MODELS = {
+    "predictor": lambda: gk.GraphPredictor(**SIZES),
+    "coupled": coupled_predictor,
+    "image predictor": lambda: image_predictor(bidirectional=True),
+    "feature predictor": lambda: gk.FeaturePredictor(8, num_graph_layers=2),
+    "pretrainer": make_pretrainer,
+    "pixel pretrainer": lambda: gk.PixelPretrainer(
+        image_predictor(bidirectional=True)
+    ),
+    "classifier": lambda: gk.models.TextClassifier(
+        words(), hidden_dim=4, **graph_options("embeddings")
+    ),
+    "pair classifier": lambda: gk.models.PairClassifier(
+        words(), hidden_dim=4, **graph_options("states")
+    ),
+    "reader": lambda: gk.models.SpanReader(
+        words(), gk.models.GivenGraphs(2, 3), hidden_dim=4
+    ),
+    "image classifier": lambda: gk.ImageClassifier(
+        image_size=6, graphs=gk.models.PredictedGraphs(image_predictor())
+    ),
+}
+
+
+def inputs_of(model):
+    """Random inputs by the names that a model of this package has."""
+    rng = np.random.default_rng(0)
+    if isinstance(model, gk.FeaturePredictor):
+        graph = np.tril(rng.random((2, 2, 2, 7, 7)), -1).astype("float32")
+        return {
+            "embeddings": rng.normal(size=(2, 7, 8)).astype("float32"),
+            "forward_graphs": graph,
+            "backward_graphs": graph.swapaxes(-1, -2),
+        }
+    if isinstance(model, gk.ContextPretrainer):
+        return inputs()
+    if isinstance(model, gk.PixelPretrainer):
+        return {"images": rng.integers(0, 256, (2, 6, 6, 3)).astype("uint8")}
+    return {name: random_input(name, x, rng) for name, x in model.input.items()}
+
+
+def random_input(name, tensor, rng):
+    if name == "images":
+        return rng.integers(0, 256, (2, 6, 6, 3)).astype("uint8")
+    if name.endswith("padding_mask"):
+        return np.arange(7) < np.array([[7], [4]])
+    if name.endswith("graphs"):
+        shape = (2, *tensor.shape[1:3], 7, 7)
+        return np.tril(rng.random(shape), -1).astype("float32")
+    return rng.integers(0, 9, (2, 7)).astype("int32")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_clone_has_class_order_of_weights_and_numbers(name):
+    model = randomised(MODELS[name]())
+    clone = keras.models.clone_model(model)
+    assert type(clone) is type(model)
+    assert [w.path for w in clone.weights] == [w.path for w in model.weights]
+    clone.set_weights(model.get_weights())
+    given = inputs_of(model)
+    found, expected = to_numpy(clone(given)), to_numpy(model(given))
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key], values, atol=1e-6)
+
+
+def test_clones_keep_vocabulary_and_tokenizer():
+    predictor = gk.GraphPredictor(**SIZES)
+    predictor.vocabulary = list("abcdefghi")
+    predictor.tokenizer_config = {"lowercase": True}
+    pretrainer = gk.ContextPretrainer(predictor)
+    for clone in (
+        keras.models.clone_model(predictor),
+        keras.models.clone_model(pretrainer).graph_predictor,
+    ):
+        assert clone.vocabulary == list("abcdefghi")
+        assert clone.tokenizer_config == {"lowercase": True}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_quantize_refuses_before_anything_is_changed(name):
+    model = randomised(MODELS[name]())
+    given = inputs_of(model)
+    before = to_numpy(model(given))
+    with pytest.raises(ValueError, match="cannot be quantized.*mode='int8'"):
+        model.quantize("int8")
+    for key, values in to_numpy(model(given)).items():
+        np.testing.assert_array_equal(values, before[key])
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("name", ["predictor", "classifier"])
+def test_export_has_the_names_and_dtypes_of_the_inputs(name, tmp_path):
+    import tensorflow as tf
+
+    model = randomised(MODELS[name]())
+    given = inputs_of(model)
+    model.export(tmp_path / "saved", verbose=False)
+    serve = tf.saved_model.load(tmp_path / "saved").serve
+    found, expected = serve(given), to_numpy(model(given))
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key].numpy(), values, atol=1e-5)
+
+
+TRAINING = """
+    import os, sys
+    import numpy as np
+    import keras
+    import glomo_keras as gk
+    {setup}
+    ids = np.random.default_rng(0).integers(0, 9, (8, 12)).astype("int32")
+    images = ids[:, :9].reshape(8, 3, 3, 1).repeat(3, -1).astype("uint8") * 20
+    text = {{"token_ids": ids, "padding_mask": np.ones((8, 12), bool)}}
+    sizes = dict(
+        embedding_dim=8, num_heads=2, key_dim=3, num_conv_layers=1,
+        num_graph_layers=2, normalization="layer",
+    )
+
+    def context():
+        return gk.ContextPretrainer(gk.GraphPredictor(9, **sizes)), text, None
+
+    def pixels():
+        predictor = gk.ImageGraphPredictor(**sizes, bidirectional=True)
+        return gk.PixelPretrainer(predictor), {{"images": images}}, None
+
+    def classifier():
+        model = gk.models.TextClassifier(
+            {{"word_ids": keras.layers.Embedding(9, 4)}},
+            gk.models.PredictedGraphs(gk.GraphPredictor(9, **sizes)),
+            hidden_dim=4, dropout=0.0,
+        )
+        return model, {{**text, "word_ids": ids}}, {{"logits": ids[:, 0] % 2}}
+
+    losses = {{"logits": keras.losses.SparseCategoricalCrossentropy(True)}}
+
+    def train(make):
+        keras.utils.set_random_seed(0)
+        model, x, y = make()
+        loss = None if y is None else losses
+        model.compile(keras.optimizers.SGD(0.5), loss)
+        history = model.fit(
+            x, y, batch_size=8, epochs=2, shuffle=False, verbose=0
+        ).history
+        return history["loss"], [
+            keras.ops.convert_to_numpy(w) for w in model.trainable_weights
+        ]
+
+    for make in (context, pixels, classifier):
+        one = train(make)
+        two = distributed(lambda: train(make))
+        np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
+        for old, new in zip(one[1], two[1], strict=True):
+            np.testing.assert_allclose(old, new, atol=1e-5)
+    print("equal")
+"""
+SETUP = {
+    "tensorflow": """
+    import tensorflow as tf
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 2,
+    )
+
+    def distributed(run):
+        strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+        with strategy.scope():
+            return run()
+    """,
+    "jax": """
+    def distributed(run):
+        devices = keras.distribution.list_devices("cpu")
+        assert len(devices) == 2
+        keras.distribution.set_distribution(
+            keras.distribution.DataParallel(devices=devices)
+        )
+        try:
+            return run()
+        finally:
+            keras.distribution.set_distribution(None)
+    """,
+}
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no replicas there")
+def test_two_replicas_train_to_the_weights_of_one_device():
+    code = TRAINING.format(
+        setup=textwrap.dedent(SETUP[BACKEND]).replace("\n", "\n    ")
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "KERAS_BACKEND": BACKEND,
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "equal" in result.stdout, result.stderr
