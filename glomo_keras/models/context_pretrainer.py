@@ -7,6 +7,7 @@ from glomo_keras.layers import ContextDecoder
 from glomo_keras.metrics import Perplexity
 from glomo_keras.models.pretrainer import Pretrainer
 from glomo_keras.ops.context import context_targets
+from glomo_keras.ops.context import losses_of_directions
 from glomo_keras.ops.cross_entropy import tied_cross_entropy
 from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
 from glomo_keras.ops.frequency import scale_gradient_by_frequency
@@ -190,8 +191,7 @@ class ContextPretrainer(Pretrainer):
         token_ids = ops.cast(ops.convert_to_tensor(token_ids), "int32")
         if padding_mask is None:
             padding_mask = ops.ones_like(token_ids, dtype="bool")
-        if positions is None:
-            positions = dict.fromkeys(DIRECTIONS)
+        positions = positions or dict.fromkeys(DIRECTIONS)
         losses = self._context_losses(
             token_ids,
             ops.convert_to_tensor(padding_mask),
@@ -214,17 +214,14 @@ class ContextPretrainer(Pretrainer):
         """
         inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
         embedded = self.graph_predictor.embed(inputs)
-        layers = self.graph_predictor.layer_by_layer(
-            embedded, inputs["padding_mask"], training=False
+        features, _ = self.layer_features(
+            embedded, embedded, inputs["padding_mask"]
         )
-        features = {"embeddings": embedded}
-        for direction, factors in layers.items():
-            graphs = [self.graph_predictor.readable(layer) for layer in factors]
-            outputs = self.feature_predictor.layer_by_layer(
-                direction, embedded, graphs
-            )
-            features[f"{direction}_features"] = ops.stack(outputs, axis=1)
-        return features
+        stacked = {
+            f"{direction}_features": ops.stack(layers, axis=1)
+            for direction, layers in features.items()
+        }
+        return {"embeddings": embedded, **stacked}
 
     def _context_losses(
         self, token_ids, padding_mask, positions, training, entropy
@@ -237,13 +234,13 @@ class ContextPretrainer(Pretrainer):
                 self.graph_predictor.vocabulary_size,
                 padding_mask,
             )
-        features, statistics = self.top_features(
+        features, statistics = self.layer_features(
             embedded, embedded, padding_mask, positions, training
         )
         decoded = [
             self._decode(
                 direction,
-                features[direction],
+                features[direction][-1],
                 embedded,
                 token_ids,
                 padding_mask,
@@ -251,7 +248,11 @@ class ContextPretrainer(Pretrainer):
             )
             for direction in DIRECTIONS
         ]
-        return {**self._shared_softmax(decoded, entropy), **statistics}
+        table = self.graph_predictor.token_embedding.embeddings
+        losses = losses_of_directions(
+            *decoded, ops.convert_to_tensor(table), entropy
+        )
+        return {**losses, **statistics}
 
     def _decode(
         self, direction, features, embedded, token_ids, padding_mask, positions
@@ -273,29 +274,6 @@ class ContextPretrainer(Pretrainer):
             ops.divide_no_nan(ops.reshape(weights, (-1,)), ops.sum(weights)),
         )
 
-    def _shared_softmax(self, decoded, entropy):
-        """Returns the losses of both directions, from one softmax.
-
-        Its weights are around 1, for float16, whose smallest number is not
-        far below the share of a row in the mean.
-        """
-        states, targets, weights = (
-            ops.concatenate(pair) for pair in zip(*decoded, strict=True)
-        )
-        table = ops.convert_to_tensor(
-            self.graph_predictor.token_embedding.embeddings
-        )
-        count = ops.cast(ops.shape(weights)[0], "float32")
-        total, parts = entropy(
-            states, ops.cast(table, states.dtype), targets, count * weights
-        )
-        middle = ops.shape(decoded[0][1])[0]
-        return {
-            "loss": 0.5 * total / count,
-            "forward_loss": ops.sum(parts[:middle]) / count,
-            "backward_loss": ops.sum(parts[middle:]) / count,
-        }
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -308,16 +286,10 @@ class ContextPretrainer(Pretrainer):
 
 def _in_reading_order(positions, length):
     """Positions counted from each direction's own start, from the left."""
-    backward = positions["backward"]
-    return {
-        "forward": _as_int32(positions["forward"]),
-        "backward": None
-        if backward is None
-        else length - 1 - _as_int32(backward),
+    in_order = {
+        direction: None if x is None else ops.cast(x, "int32")
+        for direction, x in positions.items()
     }
-
-
-def _as_int32(positions):
-    if positions is None:
-        return None
-    return ops.cast(ops.convert_to_tensor(positions), "int32")
+    if in_order["backward"] is not None:
+        in_order["backward"] = length - 1 - in_order["backward"]
+    return in_order

@@ -4,12 +4,12 @@ import keras
 
 
 class GlomoModel(keras.Model):
-    """What the models of this package have in common.
+    """The base of the models of this package.
 
-    They are not functional models themselves: `keras.models.clone_model`
-    makes a plain functional model of any subclass of one, without the methods
-    of the subclass and with its weights in another order. A model of a class
-    of its own is cloned by its config.
+    They are not subclasses of `keras.Functional`:
+    `keras.models.clone_model` turns a subclass into a plain functional model,
+    without its methods and with its weights in another order. Other models
+    are cloned by their config.
     """
 
     def quantize(self, mode=None, config=None, **kwargs):
@@ -19,10 +19,10 @@ class GlomoModel(keras.Model):
             ValueError: always, before anything is changed.
         """
         raise ValueError(
-            f"{type(self).__name__} cannot be quantized: its embedding is "
-            "also a softmax or makes the scores of graphs, and Keras could "
-            "not read it from a file. `save_to_preset(folder, "
-            "dtype='float16')` halves the file of a predictor or pretrainer. "
+            f"{type(self).__name__} cannot be quantized: scores of graphs "
+            "and tied embeddings need floating point numbers. "
+            "`save_to_preset(folder, dtype='float16')` halves the file of a "
+            "predictor or pretrainer. "
             f"Received: mode={mode!r}"
         )
 
@@ -37,13 +37,13 @@ class GlomoModel(keras.Model):
 class NetworkModel(GlomoModel):
     """A model that runs a functional one, its `network`.
 
-    A subclass makes its layers as attributes, from which Keras takes the
-    weights and their order, connects them to a network of named inputs and
+    A subclass sets its layers as attributes (from which Keras takes the
+    weights and their order), connects them to a network of named inputs and
     outputs, and calls `set_network`.
 
     Args:
-        dtype: dtype policy.
-        name: string.
+        dtype: Dtype policy.
+        name: String.
     """
 
     def __init__(self, dtype=None, name=None):
@@ -55,12 +55,12 @@ class NetworkModel(GlomoModel):
         """Makes the network.
 
         Args:
-            inputs: dict of `keras.Input`.
-            outputs: dict of `KerasTensor`.
-            trainable: boolean; False freezes all layers.
+            inputs: Dict of `keras.Input`.
+            outputs: Dict of `KerasTensor`.
+            trainable: Boolean; False freezes all layers. Defaults to `True`.
         """
-        # In a namespace, into which Keras does not look for layers: each is
-        # an attribute already.
+        # A namespace hides it from Keras, which knows the layers already and
+        # would save their weights a second time.
         self._made = types.SimpleNamespace(
             network=keras.Model(inputs, outputs, name=self.name)
         )

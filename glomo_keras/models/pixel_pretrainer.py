@@ -201,12 +201,15 @@ class PixelPretrainer(Pretrainer):
     def _predict(self, images, positions, training):
         """Returns logits by direction, and how sparse the graphs are."""
         embedded = self.graph_predictor.embed({"images": images})
-        features, statistics = self.top_features(
+        features, statistics = self.layer_features(
             embedded, to_units(embedded), None, positions, training
         )
         logits = {
             direction: self.decoders[direction](
-                features[direction], images, self._table(), positions[direction]
+                features[direction][-1],
+                images,
+                self._table(),
+                positions[direction],
             )
             for direction in self.directions
         }

@@ -82,30 +82,36 @@ class Pretrainer(GlomoModel):
         ) * ops.cast(count, "float32")
         return ops.minimum(ops.cast(drawn, "int32"), count - 1)
 
-    def top_features(
-        self, embedded, sequence, padding_mask, positions, training
+    def layer_features(
+        self,
+        embedded,
+        sequence,
+        padding_mask=None,
+        positions=None,
+        training=False,
     ):
-        """Returns F^L of each direction, and how sparse its graphs are.
+        """Returns F^1 .. F^L of each direction, and how sparse graphs are.
 
         Args:
             embedded: What `graph_predictor.embed` returned.
             sequence: The same as `(B, T, d)`.
-            padding_mask: Boolean `(B, T)` or None.
+            padding_mask: Boolean `(B, T)`. Defaults to `None`.
             positions: Dict of an integer tensor `(N,)` or None by direction,
-                where F^L is wanted.
-            training: Boolean.
+                where F^L is wanted. Defaults to `None`, everywhere.
+            training: Boolean. Defaults to `False`.
 
         Returns:
-            Tuple of a dict of `(B, N, d)` by direction, and a dict of the
-            scalars `edge_density` and `empty_rows`.
+            Tuple of a dict of lists by direction, and a dict of the scalars
+            `edge_density` and `empty_rows`.
         """
+        positions = positions or dict.fromkeys(self.directions)
         factors = self.graph_predictor.layer_by_layer(
             embedded, padding_mask, training=training, positions=positions
         )
         features = {}
         for direction, layers in factors.items():
             graphs = [self.graph_predictor.readable(layer) for layer in layers]
-            *_, features[direction] = self.feature_predictor.layer_by_layer(
+            features[direction] = self.feature_predictor.layer_by_layer(
                 direction, sequence, graphs, positions[direction]
             )
         return features, self._statistics(factors)

@@ -14,6 +14,17 @@ SIZES = {
     "num_graph_layers": 2,
 }
 
+PRETRAINER = (
+    "context_length",
+    "num_positions",
+    "num_candidates",
+    "num_decoder_layers",
+    "composition",
+    "share_cell",
+    "scale_embedding_gradient",
+    "seed",
+)
+
 
 def inputs(units=7, lengths=(7, 4), seed=0):
     """Token ids and padding mask."""
@@ -39,10 +50,43 @@ def small_predictor(**kwargs):
     return randomised(gk.GraphPredictor(**{**SIZES, **kwargs}))
 
 
+def coupled_predictor(**kwargs):
+    sizes = {k: v for k, v in SIZES.items() if k != "num_conv_layers"}
+    return gk.models.CoupledGraphPredictor(**{**sizes, **kwargs})
+
+
+def make_pretrainer(coupled=False, **kwargs):
+    """A pretrainer from options of its own and of its predictor."""
+    own = {k: kwargs.pop(k) for k in PRETRAINER if k in kwargs}
+    if coupled:
+        shared = {k: own[k] for k in ("composition", "share_cell") if k in own}
+        predictor = coupled_predictor(**kwargs, **shared)
+    else:
+        predictor = gk.GraphPredictor(**{**SIZES, **kwargs})
+    return gk.ContextPretrainer(predictor, **own)
+
+
 def small_pretrainer(**kwargs):
-    return randomised(gk.ContextPretrainer(**{**SIZES, **kwargs}))
+    return randomised(make_pretrainer(**kwargs))
 
 
 def arrays(model):
     """All weights as numpy arrays."""
     return [to_numpy(weight) for weight in model.weights]
+
+
+GRAPHS = ("none", "embeddings", "states", "uniform")
+"""No graphs, a predictor's at either placement, uniform ones."""
+
+
+def graph_options(name, predictor=None, graph_layers=None, **transfer):
+    """Arguments of a task model of texts for one of `GRAPHS`."""
+    if name == "none":
+        return {}
+    options = {"transfer": gk.layers.GraphTransfer(**transfer)}
+    if name == "uniform":
+        return {"graphs": gk.layers.UniformGraph(), **options}
+    source = gk.models.PredictedGraphs(
+        small_predictor() if predictor is None else predictor, graph_layers
+    )
+    return {"graphs": source, "placement": name, **options}

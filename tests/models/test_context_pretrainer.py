@@ -8,15 +8,16 @@ from tests import reference
 from tests.backends import BACKEND
 from tests.backends import to_numpy
 from tests.backends import weight_gradients
-from tests.models.small_models import SIZES
 from tests.models.small_models import arrays
+from tests.models.small_models import coupled_predictor
 from tests.models.small_models import inputs
+from tests.models.small_models import make_pretrainer
 from tests.models.small_models import small_pretrainer
 
 TOLERANCE = 1e-5
 DIRECTIONS = ("forward", "backward")
 ABLATIONS = [
-    {"coupled": True, "normalization": "layer"},
+    {"coupled": True},
     {
         "coupled": True,
         "share_cell": False,
@@ -47,7 +48,7 @@ def repetitive(batch=16, units=12):
 
 def fitted(epochs=1, x=None, batch_size=8, **kwargs):
     keras.utils.set_random_seed(0)
-    model = gk.ContextPretrainer(**{**SIZES, "seed": 1, **kwargs})
+    model = make_pretrainer(**{"seed": 1, **kwargs})
     model.compile(keras.optimizers.Adam(0.02))
     history = model.fit(
         repetitive() if x is None else x,
@@ -142,10 +143,10 @@ def test_same_seed_gives_the_same_numbers_twice(trained):
 @pytest.mark.parametrize("options", ABLATIONS, ids=ids_of)
 def test_ablations_train(options):
     """One step in the open: every weight that should move has a gradient."""
-    if BACKEND == "jax":
+    if BACKEND == "jax" and "coupled" not in options:
         options = {**options, "normalization": "layer"}
     model = small_pretrainer(**options)
-    x = inputs()
+    x = keras.tree.map_structure(ops.convert_to_tensor, inputs())
 
     def loss():
         return model(x, training=True)["loss"]
@@ -166,8 +167,9 @@ def test_config_round_trip(options):
     config = small_pretrainer(**options).get_config()
     again = gk.ContextPretrainer.from_config(config)
     assert again.get_config() == config
-    for name, value in options.items():
-        assert config[name] == value
+    every = {**config["graph_predictor"]["config"], **config}
+    for name in set(options) - {"coupled"}:
+        assert every[name] == options[name]
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -288,70 +290,53 @@ def test_single_units_and_empty_rows_give_no_nan(units, lengths, num_positions):
         assert to_numpy(model(x))["loss"] == 0
 
 
-def test_positions_are_drawn_anew_and_have_context(monkeypatch):
+def test_positions_are_drawn_anew_and_only_in_training():
     model = small_pretrainer(num_positions=50)
-    drawn = [
-        to_numpy(model._draw_positions(direction, 7, True))
-        for direction in ("forward", "forward", "backward")
-    ]
+    drawn = [to_numpy(model.draw_positions(4, True)) for _ in range(2)]
     assert np.any(drawn[0] != drawn[1])
-    for positions, allowed in zip(
-        drawn, (range(4), range(4), range(3, 7)), strict=True
-    ):
-        assert set(positions) == set(allowed)
-    assert model._draw_positions("forward", 7, False) is None
+    assert set(drawn[0]) == set(range(4))
+    assert model.draw_positions(4, False) is None
 
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_embedding_gradient_is_divided_by_the_count(masked):
-    """Lookups only: the softmax's share is the same with and without."""
-    x = inputs(lengths=(7, 7))
-    if masked:
-        x = inputs()
-    gradients = []
-    for scaled in (False, True):
-        model = small_pretrainer(
-            normalization="layer", scale_embedding_gradient=scaled
-        )
-        embedding = model.graph_predictor.token_embedding
-        lookups = weight_gradients(
-            model,
-            lambda model=model: model.context_loss(
-                x["token_ids"], padding_mask=x["padding_mask"], training=True
-            )["loss"],
-        )[embedding.embeddings.path]
-        gradients.append(lookups)
-    plain, scaled = gradients
-    counts = np.bincount(x["token_ids"][x["padding_mask"]], minlength=9).astype(
-        "float32"
+    """Of the lookups alone: the softmax's part is the same with and without.
+
+    In a batch that is there twice, all counts c are doubled and means are the
+    same: with g the gradient of the lookups, plain - scaled = g - g / c and
+    scaled - scaled_twice = g / c - g / 2c.
+    """
+    x = inputs() if masked else inputs(lengths=(7, 7))
+    twice = {name: np.concatenate([v, v]) for name, v in x.items()}
+    plain, scaled, scaled_twice = (
+        _embedding_gradient(option, given)
+        for option, given in ((False, x), (True, x), (True, twice))
     )
-    once = counts == 1
-    np.testing.assert_allclose(scaled[once], plain[once], atol=1e-6)
-    assert np.any(np.abs(scaled - plain) > 1e-4)
-    # scaled = output + lookup / count, plain = output + lookup.
-    lookup = (plain - scaled)[counts > 1] / (1 - 1 / counts[counts > 1])[
-        :, None
-    ]
-    output = plain[counts > 1] - lookup
-    expected = _output_gradient(model, x)[counts > 1]
-    np.testing.assert_allclose(output, expected, atol=1e-4)
+    counts = np.bincount(x["token_ids"][x["padding_mask"]], minlength=9)
+    np.testing.assert_allclose(
+        scaled[counts == 1], plain[counts == 1], atol=1e-6
+    )
+    several = counts > 1
+    assert np.any(np.abs(scaled - plain)[several] > 1e-4)
+    counts = counts[several, None]
+    np.testing.assert_allclose(
+        (plain - scaled)[several] / (1 - 1 / counts),
+        (scaled - scaled_twice)[several] * 2 * counts,
+        atol=1e-4,
+    )
 
 
-def _output_gradient(model, x):
-    """The gradient of the embedding as the softmax's matrix alone."""
-    embedding = model.graph_predictor.token_embedding
-    fixed = ops.convert_to_tensor(to_numpy(embedding(x["token_ids"])))
-    call = embedding.call
-    embedding.call = lambda inputs: fixed
-    try:
-        return weight_gradients(
-            model,
-            lambda: model.context_loss(
-                x["token_ids"], padding_mask=x["padding_mask"]
-            )["loss"],
-        )[embedding.embeddings.path]
-    finally:
-        embedding.call = call
+def _embedding_gradient(scaled, x):
+    model = small_pretrainer(
+        normalization="layer", scale_embedding_gradient=scaled
+    )
+    gradients = weight_gradients(
+        model,
+        lambda: model.context_loss(
+            x["token_ids"], padding_mask=x["padding_mask"], training=True
+        )["loss"],
+    )
+    return gradients[model.graph_predictor.token_embedding.embeddings.path]
 
 
 def test_coupled_networks_share_their_compositions():
@@ -361,24 +346,26 @@ def test_coupled_networks_share_their_compositions():
         assert used[0] is model.graph_predictor.compositions[direction][0]
         assert used[0] is used[1]
     x = inputs()
-    features = to_numpy(model.features(x))
-    embedded = model.graph_predictor.token_embedding(x["token_ids"])
-    own = model.graph_predictor.graphs_of(embedded, x["padding_mask"])
-    layer = model.graph_predictor.graphs["forward"][1]
-    first = features["forward_features"][:, 0]
-    expected = layer(first, first, x["padding_mask"], factored=True)
+    first = to_numpy(model.features(x))["forward_features"][:, 0]
+    found = model.graph_predictor.factored()(x)["forward_graphs"]
+    projection = model.graph_predictor.projections["forward"][1]
     np.testing.assert_allclose(
-        to_numpy(own["forward_graphs"]["keys"])[:, 1],
-        to_numpy(expected["keys"])[:, 0],
+        to_numpy(found["past_keys"])[:, 1],
+        to_numpy(projection(first, first)["past_keys"])[:, 0],
         atol=1e-6,
     )
+
+
+def test_compositions_of_a_coupled_predictor_must_be_its_own():
+    with pytest.raises(ValueError, match=r"CoupledGraphPredictor.*Received: "):
+        gk.ContextPretrainer(coupled_predictor(), composition="residual")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"num_positions": 0}, "`num_positions` must be"),
-        ({"num_heads": 3}, "`num_heads` must divide"),
+        ({"num_heads": 3}, "`num_heads` of the graph predictor must divide"),
         ({"context_length": 0}, "`context_length` must be"),
         ({"num_decoder_layers": 0}, "`num_layers` must be"),
         ({"composition": "sum"}, "`composition` must be"),
@@ -387,7 +374,12 @@ def test_coupled_networks_share_their_compositions():
 )
 def test_arguments_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
-        gk.ContextPretrainer(**{**SIZES, **options})
+        make_pretrainer(**options)
+
+
+def test_predictor_of_images_is_refused():
+    with pytest.raises(ValueError, match="predictor of texts.*Received: "):
+        gk.ContextPretrainer(gk.ImageGraphPredictor(12, 2, 4))
 
 
 def test_candidates_count_in_training_only():
@@ -397,7 +389,7 @@ def test_candidates_count_in_training_only():
     some.set_weights(every.get_weights())
     for training, equal in ((False, True), (True, False)):
         losses = [
-            float(model(batch, training=training)["loss"])
+            float(to_numpy(model(batch, training=training)["loss"]))
             for model in (every, some)
         ]
         assert np.isclose(*losses, rtol=1e-6) == equal
@@ -408,14 +400,13 @@ def test_candidates_count_in_training_only():
 
 
 def test_embeddings_start_as_the_initializer_says():
-    model = gk.ContextPretrainer(
-        embeddings_initializer=keras.initializers.RandomUniform(0.4, 0.5),
-        **SIZES,
+    model = make_pretrainer(
+        embeddings_initializer=keras.initializers.RandomUniform(0.4, 0.5)
     )
     again = type(model).from_config(model.get_config())
     for one in (model, again):
         values = to_numpy(one.graph_predictor.token_embedding.embeddings)
         assert 0.4 <= values.min() <= values.max() <= 0.5
-    default = gk.ContextPretrainer(**SIZES).graph_predictor
+    default = make_pretrainer().graph_predictor
     values = to_numpy(default.token_embedding.embeddings)
     assert -0.1 <= values.min() < 0 < values.max() <= 0.1

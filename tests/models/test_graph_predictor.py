@@ -12,20 +12,31 @@ import glomo_keras as gk
 from tests.backends import to_numpy
 from tests.models.small_models import SIZES
 from tests.models.small_models import arrays
+from tests.models.small_models import coupled_predictor
 from tests.models.small_models import inputs
+from tests.models.small_models import randomised
 from tests.models.small_models import small_predictor
 
 ROOT = pathlib.Path(__file__).parents[2]
 TOLERANCE = 1e-6
 DIRECTIONS = ("forward", "backward")
-ABLATIONS = [
-    {},
+COUPLED = [
     {"coupled": True},
     {"coupled": True, "share_cell": False, "composition": "residual"},
+]
+ABLATIONS = [
+    {},
+    *COUPLED,
     {"threshold": "scalar", "normalization": "layer"},
     {"activation": "square", "normalization": "none"},
     {"activation": "softmax"},
 ]
+
+
+def make(coupled=False, **options):
+    if coupled:
+        return randomised(coupled_predictor(**options))
+    return small_predictor(**options)
 
 
 def ids_of(options):
@@ -34,7 +45,7 @@ def ids_of(options):
 
 @pytest.mark.parametrize("options", ABLATIONS, ids=ids_of)
 def test_graphs_are_triangular_and_rows_sum_to_one_or_zero(options):
-    predictor = small_predictor(**options)
+    predictor = make(**options)
     graphs = to_numpy(predictor(inputs()))
     for direction, one_side in zip(DIRECTIONS, (np.triu, np.tril), strict=True):
         graph = graphs[f"{direction}_graphs"]
@@ -50,7 +61,7 @@ def test_graphs_are_triangular_and_rows_sum_to_one_or_zero(options):
 
 @pytest.mark.parametrize("options", ABLATIONS[:2], ids=ids_of)
 def test_both_outputs_are_the_same_graphs(options):
-    predictor = small_predictor(**options)
+    predictor = make(**options)
     graphs, factors = predictor(inputs()), predictor.factored()(inputs())
     features = np.random.default_rng(1).normal(size=(2, 7, 6))
     layer = gk.layers.GraphTransfer(num_mixtures=2, conditioned=True)
@@ -60,7 +71,7 @@ def test_both_outputs_are_the_same_graphs(options):
 
 @pytest.mark.parametrize("options", ABLATIONS, ids=ids_of)
 def test_no_unit_sees_its_future(options):
-    predictor = small_predictor(**options)
+    predictor = make(**options)
     x = inputs(lengths=(7,))
     before = to_numpy(predictor(x))
     for unit in range(7):
@@ -79,7 +90,7 @@ def test_no_unit_sees_its_future(options):
 
 @pytest.mark.parametrize("options", ABLATIONS[:2], ids=ids_of)
 def test_padding_and_its_amount_change_no_real_entry(options):
-    predictor = small_predictor(**options)
+    predictor = make(**options)
     x = inputs()
     graphs = to_numpy(predictor(x))
     other = np.where(x["padding_mask"], x["token_ids"], 8)
@@ -125,13 +136,13 @@ def test_precision_policies(policy, tmp_path):
 def test_float16_scores_of_1000_do_not_overflow():
     for policy in ("mixed_float16", "float16"):
         predictor = small_predictor(dtype=policy)
-        for layers in predictor.graphs.values():
+        for projection in predictor.projections.values():
             for name in ("key_kernel", "query_kernel"):
-                weight = getattr(layers[0], name)
+                weight = getattr(projection, name)
                 weight.assign(30 * to_numpy(weight))
         factors = predictor.factored()(inputs())["forward_graphs"]
         queries, keys = (
-            to_numpy(factors[name]) for name in ("queries", "keys")
+            to_numpy(factors[name]) for name in ("queries", "past_keys")
         )
         assert (queries @ keys.swapaxes(-1, -2)).max() > 1000
         for graph in to_numpy(predictor(inputs())).values():
@@ -142,7 +153,7 @@ def test_float16_scores_of_1000_do_not_overflow():
 
 @pytest.mark.parametrize("options", ABLATIONS[:3], ids=ids_of)
 def test_file_round_trip(options, tmp_path):
-    predictor = small_predictor(**options)
+    predictor = make(**options)
     predictor.vocabulary = list("abcdefghi")
     predictor.tokenizer_config = {"lowercase": True, "numbers": "N"}
     predictor.save(tmp_path / "model.keras")
@@ -155,7 +166,7 @@ def test_file_round_trip(options, tmp_path):
             to_numpy(loaded(inputs())[name]), to_numpy(graph)
         )
     factors = loaded.factored()(inputs())["forward_graphs"]
-    assert tuple(factors["keys"].shape) == (2, 2, 2, 7, 3)
+    assert tuple(factors["past_keys"].shape) == (2, 2, 2, 7, 3)
 
 
 def task_model(predictor):
@@ -164,7 +175,6 @@ def task_model(predictor):
     fused = gk.layers.GraphTransfer()(
         features,
         predictor.factored()(predictor.input),
-        padding_mask=predictor.input["padding_mask"],
     )
     outputs = keras.layers.Dense(2, activation="softmax")(fused)
     return keras.Model(predictor.input, outputs)
@@ -261,18 +271,26 @@ def test_same_seed_gives_the_same_weights():
         ({"dropout": 1.5}, "`dropout` must be"),
         ({"coupled": True, "composition": "sum"}, "`composition` must be"),
         ({"coupled": True, "num_heads": 3}, "must divide the width"),
+        ({"coupled": True, "num_graph_layers": 0}, "`num_graph_layers` must"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
-        gk.GraphPredictor(**{**SIZES, **options})
+        make(**options)
+
+
+@pytest.mark.parametrize("activation", ["square", "softmax"])
+def test_ablations_have_no_factored_form(activation):
+    predictor = small_predictor(activation=activation)
+    with pytest.raises(ValueError, match=f"squared ReLU.*'{activation}'"):
+        predictor.factored()
 
 
 def test_mixture_of_a_predictor_trains_it():
     """Gradients reach g through the factored form."""
     predictor = small_predictor()
     for direction in DIRECTIONS:  # so low that there are edges
-        predictor.graphs[direction][0].threshold_bias.assign([-5.0, -5.0])
+        predictor.projections[direction].threshold_bias.assign([-5.0, -5.0])
     model = task_model(predictor)
     model.compile("sgd", loss="sparse_categorical_crossentropy")
     before = arrays(predictor)

@@ -15,10 +15,12 @@ def images(count=2, seed=0):
     return rng.integers(0, 256, (count, SIZE, SIZE, 3)).astype("uint8")
 
 
-def frozen_predictor(**kwargs):
-    predictor = randomised(gk.ImageGraphPredictor(**{**SIZES, **kwargs}))
-    predictor.trainable = False
-    return predictor
+def small_predictor(**kwargs):
+    return randomised(gk.ImageGraphPredictor(**{**SIZES, **kwargs}))
+
+
+def predicted(**kwargs):
+    return gk.models.PredictedGraphs(small_predictor(**kwargs))
 
 
 def count(weights):
@@ -31,22 +33,20 @@ def count(weights):
 def test_parameters_are_those_of_the_cifar_form(depth, parameters):
     model = gk.ImageClassifier(depth=depth)
     assert count(model.trainable_weights) == parameters
-    norms = [x for x in model.layers if "norm" in x.name and x.weights]
+    norms = [x for x in model.layers if x.name.endswith("_norm")]
     channels = sum(x.gamma.shape[0] for x in norms)
     assert model.count_params() == parameters + 2 * channels
 
 
 @pytest.mark.parametrize("graph", ["predicted", "uniform"])
 def test_model_and_model_on_messages_are_the_same(graph):
-    predictor = None
+    graphs = gk.layers.UniformGraph()
     if graph == "predicted":
-        predictor = frozen_predictor(bidirectional=True)
+        graphs = predicted(bidirectional=True)
     model = gk.ImageClassifier(
         image_size=SIZE,
-        graph=graph,
-        graph_predictor=predictor,
-        num_mixtures=2,
-        units=5,
+        graphs=graphs,
+        transfer=gk.layers.MessageTransfer(num_mixtures=2, units=5),
     )
     for weight in model.transfer.weights:
         weight.assign(np.random.default_rng(0).normal(size=weight.shape))
@@ -63,7 +63,7 @@ def test_model_and_model_on_messages_are_the_same(graph):
 
 
 def test_uniform_messages_are_those_of_the_uniform_graph():
-    model = gk.ImageClassifier(image_size=SIZE, graph="uniform")
+    model = gk.ImageClassifier(image_size=SIZE, graphs=gk.layers.UniformGraph())
     features = np.random.default_rng(0).normal(size=(2, 9, 3))
     features = features.astype("float32")
     graphs = gk.layers.UniformGraph()(np.ones((2, 9), "bool"))
@@ -78,9 +78,9 @@ def test_uniform_messages_are_those_of_the_uniform_graph():
 
 
 def test_messages_are_graphs_times_normalised_pixels():
-    predictor = frozen_predictor()
+    predictor = small_predictor()
     model = gk.ImageClassifier(
-        image_size=SIZE, graph="predicted", graph_predictor=predictor
+        image_size=SIZE, graphs=gk.models.PredictedGraphs(predictor)
     )
     x = images(1)
     graph = to_numpy(predictor({"images": x}))["forward_graphs"][0]
@@ -101,14 +101,14 @@ def test_messages_are_graphs_times_normalised_pixels():
 def test_file_round_trip(tmp_path):
     model = gk.ImageClassifier(
         image_size=SIZE,
-        graph="predicted",
-        graph_predictor=frozen_predictor(),
+        graphs=predicted(),
         num_classes=3,
     )
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.get_config() == model.get_config()
-    assert loaded.trainable_weights and not loaded.graph_predictor.trainable
+    assert loaded.trainable_weights
+    assert not loaded.graphs.predictor.trainable_weights
     x = {"images": images()}
     np.testing.assert_array_equal(
         to_numpy(loaded(x))["logits"], to_numpy(model(x))["logits"]
@@ -123,16 +123,16 @@ def test_file_round_trip(tmp_path):
     ("kwargs", "message"),
     [
         ({"depth": 50}, "`depth` must be one of.*Received: depth=50"),
-        ({"graph": "predicted"}, "`graph_predictor` is needed"),
-        ({"graph": "other"}, "Received: graph='other'"),
+        ({"image_size": 0}, "`image_size` must be"),
+        ({"graphs": gk.layers.UniformGraph("all")}, "edges='all'"),
     ],
 )
 def test_wrong_arguments_are_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        gk.ImageClassifier(image_size=SIZE, **kwargs)
+        gk.ImageClassifier(**{"image_size": SIZE, **kwargs})
 
 
 def test_model_without_graphs_has_no_messages():
     model = gk.ImageClassifier(image_size=SIZE)
-    with pytest.raises(ValueError, match="no messages.*graph='none'"):
+    with pytest.raises(ValueError, match="no messages.*graphs=None"):
         model.on_messages()

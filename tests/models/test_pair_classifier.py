@@ -1,4 +1,4 @@
-"""PairClassifier against ESIM in numpy, and what must hold for every mode."""
+"""PairClassifier against ESIM in numpy, with each source of graphs."""
 
 import functools
 
@@ -10,10 +10,11 @@ from glomo_keras.models.task_graphs import MODES
 import glomo_keras as gk
 from tests import reference
 from tests.backends import to_numpy
+from tests.models.small_models import GRAPHS
 from tests.models.small_models import arrays
+from tests.models.small_models import graph_options
 from tests.models.small_models import inputs
 from tests.models.small_models import randomised
-from tests.models.small_models import small_predictor
 
 TOLERANCE = 1e-5
 UNITS = {"premise": 7, "hypothesis": 5}
@@ -22,17 +23,20 @@ LENGTHS = {"premise": (7, 4), "hypothesis": (2, 5)}
 
 def make_model(mode="none", self_attention=True, **options):
     keras.utils.set_random_seed(3)
-    graphs = gk.models.TaskGraphs(mode, small_predictor(), **options)
     features = {"word_ids": keras.layers.Embedding(9, 5)}
     return gk.models.PairClassifier(
-        features, graphs, hidden_dim=4, self_attention=self_attention, seed=1
+        features,
+        hidden_dim=4,
+        self_attention=self_attention,
+        seed=1,
+        **graph_options(mode, **options),
     )
 
 
 @functools.cache
 def mixed_model(mode):
     """A model that tests look at and do not train."""
-    return make_model(mode, num_mixtures=2, conditioned=True, graph_layers=[2])
+    return make_model(mode, num_mixtures=2, conditioned=True)
 
 
 def make_inputs(model, lengths=LENGTHS):
@@ -120,24 +124,21 @@ def test_parameters_are_those_of_esim_and_its_self_attention():
     assert count() == 4_326_303 + 361_200
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", GRAPHS)
 def test_each_mode_reads_from_file(mode, tmp_path):
     model = mixed_model(mode)
-    has_graphs = mode not in ("none", "matched")
-    assert ("premise_token_ids" in model.input) == (
-        model.graphs.predictor is not None
-    )
-    assert (model.graphs.transfer is not None) == has_graphs
+    predicted = mode in ("embeddings", "states")
+    assert ("premise_token_ids" in model.input) == predicted
+    assert (model.transfer is not None) == (mode != "none")
     model.save(tmp_path / "model.keras")
     read = keras.saving.load_model(tmp_path / "model.keras")
-    assert read.graphs.get_config() == model.graphs.get_config()
     given = make_inputs(model)
     np.testing.assert_allclose(
         logits_of(read, given), logits_of(model, given), atol=1e-6
     )
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", GRAPHS)
 def test_padding_changes_nothing(mode):
     model = mixed_model(mode)
     given = make_inputs(model, {"premise": (7, 0), "hypothesis": (2, 5)})
@@ -150,7 +151,7 @@ def test_padding_changes_nothing(mode):
     np.testing.assert_allclose(logits_of(model, given), wanted, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("mode", ["glomo", "glomo-rnn"])
+@pytest.mark.parametrize("mode", ["embeddings", "states"])
 def test_training_leaves_the_predictor_alone(mode):
     model = make_model(mode)
     before, others = arrays(model.graphs.predictor), model.get_weights()
@@ -174,7 +175,7 @@ def compile_model(model):
     )
 
 
-@pytest.mark.parametrize("mode", ["none", "glomo-rnn"])
+@pytest.mark.parametrize("mode", ["none", "states"])
 def test_texts_of_no_word_and_of_one_give_finite_logits_and_steps(mode):
     model = make_model(mode)
     given = make_inputs(model, {"premise": (0, 1), "hypothesis": (3, 0)})
@@ -185,16 +186,28 @@ def test_texts_of_no_word_and_of_one_give_finite_logits_and_steps(mode):
 
 
 def test_both_texts_share_graphs_of_one_predictor_and_one_transfer():
-    model = make_model("glomo")
-    transfers = [x for x in model.layers if x is model.graphs.transfer]
-    assert len(transfers) == 1
-    lengths = [mask.name for _, _, mask in model.graphs.transferred]
-    assert lengths == ["premise_padding_mask", "hypothesis_padding_mask"]
+    model = make_model("embeddings")
+    assert [x for x in model.layers if x is model.transfer] == [model.transfer]
+    given = make_inputs(model)
+    for text, units in UNITS.items():
+        parts = model.graph_inputs(text)(given)
+        assert tuple(parts["features"].shape) == (2, units, 5)
+        expected = model.graphs.predictor.factored()(
+            {
+                name: given[f"{text}_{name}"]
+                for name in ("token_ids", "padding_mask")
+            }
+        )["backward_graphs"]
+        np.testing.assert_allclose(
+            to_numpy(parts["graphs"]["backward_graphs"]["future_keys"]),
+            to_numpy(expected["future_keys"]),
+            atol=TOLERANCE,
+        )
 
 
 def test_the_place_of_the_graphs_decides_what_is_wider():
     widths = {}
-    for mode in ("none", "glomo", "glomo-rnn"):
+    for mode in ("none", "embeddings", "states"):
         model = make_model(mode, units=3)
         widths[mode] = [
             to_numpy(layer.weights[0]).shape[0]
@@ -202,8 +215,8 @@ def test_the_place_of_the_graphs_decides_what_is_wider():
         ]
     assert widths == {
         "none": [5, 4 * 8],
-        "glomo": [8, 4 * 8],
-        "glomo-rnn": [5, 4 * 11],
+        "embeddings": [8, 4 * 8],
+        "states": [5, 4 * 11],
     }
 
 

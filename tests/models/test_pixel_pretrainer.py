@@ -15,8 +15,15 @@ from tests.models.test_image_graph_predictor import images
 TOLERANCE = 1e-5
 
 
+def make_pretrainer(bidirectional=False, num_heads=2, **kwargs):
+    predictor = gk.ImageGraphPredictor(
+        **{**SIZES, "num_heads": num_heads}, bidirectional=bidirectional
+    )
+    return gk.PixelPretrainer(predictor, seed=0, **kwargs)
+
+
 def small_pretrainer(**kwargs):
-    return randomised(gk.PixelPretrainer(**{**SIZES, "seed": 0, **kwargs}))
+    return randomised(make_pretrainer(**kwargs))
 
 
 @pytest.mark.parametrize(
@@ -77,9 +84,7 @@ def test_positions_give_the_rows_of_all():
 
 def test_training_learns_a_constant_image():
     keras.utils.set_random_seed(0)
-    pretrainer = gk.PixelPretrainer(
-        **SIZES, num_positions=6, seed=0, bidirectional=True
-    )
+    pretrainer = make_pretrainer(num_positions=6, bidirectional=True)
     pretrainer.compile(keras.optimizers.Adam(0.03))
     x = {"images": np.full((8, 3, 4, 3), 100, "uint8")}
     before = [a.copy() for a in arrays(pretrainer)]
@@ -115,4 +120,10 @@ def test_preset_round_trip(tmp_path):
 
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="must divide.*Received: num_heads=3"):
-        gk.PixelPretrainer(**{**SIZES, "num_heads": 3})
+        make_pretrainer(num_heads=3)
+
+
+def test_predictor_of_texts_is_refused():
+    predictor = gk.GraphPredictor(9, 8, num_heads=2)
+    with pytest.raises(ValueError, match="ImageGraphPredictor. Received: "):
+        gk.PixelPretrainer(predictor)

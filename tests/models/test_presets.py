@@ -1,10 +1,12 @@
+import hashlib
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
 
 import glomo_keras as gk
-from glomo_keras.models import presets
 from tests.backends import to_numpy
 
 TOLERANCE = 1e-6
@@ -44,11 +46,15 @@ def edit_json(path, change):
     path.write_text(json.dumps(document), "utf-8")
 
 
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def sign(folder, name):
     """Makes an edited file count as undamaged."""
     edit_json(
         folder / "metadata.json",
-        lambda d: d["sha256"].update({name: presets._sha256(folder / name)}),
+        lambda d: d["sha256"].update({name: _sha256(folder / name)}),
     )
 
 
@@ -95,7 +101,9 @@ def test_dtype_is_the_one_asked_for(saved, asked, tmp_path):
 
 
 def test_pretrainer_preset_gives_both_models(tmp_path):
-    pretrainer = gk.ContextPretrainer(**SIZES, composition="residual")
+    pretrainer = gk.ContextPretrainer(
+        gk.GraphPredictor(**SIZES), composition="residual"
+    )
     pretrainer.graph_predictor.vocabulary = WORDS
     pretrainer.save_to_preset(tmp_path)
     loaded = gk.ContextPretrainer.from_preset(tmp_path)
@@ -224,3 +232,53 @@ def test_token_may_hold_a_carriage_return_but_no_newline(tmp_path):
     assert loaded.vocabulary == other.vocabulary
     with pytest.raises(ValueError, match=r"newline.*Received: 'a\\nb'"):
         other.vocabulary = ["a\nb", *WORDS[1:]]
+
+
+def test_half_precision_halves_the_file_and_is_read_as_float32(tmp_path):
+    made = gk.GraphPredictor(300, 64, num_heads=2, key_dim=32)
+    made.save_to_preset(tmp_path / "whole")
+    made.save_to_preset(tmp_path / "half", dtype="float16")
+    whole, half = (
+        (tmp_path / name / "model.weights.h5").stat().st_size
+        for name in ("whole", "half")
+    )
+    assert half < 0.7 * whole
+    loaded = gk.GraphPredictor.from_preset(tmp_path / "half")
+    for weight, other in zip(made.weights, loaded.weights, strict=True):
+        assert other.dtype == "float32"
+        rounded = to_numpy(weight).astype("float16").astype("float32")
+        np.testing.assert_array_equal(to_numpy(other), rounded)
+    with pytest.raises(ValueError, match="`dtype` must be.*dtype='int8'"):
+        made.save_to_preset(tmp_path / "half", dtype="int8")
+
+
+def test_weight_too_large_for_half_precision_is_named(tmp_path):
+    made = gk.GraphPredictor(**SIZES)
+    made.token_embedding.embeddings.assign(1e5 * np.ones((6, 8)))
+    with pytest.raises(ValueError, match="too large for float16.*embedding"):
+        made.save_to_preset(tmp_path, dtype="float16")
+
+
+OLD = pathlib.Path(__file__).parent / "presets_of_format_1"
+OLD_INPUTS = ("token_ids", "padding_mask", "images")
+
+
+@pytest.mark.parametrize("name", ["text", "coupled", "pixels"])
+def test_preset_of_format_1_gives_its_numbers(name, tmp_path):
+    """Presets and numbers were written by version 0.1."""
+    cls = gk.PixelPretrainer if name == "pixels" else gk.ContextPretrainer
+    with np.load(OLD / name / "expected.npz") as arrays:
+        arrays = dict(arrays)
+    inputs = {k: arrays.pop(k) for k in sorted(arrays) if k in OLD_INPUTS}
+    shutil.copytree(OLD / name, tmp_path / "old")
+    old = cls.from_preset(tmp_path / "old")
+    old.save_to_preset(tmp_path / "new")
+    for model in (old, cls.from_preset(tmp_path / "new")):
+        found = {**model(inputs), **model.graph_predictor(inputs)}
+        for key, values in arrays.items():
+            np.testing.assert_allclose(
+                to_numpy(found[key]), values, atol=1e-5, err_msg=key
+            )
+    assert old.graph_predictor.vocabulary == (
+        None if name == "pixels" else list("abcdefghi")
+    )

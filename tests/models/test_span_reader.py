@@ -1,6 +1,6 @@
-"""SpanReader and GivenGraphs: what must hold for every mode.
+"""SpanReader with each source of graphs.
 
-Its numbers are tested in `tests/recipes/test_convert_official_squad.py`.
+Its numbers are tested in `tests/recipes/convert/test_squad.py`.
 """
 
 import functools
@@ -12,9 +12,9 @@ import pytest
 import glomo_keras as gk
 from tests.backends import to_numpy
 from tests.models.small_models import arrays
+from tests.models.small_models import graph_options
 from tests.models.small_models import inputs
 from tests.models.small_models import randomised
-from tests.models.small_models import small_predictor
 
 TOLERANCE = 1e-5
 UNITS = {"context": 7, "question": 5}
@@ -22,24 +22,23 @@ LENGTHS = {"context": (7, 4), "question": (2, 5)}
 NAMES = ("start_logits", "end_logits")
 
 
-def make_graphs(mode):
-    options = {"num_mixtures": 2, "conditioned": True}
-    if mode == "given":
-        return gk.models.GivenGraphs(2, 3, **options)
-    return gk.models.TaskGraphs(mode, small_predictor(), **options)
-
-
-def make_reader(graphs, **options):
+def make_reader(mode="none", **options):
     keras.utils.set_random_seed(3)
     features = {"word_ids": keras.layers.Embedding(9, 6)}
     options = {"num_letters": 9, "letter_filters": 4, "seed": 1, **options}
-    return gk.models.SpanReader(features, graphs, hidden_dim=3, **options)
+    transfer = {"num_mixtures": 2, "conditioned": True}
+    if mode == "given":
+        options["graphs"] = gk.models.GivenGraphs(2, 3)
+        options["transfer"] = gk.layers.GraphTransfer(**transfer)
+    else:
+        options |= graph_options(mode, **transfer)
+    return gk.models.SpanReader(features, hidden_dim=3, **options)
 
 
 @functools.cache
 def random_reader(mode):
     """A reader that tests look at and do not train."""
-    return randomised(make_reader(make_graphs(mode)))
+    return randomised(make_reader(mode))
 
 
 def make_inputs(model, lengths=LENGTHS, units=UNITS):
@@ -58,7 +57,7 @@ def make_inputs(model, lengths=LENGTHS, units=UNITS):
     return {name: given[name] for name in model.input}
 
 
-@pytest.mark.parametrize("mode", ["none", "glomo", "glomo-rnn", "uniform"])
+@pytest.mark.parametrize("mode", ["none", "embeddings", "states", "uniform"])
 def test_padding_changes_no_logit(mode):
     model = random_reader(mode)
     given = make_inputs(model)
@@ -86,15 +85,12 @@ def _with_padding(array, square):
     )
 
 
-@pytest.mark.parametrize("mode", ["glomo-rnn", "uniform", "given"])
+@pytest.mark.parametrize("mode", ["states", "uniform", "given"])
 def test_file_gives_the_same_reader(mode, tmp_path):
     model = random_reader(mode)
     model.save(tmp_path / "reader.keras")
     loaded = keras.models.load_model(tmp_path / "reader.keras")
-    configs = loaded.get_config(), model.get_config()
-    for config in configs:
-        del config["features"]  # its embedding is built in one of them
-    assert configs[0] == configs[1]
+    assert loaded.placement == model.placement
     given = make_inputs(model)
     expected = to_numpy(model(given))
     for name, values in to_numpy(loaded(given)).items():
@@ -102,7 +98,7 @@ def test_file_gives_the_same_reader(mode, tmp_path):
 
 
 def test_training_leaves_the_predictor_and_trains_the_rest():
-    model = randomised(make_reader(make_graphs("glomo")))
+    model = randomised(make_reader("embeddings"))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", dict.fromkeys(NAMES, loss), run_eagerly=True)
     before, frozen = arrays(model), arrays(model.graphs.predictor)
@@ -124,24 +120,29 @@ def test_training_leaves_the_predictor_and_trains_the_rest():
 
 
 @pytest.mark.parametrize(
-    ("graphs", "parameters"),
+    ("placement", "parameters"),
     [
         (None, 631_672),  # the facts say 0.63 M
-        (("embeddings", 1), 1_717_236),  # 1.72 M
-        (("states", 1), 934_164),  # 0.93 M
+        ("embeddings", 1_717_236),  # 1.72 M
+        ("states", 934_164),  # 0.93 M
     ],
 )
-def test_parameters_are_those_of_the_released_model(graphs, parameters):
-    if graphs is not None:
-        graphs = gk.models.GivenGraphs(
-            3, 8, graphs[0], num_mixtures=2, conditioned=True
-        )
+def test_parameters_are_those_of_the_released_model(placement, parameters):
+    options = {}
+    if placement is not None:
+        options = {
+            "graphs": gk.models.GivenGraphs(3, 8),
+            "transfer": gk.layers.GraphTransfer(2, conditioned=True),
+            "placement": placement,
+        }
     words = keras.layers.Embedding(50, 300, trainable=False)
-    model = gk.models.SpanReader({"word_ids": words}, graphs, num_letters=100)
+    model = gk.models.SpanReader(
+        {"word_ids": words}, num_letters=100, **options
+    )
     assert model.count_params() - 50 * 300 == parameters
 
 
-@pytest.mark.parametrize("mode", ["none", "glomo"])
+@pytest.mark.parametrize("mode", ["none", "embeddings"])
 @pytest.mark.parametrize("lengths", [(0, 1), (7, 0)])
 def test_texts_of_one_word_or_none_give_finite_logits(mode, lengths):
     model = random_reader(mode)
@@ -151,7 +152,7 @@ def test_texts_of_one_word_or_none_give_finite_logits(mode, lengths):
 
 
 def test_reader_works_without_letters_and_in_bfloat16():
-    model = make_reader(None, num_letters=None, dtype="mixed_bfloat16")
+    model = make_reader(num_letters=None, dtype="mixed_bfloat16")
     assert "context_letter_ids" not in model.input
     logits = model(make_inputs(model))
     for values in logits.values():
@@ -161,11 +162,11 @@ def test_reader_works_without_letters_and_in_bfloat16():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: make_reader(None, dropout=1.0), "`dropout` must be"),
-        (lambda: make_reader(None, feature_dropout=-1), "`feature_dropout`"),
-        (lambda: make_reader(None, letter_filters=0), "`filters` must be"),
+        (lambda: make_reader(dropout=1.0), "`dropout` must be"),
+        (lambda: make_reader(feature_dropout=-1), "`feature_dropout`"),
+        (lambda: make_reader(letter_filters=0), "`filters` must be"),
         (lambda: gk.models.GivenGraphs(0, 3), "`num_layers` must be"),
-        (lambda: gk.models.GivenGraphs(2, 3, "x"), "`place` must be one of"),
+        (lambda: make_reader(placement="x"), "`placement` must be one of"),
     ],
 )
 def test_wrong_arguments_are_refused(make, message):

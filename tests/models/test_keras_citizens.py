@@ -1,0 +1,149 @@
+"""What Keras does with any model: clones, quantization, distribution."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from tests.backends import BACKEND
+from tests.backends import needs_tensorflow
+from tests.backends import to_numpy
+from tests.models.small_models import SIZES
+from tests.models.small_models import coupled_predictor
+from tests.models.small_models import graph_options
+from tests.models.small_models import inputs
+from tests.models.small_models import make_pretrainer
+from tests.models.small_models import randomised
+
+ROOT = pathlib.Path(__file__).parents[2]
+IMAGE_SIZES = {k: v for k, v in SIZES.items() if k != "vocabulary_size"}
+
+
+def image_predictor(**kwargs):
+    return gk.ImageGraphPredictor(**IMAGE_SIZES, **kwargs)
+
+
+def words():
+    return {"word_ids": keras.layers.Embedding(9, 5)}
+
+
+MODELS = {
+    "predictor": lambda: gk.GraphPredictor(**SIZES),
+    "coupled": coupled_predictor,
+    "image predictor": lambda: image_predictor(bidirectional=True),
+    "feature predictor": lambda: gk.FeaturePredictor(8, num_graph_layers=2),
+    "pretrainer": make_pretrainer,
+    "pixel pretrainer": lambda: gk.PixelPretrainer(
+        image_predictor(bidirectional=True)
+    ),
+    "classifier": lambda: gk.models.TextClassifier(
+        words(), hidden_dim=4, **graph_options("embeddings")
+    ),
+    "pair classifier": lambda: gk.models.PairClassifier(
+        words(), hidden_dim=4, **graph_options("states")
+    ),
+    "reader": lambda: gk.models.SpanReader(
+        words(), gk.models.GivenGraphs(2, 3), hidden_dim=4
+    ),
+    "image classifier": lambda: gk.ImageClassifier(
+        image_size=6, graphs=gk.models.PredictedGraphs(image_predictor())
+    ),
+}
+
+
+def inputs_of(model):
+    """Random inputs by the names that a model of this package has."""
+    rng = np.random.default_rng(0)
+    if isinstance(model, gk.FeaturePredictor):
+        graph = np.tril(rng.random((2, 2, 2, 7, 7)), -1).astype("float32")
+        return {
+            "embeddings": rng.normal(size=(2, 7, 8)).astype("float32"),
+            "forward_graphs": graph,
+            "backward_graphs": graph.swapaxes(-1, -2),
+        }
+    if isinstance(model, gk.ContextPretrainer):
+        return inputs()
+    if isinstance(model, gk.PixelPretrainer):
+        return {"images": rng.integers(0, 256, (2, 6, 6, 3)).astype("uint8")}
+    return {name: random_input(name, x, rng) for name, x in model.input.items()}
+
+
+def random_input(name, tensor, rng):
+    if name == "images":
+        return rng.integers(0, 256, (2, 6, 6, 3)).astype("uint8")
+    if name.endswith("padding_mask"):
+        return np.arange(7) < np.array([[7], [4]])
+    if name.endswith("graphs"):
+        shape = (2, *tensor.shape[1:3], 7, 7)
+        return np.tril(rng.random(shape), -1).astype("float32")
+    return rng.integers(0, 9, (2, 7)).astype("int32")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_clone_has_class_order_of_weights_and_numbers(name):
+    model = randomised(MODELS[name]())
+    clone = keras.models.clone_model(model)
+    assert type(clone) is type(model)
+    assert [w.path for w in clone.weights] == [w.path for w in model.weights]
+    clone.set_weights(model.get_weights())
+    given = inputs_of(model)
+    found, expected = to_numpy(clone(given)), to_numpy(model(given))
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key], values, atol=1e-6)
+
+
+def test_clones_keep_vocabulary_and_tokenizer():
+    predictor = gk.GraphPredictor(**SIZES)
+    predictor.vocabulary = list("abcdefghi")
+    predictor.tokenizer_config = {"lowercase": True}
+    pretrainer = gk.ContextPretrainer(predictor)
+    for clone in (
+        keras.models.clone_model(predictor),
+        keras.models.clone_model(pretrainer).graph_predictor,
+    ):
+        assert clone.vocabulary == list("abcdefghi")
+        assert clone.tokenizer_config == {"lowercase": True}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_quantize_refuses_before_anything_is_changed(name):
+    model = randomised(MODELS[name]())
+    given = inputs_of(model)
+    before = to_numpy(model(given))
+    with pytest.raises(ValueError, match="cannot be quantized.*mode='int8'"):
+        model.quantize("int8")
+    for key, values in to_numpy(model(given)).items():
+        np.testing.assert_array_equal(values, before[key])
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("name", ["predictor", "classifier"])
+def test_export_has_the_names_and_dtypes_of_the_inputs(name, tmp_path):
+    import tensorflow as tf
+
+    model = randomised(MODELS[name]())
+    given = inputs_of(model)
+    model.export(tmp_path / "saved", verbose=False)
+    serve = tf.saved_model.load(tmp_path / "saved").serve
+    found, expected = serve(given), to_numpy(model(given))
+    for key, values in expected.items():
+        np.testing.assert_allclose(found[key].numpy(), values, atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no replicas there")
+def test_two_replicas_train_to_the_weights_of_one_device():
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.models.two_replicas"],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": BACKEND},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 3
