@@ -1,9 +1,11 @@
 """Data: text corpora, tokens and vocabularies, training windows.
 
-Nothing here imports TensorFlow before it is needed; reading windows never
-needs it.
+TensorFlow is imported when it is first needed: to tokenise, and for a data
+set on that backend.
 """
 
+from glomo_keras.data.batches import PyBatches
+from glomo_keras.data.batches import as_dataset
 from glomo_keras.data.images.image_batches import CropBatches
 from glomo_keras.data.images.image_batches import EvaluationCrops
 from glomo_keras.data.images.image_batches import EvaluationImages
@@ -20,15 +22,14 @@ from glomo_keras.data.tasks.bucketed_batches import BucketedBatches
 from glomo_keras.data.tasks.elmo_char_ids import elmo_char_ids
 from glomo_keras.data.tasks.evaluation_batches import EvaluationBatches
 from glomo_keras.data.tasks.examples import Examples
-from glomo_keras.data.tasks.few_lengths import FewLengths
 from glomo_keras.data.tasks.imdb import IMDB_LABELS
 from glomo_keras.data.tasks.imdb import Reviews
 from glomo_keras.data.tasks.imdb import read_imdb
+from glomo_keras.data.tasks.imdb import read_imdb_file
 from glomo_keras.data.tasks.imdb import read_imdb_tfds
 from glomo_keras.data.tasks.letters import frequent_letters
 from glomo_keras.data.tasks.letters import letter_ids
 from glomo_keras.data.tasks.lexicon import Lexicon
-from glomo_keras.data.tasks.message_cache import MessageCache
 from glomo_keras.data.tasks.mnli import MNLI_LABELS
 from glomo_keras.data.tasks.mnli import SentencePairs
 from glomo_keras.data.tasks.mnli import read_mnli
@@ -48,15 +49,12 @@ from glomo_keras.data.text.cleaning import clean_paragraphs
 from glomo_keras.data.text.corpus import Corpus
 from glomo_keras.data.text.corpus import open_corpus
 from glomo_keras.data.text.evaluation_windows import EvaluationWindows
-from glomo_keras.data.text.evaluation_windows import evaluation_windows
 from glomo_keras.data.text.token_stream import TokenStream
 from glomo_keras.data.text.tokenized_corpus import TokenizedCorpus
 from glomo_keras.data.text.tokenized_corpus import prepare_corpus
 from glomo_keras.data.text.vocabulary import build_vocabulary
 from glomo_keras.data.text.vocabulary import read_vocabulary
 from glomo_keras.data.text.vocabulary import write_vocabulary
-from glomo_keras.data.text.window_dataset import as_dataset
-from glomo_keras.data.text.window_dataset import iterate_windows
 from glomo_keras.data.text.windows import WindowSampler
 from glomo_keras.data.text.word_tokenizer import WordTokenizer
 from glomo_keras.data.vectors.elmo_files import load_elmo
@@ -72,13 +70,12 @@ __all__ = [
     "EvaluationImages",
     "EvaluationWindows",
     "Examples",
-    "FewLengths",
     "IMDB_LABELS",
     "ImageSet",
     "LabelledBatches",
     "Lexicon",
     "MNLI_LABELS",
-    "MessageCache",
+    "PyBatches",
     "Reviews",
     "SentencePairs",
     "SquadQuestions",
@@ -95,9 +92,7 @@ __all__ = [
     "decode_spans",
     "describe_skipped",
     "elmo_char_ids",
-    "evaluation_windows",
     "frequent_letters",
-    "iterate_windows",
     "letter_ids",
     "load_elmo",
     "open_corpus",
@@ -107,6 +102,7 @@ __all__ = [
     "prepare_images",
     "read_image",
     "read_imdb",
+    "read_imdb_file",
     "read_imdb_tfds",
     "read_mnli",
     "read_mnli_file",

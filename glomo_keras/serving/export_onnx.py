@@ -7,7 +7,7 @@ import keras
 
 from glomo_keras.serving import checks
 from glomo_keras.serving.signatures import graph_function
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 # The newest that tf2onnx 1.17 knows; ONNX Runtime reads it since 1.14.
 OPSET = 18

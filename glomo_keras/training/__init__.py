@@ -1,4 +1,4 @@
-"""What every recipe shares: the run folder and resumable training.
+"""Run folders and training that goes on after a kill.
 
 ```python
 options = tyro.cli(Options)
@@ -20,13 +20,13 @@ with RunFolder(options.folder).start(options, harmless=["folder"]) as folder:
 ```
 """
 
-from glomo_keras.training.check_finite import check_finite
 from glomo_keras.training.fit_resumable import fit_resumable
-from glomo_keras.training.history_csv import read_history
-from glomo_keras.training.history_csv import write_history
+from glomo_keras.training.history import check_finite
+from glomo_keras.training.history import read_history
+from glomo_keras.training.history import write_history
 from glomo_keras.training.resume_training import ResumeTraining
 from glomo_keras.training.run_folder import RunFolder
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 __all__ = [
     "ResumeTraining",

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 _STATE = "state.json"
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)

@@ -4,7 +4,7 @@ import importlib.util
 
 import keras
 
-from glomo_keras.training.epoch_times import EpochTimes
+from glomo_keras.training.history import EpochTimes
 from glomo_keras.training.resume_training import ResumeTraining
 
 

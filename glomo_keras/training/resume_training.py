@@ -4,7 +4,7 @@ import keras
 
 from glomo_keras.training import callback_state
 from glomo_keras.training.checkpoint_store import CheckpointStore
-from glomo_keras.training.history_csv import write_history
+from glomo_keras.training.history import write_history
 
 
 class ResumeTraining(keras.callbacks.Callback):

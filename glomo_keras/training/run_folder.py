@@ -8,7 +8,7 @@ import os
 import pathlib
 import shutil
 
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils import files
 
 
 class RunFolder:
@@ -79,7 +79,7 @@ class RunFolder:
         try:
             self._admit(config, harmless, overwrite)
             self.figures_dir.mkdir(exist_ok=True)
-            print(_write_json(self.config_path, config))
+            print(files.write_json(self.config_path, config))
         except BaseException:
             self.close()
             raise
@@ -97,9 +97,9 @@ class RunFolder:
         """
         facts = _as_json(facts)
         if not self._begun or not self.data_path.exists():
-            _write_json(self.data_path, facts)
+            files.write_json(self.data_path, facts)
             return
-        there = json.loads(self.data_path.read_text(encoding="utf-8"))
+        there = files.read_json(self.data_path)
         differences = _differences(there, facts, ())
         if differences:
             raise ValueError(
@@ -128,11 +128,11 @@ class RunFolder:
 
     def write_metrics(self, metrics):
         """Writes `metrics.json`, which marks the run as finished."""
-        _write_json(self.metrics_path, metrics)
+        files.write_json(self.metrics_path, metrics, default=_plain)
 
     def read_metrics(self):
         """Returns the metrics of a finished run."""
-        return json.loads(self.metrics_path.read_text(encoding="utf-8"))
+        return files.read_json(self.metrics_path)
 
     def _take_lock(self):
         # The system frees the lock when its process dies, however it dies.
@@ -155,7 +155,7 @@ class RunFolder:
     def _admit(self, config, harmless, overwrite):
         if not self.config_path.exists():
             return
-        there = json.loads(self.config_path.read_text(encoding="utf-8"))
+        there = files.read_json(self.config_path)
         differences = _differences(there, config, harmless)
         if differences and self._begun and not overwrite:
             raise ValueError(
@@ -201,13 +201,6 @@ class RunFolder:
 
 def _indented(lines):
     return "\n".join(f"  {line}" for line in lines)
-
-
-def _write_json(path, value):
-    text = json.dumps(value, indent=2, default=_plain)
-    with atomic_file(path) as file:
-        file.write(text + "\n")
-    return text
 
 
 def _as_json(options):

@@ -3,7 +3,7 @@ import pathlib
 
 import keras_tuner
 
-from glomo_keras.utils.atomic_file import atomic_file
+from glomo_keras.utils.files import atomic_file
 
 TUNERS = {
     "random": keras_tuner.RandomSearch,

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import zipfile
 import zlib
 
 import numpy as np
@@ -23,13 +24,15 @@ GOOD = {  # and the mean grey value it has to be read as
     "wide.jpg": 100,
     "one_pixel.png": 100,
     "no_suffix": 100,
+    "broken_exif.png": 100,
+    "broken_exif.webp": 100,
 }
 BAD = {  # and the reason that has to be given
     "truncated.png": "damaged",
     "truncated.jpg": "damaged",
     "empty.png": "not an image",
     "notes.txt": "not an image",
-    ".DS_Store": "not an image",
+    "archive.png": "an archive",
     "float.tiff": "pixels of unknown range",
     "bomb.png": "too many pixels",
     "dead_link.png": "not a file",
@@ -43,6 +46,16 @@ def write_all(folder):
     deep.mkdir(parents=True)
     _write_good(folder, deep)
     _write_bad(folder)
+
+
+def write_hidden(folder):
+    """Writes what programs leave in folders of images."""
+    for name in ("__MACOSX/._1.png", ".ipynb_checkpoints/1.png", "._2.png"):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        Image.new("RGB", (8, 8)).save(path)
+    (folder / "Thumbs.db").write_bytes(b"\0\1")
+    (folder / ".DS_Store").write_bytes(b"\0\1")
 
 
 def _grey(value, *shape):
@@ -72,6 +85,9 @@ def _write_good(folder, deep):
     Image.new("1", (9, 9), 1).save(folder / "black_and_white.png")
     rgb.resize((600, 11)).save(folder / "wide.jpg")
     rgb.resize((1, 1)).save(folder / "one_pixel.png")
+    for suffix in ("png", "webp"):
+        exif = b"Exif\0\0no TIFF header"
+        rgb.save(folder / f"broken_exif.{suffix}", exif=exif)
 
 
 def _write_bad(folder):
@@ -83,7 +99,8 @@ def _write_bad(folder):
         path.write_bytes(path.read_bytes()[:2000])
     (folder / "empty.png").touch()
     (folder / "notes.txt").write_text("no image")
-    (folder / ".DS_Store").write_bytes(b"\0\1")
+    with zipfile.ZipFile(folder / "archive.png", "w") as archive:
+        archive.writestr("a.txt", "a")
     values = rng.random((20, 30)).astype("float32")
     Image.fromarray(values).save(folder / "float.tiff")
     (folder / "bomb.png").write_bytes(_png_of_size(60_000, 60_000))

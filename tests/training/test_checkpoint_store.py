@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from glomo_keras.training.checkpoint_store import CheckpointStore
-from glomo_keras.utils.atomic_file import atomic_file
 
 
 @pytest.fixture
@@ -77,16 +76,3 @@ def test_bfloat16_is_kept_exactly(store):
 def test_keep_must_be_positive(tmp_path):
     with pytest.raises(ValueError, match="Received: keep=0"):
         CheckpointStore(tmp_path, keep=0)
-
-
-def test_atomic_file_keeps_the_old_one_on_an_error(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-    with pytest.raises(KeyError), atomic_file(path) as file:
-        file.write("half")
-        raise KeyError
-    assert path.read_text() == "old"
-    with atomic_file(path) as file:
-        file.write("new\n")
-    assert path.read_bytes() == b"new\n"
-    assert list(tmp_path.iterdir()) == [path]

@@ -18,6 +18,8 @@ CIFAR10_CLASSES = (
     "truck",
 )
 FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin")
+CIFAR100_FOLDERS = ("cifar-100-python", "cifar-100-binary")
+_SPLITS = ("train", "test")
 RECORD = 1 + 3 * 32 * 32
 _SAFE = {
     ("numpy", "ndarray"),
@@ -38,9 +40,11 @@ def find_batches(folder):
         Dict of `train` and `test`, lists of paths; empty if there are none.
 
     Raises:
-        ValueError: if only some of the batches are there.
+        ValueError: If only some of the batches are there, or those of
+            CIFAR-100.
     """
     folder = pathlib.Path(folder)
+    _refuse_cifar_100(folder)
     for place in (folder, *(folder / name for name in FOLDERS)):
         for ending in ("", ".bin"):
             train = [place / f"data_batch_{i}{ending}" for i in range(1, 6)]
@@ -54,6 +58,17 @@ def find_batches(folder):
                     f"Received: {folder}"
                 )
     return {}
+
+
+def _refuse_cifar_100(folder):
+    for place in (folder, *(folder / name for name in CIFAR100_FOLDERS)):
+        for ending in ("", ".bin"):
+            if all((place / f"{n}{ending}").is_file() for n in _SPLITS):
+                raise ValueError(
+                    f"{place} holds CIFAR-100, of whose official files only "
+                    "those of CIFAR-10 can be read: give tfds:cifar100, or a "
+                    f"folder for each class. Received: {folder}"
+                )
 
 
 def read_batch(path):

@@ -37,7 +37,7 @@ class CropBatches:
         self.steps_per_epoch = len(images) // batch_size
 
     def batch(self, step):
-        """Return the batch of a step: a dict of `images` `(B, C, C, 3)`."""
+        """Returns the batch of a step: a dict of `images` `(B, C, C, 3)`."""
         rows = shuffled_rows(len(self.images), self.batch_size, self.seed, step)
         rng = np.random.default_rng((self.seed, 1, step))
         top, left = rng.integers(0, self.images.shape[1] - self.crop + 1, 2)
@@ -75,7 +75,7 @@ class EvaluationCrops:
         return len(self.images) // self.batch_size
 
     def batch(self, step):
-        """Return the batch of a step: a dict of `images` `(B, C, C, 3)`."""
+        """Returns the batch of a step: a dict of `images` `(B, C, C, 3)`."""
         if not 0 <= step < len(self):
             raise IndexError(
                 f"There are {len(self)} batches. Received: step={step}"
@@ -95,8 +95,6 @@ class LabelledBatches:
         labels: int array `(N,)`.
         batch_size: int, B.
         seed: int, not negative.
-        messages: `MessageCache` of these images, for models that take
-            messages; or None.
 
     Raises:
         ValueError: if there are fewer images than B.
@@ -112,20 +110,19 @@ class LabelledBatches:
 
     one_length = True
 
-    def __init__(self, images, labels, batch_size, seed=0, messages=None):
+    def __init__(self, images, labels, batch_size, seed=0):
         _check_batch_size(images, batch_size)
         self.images = images
         self.labels = labels
         self.batch_size = batch_size
         self.seed = seed
-        self.messages = messages
         self.steps_per_epoch = len(images) // batch_size
 
     def batch(self, step):
-        """Return `(inputs, targets)` of a step.
+        """Returnss `(inputs, targets)` of a step.
 
-        Inputs: a dict of `images` and, with a cache, its messages; targets: a
-        dict of `logits`, int32 labels.
+        Inputs: a dict of `images` `(B, S, S, 3)`; targets: a dict of
+        `logits`, int32 labels `(B,)`.
         """
         rows = shuffled_rows(len(self.images), self.batch_size, self.seed, step)
         rng = np.random.default_rng((self.seed, 1, step))
@@ -137,24 +134,23 @@ class EvaluationImages:
     """Every labelled image once, as it is, in order.
 
     Args:
-        images, labels, batch_size, messages: as for `LabelledBatches`; the
+        images, labels, batch_size: As for `LabelledBatches`; the
             last batch may be smaller.
     """
 
     one_length = True
 
-    def __init__(self, images, labels, batch_size, messages=None):
+    def __init__(self, images, labels, batch_size):
         self.images = images
         self.labels = labels
         self.size = batch_size
         self.batch_size = None if len(images) % batch_size else batch_size
-        self.messages = messages
 
     def __len__(self):
         return -(-len(self.images) // self.size)
 
     def batch(self, step):
-        """Return `(inputs, targets)`, as `LabelledBatches.batch`."""
+        """Returns `(inputs, targets)`, as `LabelledBatches.batch`."""
         if not 0 <= step < len(self):
             raise IndexError(
                 f"There are {len(self)} batches. Received: step={step}"
@@ -167,14 +163,11 @@ class EvaluationImages:
 def _labelled(batches, rows, flipped):
     images = batches.images[rows]
     sides = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
-    inputs = {"images": sides}
-    if batches.messages is not None:
-        inputs |= batches.messages.take(rows, flipped)
-    return inputs, {"logits": batches.labels[rows]}
+    return {"images": sides}, {"logits": batches.labels[rows]}
 
 
 def shuffled_rows(count, batch_size, seed, step):
-    """The rows of a step's batch when each epoch has an order of its own."""
+    """Returns the rows of a step's batch; each epoch has its own order."""
     epoch, index = divmod(step, count // batch_size)
     order = np.random.default_rng((seed, 0, epoch)).permutation(count)
     # Sorted, so that a mapped file is read forwards.

@@ -1,12 +1,15 @@
 """One image from a file: as RGB of a given size, or the reason why not."""
 
+import contextlib
 import os
+import tarfile
 import warnings
+import zipfile
 
 import numpy as np
 
-_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
-_UNUSUAL = ("I", "F")
+_DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_DEPTHS = (8, 10, 12, 14, 16)
 
 
 class UnusableImage(Exception):
@@ -16,10 +19,13 @@ class UnusableImage(Exception):
 def read_image(path, size):
     """Reads an image file and scales it.
 
-    Grey, palette, CMYK and 16-bit images become 8-bit RGB; what is transparent
-    is put on white; of animations and pages the first picture counts; the
-    orientation noted by the camera is applied. The largest square in the
-    middle is scaled to `size`.
+    Grey, palette, CMYK and 16-bit images become 8-bit RGB; transparent parts
+    are put on white; of animations and pages the first picture counts; the
+    orientation that the camera noted is applied, unless the note is damaged.
+    The largest square in the middle is scaled to `size`.
+
+    A 16-bit image that uses fewer bits (8, 10, 12 or 14, by its brightest
+    pixel) is scaled as one of so many bits, with a warning.
 
     Args:
         path: path of a file.
@@ -43,10 +49,14 @@ def read_image(path, size):
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
-                image = ImageOps.exif_transpose(image)
-                return scale_image(_as_rgb(image), size)
+                with contextlib.suppress(Exception):  # of damaged EXIF
+                    image = ImageOps.exif_transpose(image)
+                rgb, depth = _as_rgb(image)
+                pixels = scale_image(rgb, size)
     except UnidentifiedImageError as error:
-        raise UnusableImage("not an image") from error
+        archive = zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+        reason = "an archive: unpack it" if archive else "not an image"
+        raise UnusableImage(reason) from error
     except UnusableImage:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -54,6 +64,13 @@ def read_image(path, size):
     except Exception as error:  # decoders raise whatever they like
         text = str(error) or type(error).__name__
         raise UnusableImage(f"damaged ({text})") from error
+    if depth is not None:
+        warnings.warn(
+            f"Images of 16 bits that use {depth} bits alone are scaled as "
+            f"images of {depth} bits.",
+            stacklevel=2,
+        )
+    return pixels
 
 
 def scale_image(image, size):
@@ -79,20 +96,25 @@ def scale_image(image, size):
 
 
 def _as_rgb(image):
+    """Returns the image as RGB, and its depth if that was found out."""
     from PIL import Image
 
-    if image.mode in _SIXTEEN_BITS or image.mode in _UNUSUAL:
-        return Image.fromarray(_eight_bits(image)).convert("RGB")
+    if image.mode in _DEEP_MODES:
+        grey, depth = _eight_bits(image)
+        return Image.fromarray(grey).convert("RGB"), depth
     if image.has_transparency_data or image.mode in ("LA", "La", "RGBa", "PA"):
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image.convert("RGB"), None
 
 
 def _eight_bits(image):
-    """Grey values of 16 bits (or more, as Pillow may store them) as 8 bits."""
+    """Returns grey values as 8 bits, and how many they have if not 16."""
     values = np.asarray(image)
     if image.mode == "F" or values.min() < 0 or values.max() > 65535:
         raise UnusableImage(f"pixels of unknown range (mode {image.mode})")
-    return (values.astype("uint32") * 255 // 65535).astype("uint8")
+    brightest = max(int(values.max()), 1)
+    depth = next(d for d in _DEPTHS if brightest < 2**d)
+    grey = values.astype("uint32") * 255 // (2**depth - 1)
+    return grey.astype("uint8"), None if depth == 16 else depth

@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 
-from glomo_keras.data.text import cache_files
+from glomo_keras.utils import files
 
-FORMAT = 1
+FORMAT = 2
 LISTED = 10  # files named of each fault
 
 
@@ -60,12 +60,12 @@ def prepare_images(sources, cache, size):
                 f"{classes} and, in {source.name}, {source.class_names}"
             )
     state = [FORMAT, size, classes, [s.signature() for s in sources]]
-    folder = os.path.join(cache, f"images-{cache_files.digest(state)}")
+    folder = os.path.join(cache, f"images-{files.digest(state)}")
     os.makedirs(folder, exist_ok=True)
     record = os.path.join(folder, "images.json")
-    if _fault(folder, cache_files.read_json(record)):
+    if _is_missing_or_damaged(folder, files.read_json_or_none(record)):
         _write(folder, record, sources, size)
-    return _open(folder, cache_files.read_json(record))
+    return _open(folder, files.read_json(record))
 
 
 def split_rows(count, held_out, seed):
@@ -107,17 +107,15 @@ def describe_skipped(skipped):
     return "\n".join(lines)
 
 
-def _fault(folder, record):
-    if record is None:
-        return "is missing"
-    return cache_files.find_fault(folder, record["file"])
+def _is_missing_or_damaged(folder, record):
+    return record is None or files.find_fault(folder, record["file"])
 
 
 def _write(folder, record, sources, size):
     path = os.path.join(folder, "images.npy")
     most = sum(len(source) for source in sources)
     names, labels, skipped = [], [], []
-    with cache_files.replacing(path) as temporary:
+    with files.atomic_path(path, shared=True) as temporary:
         images = np.lib.format.open_memmap(
             temporary, "w+", "uint8", (most, size, size, 3)
         )
@@ -135,15 +133,16 @@ def _write(folder, record, sources, size):
                 "There is no image that can be used. Received: "
                 f"{[s.name for s in sources]}\n{describe_skipped(skipped)}"
             )
-    cache_files.write_json(
+    files.write_json(
         record,
         {
-            "file": cache_files.describe_file(path),
+            "file": files.file_record(path),
             "names": names,
             "labels": None if labels[0] is None else labels,
             "class_names": sources[0].class_names,
             "skipped": skipped,
         },
+        shared=True,
     )
 
 

@@ -8,6 +8,8 @@ array `(size, size, 3)` or the `UnusableImage` that says why there is none.
 
 import os
 import pathlib
+import tarfile
+import zipfile
 
 from glomo_keras.data.images.cifar_batches import CIFAR10_CLASSES
 from glomo_keras.data.images.cifar_batches import find_batches
@@ -15,7 +17,8 @@ from glomo_keras.data.images.cifar_batches import read_batch
 from glomo_keras.data.images.image_files import UnusableImage
 from glomo_keras.data.images.image_files import read_image
 from glomo_keras.data.images.image_files import scale_image
-from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+from glomo_keras.data.tfds_examples import TfdsExamples
+from glomo_keras.utils import files
 
 
 def open_images(spec, data_dir=None):
@@ -37,10 +40,11 @@ def open_images(spec, data_dir=None):
             "Images come from a folder, an image file or tfds:NAME. "
             f"Received: {spec!r}, which does not exist"
         )
+    _refuse_archive(spec)
     batches = find_batches(spec) if os.path.isdir(spec) else {}
     if batches:
         return CifarBatches(spec, batches["train"])
-    return ImageFiles(spec, [(path, None) for path in files_below(spec)])
+    return ImageFiles(spec, [(path, None) for path in _files_below(spec)])
 
 
 def open_labelled(spec, data_dir=None):
@@ -67,9 +71,10 @@ def open_labelled(spec, data_dir=None):
             for split in ("train", "test")
         }
     if not os.path.isdir(spec):
+        _refuse_archive(spec)
         raise FileNotFoundError(
-            "Labelled images come from a folder or tfds:NAME; an archive is "
-            f"to be unpacked. Received: {spec!r}, which is not a folder"
+            "Labelled images come from a folder or tfds:NAME. "
+            f"Received: {spec!r}, which is not a folder"
         )
     batches = find_batches(spec)
     if batches:
@@ -77,6 +82,16 @@ def open_labelled(spec, data_dir=None):
             split: CifarBatches(spec, paths) for split, paths in batches.items()
         }
     return _class_folders(pathlib.Path(spec))
+
+
+def _refuse_archive(path):
+    if not os.path.isfile(path):
+        return
+    if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
+        raise ValueError(
+            f"{path} is an archive: unpack it and give the folder. "
+            f"Received: {path}"
+        )
 
 
 def _class_folders(folder):
@@ -106,49 +121,45 @@ def _labelled_files(folder):
     classes = sorted(
         entry.name
         for entry in os.scandir(folder)
-        if entry.is_dir() and not entry.name.startswith(".")
+        if entry.is_dir() and not files.is_hidden(entry.name)
     )
     if len(classes) < 2:
         raise ValueError(
             f"There must be a folder for each of two classes or more in "
             f"{folder}. Received: {classes}"
         )
-    files = [
+    found = [
         (path, label)
         for label, name in enumerate(classes)
-        for path in files_below(folder / name)
+        for path in _files_below(folder / name)
     ]
-    return ImageFiles(str(folder), files, classes)
+    return ImageFiles(str(folder), found, classes)
 
 
-def files_below(path):
-    """Sorted paths of all files below a folder, or the file itself."""
-    if not os.path.isdir(path):
-        return [str(path)]
-    return sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
-    )
+def _files_below(path):
+    """Returns the sorted paths of the files in a folder, or the file itself."""
+    if os.path.isdir(path):
+        return sorted(files.files_below(path))
+    return [str(path)]
 
 
 class ImageFiles:
     """Image files, read one by one; faults are passed on, not raised."""
 
-    def __init__(self, name, files, class_names=None):
-        if not files:
+    def __init__(self, name, paths, class_names=None):
+        if not paths:
             raise ValueError(f"There is no file below {name}. Received: {name}")
         self.name = name
         self.class_names = class_names
-        self._files = files
+        self._paths = paths
 
     def __len__(self):
-        return len(self._files)
+        return len(self._paths)
 
     def signature(self):
         return [
             [str(path), label, *self._state(path)]
-            for path, label in self._files
+            for path, label in self._paths
         ]
 
     def _state(self, path):
@@ -158,7 +169,7 @@ class ImageFiles:
         return [status.st_size, status.st_mtime_ns]
 
     def examples(self, size):
-        for path, label in self._files:
+        for path, label in self._paths:
             try:
                 yield str(path), read_image(path, size), label
             except UnusableImage as fault:

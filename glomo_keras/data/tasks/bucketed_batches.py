@@ -2,25 +2,25 @@
 
 import numpy as np
 
-POOL = 50  # batches
-
 
 class BucketedBatches:
     """Endless batches, each a pure function of `(seed, step)`.
 
-    An epoch puts the examples in a new order, sorts every 50 batches' worth
-    of them by length, cuts batches and puts these in a new order: little is
-    padded, and batches of all lengths mix. The last
+    An epoch puts the examples in a new order, sorts those of every
+    `pool_batches` batches by length, cuts batches and puts these in a new
+    order: little is padded, and batches of all lengths mix. The last
     `len(examples) % batch_size` examples of an epoch's order are left out of
     it. Nothing is stored but the plan of the current epoch.
 
     Args:
         examples: `Examples`.
         batch_size: int, B. All examples are one batch where they are fewer.
-        seed: int, not negative.
+        seed: int, not negative. Defaults to 0.
+        pool_batches: int, how many batches are sorted together. Defaults to
+            50.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: If an argument is out of range.
 
     Example:
 
@@ -35,7 +35,7 @@ class BucketedBatches:
     2
     """
 
-    def __init__(self, examples, batch_size, seed=0):
+    def __init__(self, examples, batch_size, seed=0, pool_batches=50):
         if batch_size < 1 or seed < 0:
             raise ValueError(
                 "`batch_size` is at least 1, `seed` 0. Received: "
@@ -44,11 +44,12 @@ class BucketedBatches:
         self.examples = examples
         self.batch_size = min(batch_size, len(examples))
         self.seed = seed
+        self.pool_batches = pool_batches
         self.steps_per_epoch = len(examples) // self.batch_size
         self._current = (None, None)
 
     def batch(self, step):
-        """Return the batch of a step, counted over all epochs.
+        """Returns the batch of a step, counted over all epochs.
 
         Args:
             step: int.
@@ -57,7 +58,7 @@ class BucketedBatches:
             `(inputs, targets)`, see `Examples.take`.
 
         Raises:
-            ValueError: if `step` is negative.
+            ValueError: If `step` is negative.
         """
         if step < 0:
             raise ValueError(f"Steps start at 0. Received: step={step}")
@@ -65,7 +66,7 @@ class BucketedBatches:
         return self.examples.take(self.epoch_plan(epoch)[index])
 
     def epoch_plan(self, epoch):
-        """Return the examples of each batch, `(steps_per_epoch, B)`."""
+        """Returns the examples of each batch, `(steps_per_epoch, B)`."""
         current, plan = self._current
         if current != epoch:
             plan = self._make_plan(epoch)
@@ -80,7 +81,9 @@ class BucketedBatches:
         lengths = self.examples.lengths
         pools = [
             pool[np.argsort(lengths[pool], kind="stable")]
-            for pool in np.split(order, range(0, len(order), POOL * size)[1:])
+            for pool in np.split(
+                order, range(0, len(order), self.pool_batches * size)[1:]
+            )
         ]
         plan = np.concatenate(pools).reshape(-1, size)
         return plan[rng.permutation(len(plan))]

@@ -1,16 +1,23 @@
-"""Film reviews of IMDB: the official folders, and TFDS."""
+"""Film reviews of IMDB: the official folders, one CSV file, and TFDS."""
 
+import csv
 import dataclasses
 import pathlib
 import re
 
 import numpy as np
 
-from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+from glomo_keras.data.tfds_examples import TfdsExamples
+from glomo_keras.utils import files
 
 IMDB_LABELS = ("neg", "pos")
 """The labels in the order of their numbers."""
 
+_COLUMNS = (("review", "sentiment"), ("text", "label"))
+_CSV_LABELS = {
+    **{name: 0 for name in ("negative", "neg", "0")},
+    **{name: 1 for name in ("positive", "pos", "1")},
+}
 _NAME = re.compile(r"(\d+)_\d+\.txt")
 
 
@@ -76,22 +83,30 @@ class Reviews:
 
 
 def read_imdb(folder, split):
-    """Reads one split of the official folder `aclImdb`.
+    """Reads one split of the official folder `aclImdb`, or of a CSV file.
 
     Args:
-        folder: path of `aclImdb`, or of the folder it lies in.
+        folder: Path of `aclImdb`, or of the folder it lies in; or a file that
+            `read_imdb_file` reads, whose first half is for training and whose
+            second half is for the test.
         split: `"train"` or `"test"`.
 
     Returns:
         `Reviews`, negative before positive, each in the order of their
-        numbers.
+        numbers; those of a file in its order.
 
     Raises:
-        FileNotFoundError: no such folder, or one without `neg` and `pos`.
-        ValueError: a label without reviews, a file whose name is not of the
+        FileNotFoundError: No such folder, or one without `neg` and `pos`.
+        ValueError: A label without reviews, a file whose name is not of the
             official form `NUMBER_STARS.txt`, or that is no UTF-8.
     """
     folder = pathlib.Path(folder)
+    if folder.is_file():
+        reviews = read_imdb_file(folder)
+        half = len(reviews) // 2
+        return reviews.take(
+            range(half) if split == "train" else range(half, len(reviews))
+        )
     inner = folder / "aclImdb"
     root = (inner if inner.is_dir() else folder) / split
     ids, texts, labels = [], [], []
@@ -101,6 +116,56 @@ def read_imdb(folder, split):
             texts.append(_clean(_read(path)))
             labels.append(label)
     return Reviews(ids, texts, np.array(labels, "int32"), str(root))
+
+
+def read_imdb_file(path):
+    """Reads a CSV file with the columns review and sentiment.
+
+    Args:
+        path: The file. Its columns may also be text and label; a sentiment is
+            positive or negative, pos or neg, 1 or 0.
+
+    Returns:
+        `Reviews`, in the order of the file, their ids the numbers of the
+        rows.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: No such columns, an unknown sentiment, or no UTF-8. The
+            message names the file and the line.
+    """
+    texts, labels = [], []
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        try:
+            columns = _find_columns(rows.fieldnames)
+            for row in rows:
+                text, label = (row[name] for name in columns)
+                if text is None or str(label).lower() not in _CSV_LABELS:
+                    raise ValueError(
+                        "a sentiment is positive or negative. "
+                        f"Received: {columns[1]}={label!r}"
+                    )
+                texts.append(_clean(text))
+                labels.append(_CSV_LABELS[label.lower()])
+        except (csv.Error, ValueError) as error:  # also of the decoding
+            raise ValueError(
+                f"{path}, line {rows.line_num}: {error}"
+            ) from error
+    if not texts:
+        raise ValueError(f"There is no review. Received: {path}")
+    ids = [str(number) for number in range(len(texts))]
+    return Reviews(ids, texts, np.array(labels, "int32"), str(path))
+
+
+def _find_columns(found):
+    for columns in _COLUMNS:
+        if set(columns) <= set(found or ()):
+            return columns
+    raise ValueError(
+        "the columns are review and sentiment, or text and label. "
+        f"Received: {found}"
+    )
 
 
 def read_imdb_tfds(split, name="imdb_reviews", data_dir=None):
@@ -140,7 +205,7 @@ def _files(folder):
             "The official folder aclImdb holds train/neg, train/pos, test/neg "
             f"and test/pos. Received: no folder {folder}"
         )
-    paths = sorted(folder.iterdir())
+    paths = [p for p in sorted(folder.iterdir()) if not files.is_hidden(p.name)]
     for path in paths:
         if not _NAME.fullmatch(path.name):
             raise ValueError(
@@ -154,7 +219,7 @@ def _files(folder):
 
 def _read(path):
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"Not UTF-8. Received: {path}, {error}") from error
 

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+from glomo_keras.data.tfds_examples import TfdsExamples
 
 MNLI_LABELS = ("entailment", "neutral", "contradiction")
 """The labels in the order of their numbers, that of GLUE and TFDS."""
@@ -14,14 +14,20 @@ MNLI_LABELS = ("entailment", "neutral", "contradiction")
 NO_MAJORITY = "-"
 
 _FILE_NAMES = {
-    "train": ("multinli_1.0_train.jsonl", "multinli_1.0_train_subset.jsonl"),
+    "train": (
+        "multinli_1.0_train.jsonl",
+        "multinli_1.0_train_subset.jsonl",
+        "train.tsv",
+    ),
     "matched": (
         "multinli_1.0_dev_matched.jsonl",
         "multinli_1.0_dev_matched_subset.jsonl",
+        "dev_matched.tsv",
     ),
     "mismatched": (
         "multinli_1.0_dev_mismatched.jsonl",
         "multinli_1.0_dev_mismatched_subset.jsonl",
+        "dev_mismatched.tsv",
     ),
 }
 _TFDS_SPLITS = {
@@ -100,9 +106,10 @@ class SentencePairs:
 
 
 def read_mnli_file(path):
-    """Reads one official file, such as `multinli_1.0_dev_matched.jsonl`.
+    """Reads one file, such as `multinli_1.0_dev_matched.jsonl`.
 
-    Each line is a JSON object with `gold_label`, `sentence1` and `sentence2`.
+    Each line is a JSON object with `gold_label`, `sentence1` and `sentence2`,
+    or, as in GLUE's `dev_matched.tsv`, a row of a table with these columns.
     Pairs labelled `"-"`, on which the annotators did not agree, are dropped
     and counted.
 
@@ -126,17 +133,14 @@ def read_mnli_file(path):
     array([1], dtype=int32)
     """
     premises, hypotheses, labels, dropped = [], [], [], 0
-    with open(path, "rb") as file:  # as bytes: a line ends in \n alone
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            row = _parse(line, f"{path}, line {number}")
-            if row["gold_label"] == NO_MAJORITY:
-                dropped += 1
-                continue
-            premises.append(row["sentence1"])
-            hypotheses.append(row["sentence2"])
-            labels.append(MNLI_LABELS.index(row["gold_label"]))
+    for place, row in _rows(path):
+        _check_row(place, row)
+        if row["gold_label"] == NO_MAJORITY:
+            dropped += 1
+            continue
+        premises.append(row["sentence1"])
+        hypotheses.append(row["sentence2"])
+        labels.append(MNLI_LABELS.index(row["gold_label"]))
     return _pairs(premises, hypotheses, labels, path, dropped)
 
 
@@ -177,9 +181,10 @@ def read_mnli(data_dir=None, tfds=None, download=False):
     """Reads train, dev matched and dev mismatched.
 
     Args:
-        data_dir: folder with the official `multinli_1.0_*.jsonl` (whole
-            files, or `*_subset.jsonl` where there is no whole one); with
-            `tfds` the folder of prepared data sets.
+        data_dir: Folder with the official `multinli_1.0_*.jsonl` (whole
+            files, or `*_subset.jsonl` where there is no whole one), or with
+            GLUE's `train.tsv`, `dev_matched.tsv` and `dev_mismatched.tsv`;
+            with `tfds` the folder of prepared data sets.
         tfds: str or None, the name of a TFDS data set, `"multi_nli"` or
             `"glue/mnli"`.
         download: bool, see `read_mnli_tfds`.
@@ -213,21 +218,57 @@ def _find(folder, names):
         if path.is_file():
             return path
     raise FileNotFoundError(
-        f"There is neither {paths[0]} nor {paths[1].name} beside it. Unpack "
-        "multinli_1.0.zip and give the folder that holds the .jsonl files. "
+        f"There is none of {', '.join(map(str, names))}. Unpack "
+        "multinli_1.0.zip, or GLUE's MNLI.zip, and give the folder that holds "
+        "the files. "
         f"Received: data_dir={str(folder)!r}"
     )
 
 
-def _parse(line, place):
-    """One line as a dict with a valid label and two texts."""
+def _rows(path):
+    """Yields the place and the content of each line of JSON or row."""
+    columns = None
+    with open(path, "rb") as file:  # as bytes: a line ends in \n alone
+        for number, line in enumerate(file, 1):
+            place = f"{path}, line {number}"
+            line = line.removeprefix(b"\xef\xbb\xbf")
+            if not line.strip():
+                continue
+            if number == 1 and set(_FIELDS) <= set(_cells(place, line)):
+                columns = _cells(place, line)
+            elif columns is None:
+                yield place, _parse(place, line)
+            else:
+                yield place, _row(place, columns, _cells(place, line))
+
+
+def _cells(place, line):
     try:
-        row = json.loads(line.decode("utf-8"))
-    except ValueError as error:  # also of the decoding
+        return line.decode("utf-8").rstrip("\r\n").split("\t")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{place}: not UTF-8. Received: {error}") from error
+
+
+def _row(place, columns, cells):
+    if len(cells) != len(columns):
+        raise ValueError(
+            f"{place}: a row has {len(columns)} cells, as the first line. "
+            f"Received: {len(cells)} cells"
+        )
+    return dict(zip(columns, cells, strict=True))
+
+
+def _parse(place, line):
+    try:
+        return json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # also of the decoding
         raise ValueError(
             f"{place}: not a JSON object in UTF-8 ({error}). "
             f"Received: {_shortened(line)}"
         ) from error
+
+
+def _check_row(place, row):
     keys = sorted(row) if isinstance(row, dict) else type(row).__name__
     if not isinstance(row, dict) or set(_FIELDS) - set(row):
         raise ValueError(
@@ -246,7 +287,6 @@ def _parse(line, place):
             f"{NO_MAJORITY!r} where there is no majority. "
             f"Received: gold_label={row['gold_label']!r}"
         )
-    return row
 
 
 def _shortened(line, longest=60):

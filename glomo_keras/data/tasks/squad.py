@@ -2,14 +2,20 @@
 
 import collections
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
 
-from glomo_keras.data.tasks.tfds_examples import TfdsExamples
+from glomo_keras.data.tfds_examples import TfdsExamples
+from glomo_keras.utils import files
 
 _FILE_NAMES = {"train": "train-v1.1.json", "dev": "dev-v1.1.json"}
+_KINDS = {
+    str: "a string",
+    int: "an integer",
+    list: "a list",
+    (str, int): "a string or an integer",
+}
 _TFDS_SPLITS = {"train": "train", "dev": "validation"}
 
 
@@ -169,13 +175,7 @@ def read_squad_file(path):
     >>> read_squad_file("dev.json").answers
     [[('rose', 2)]]
     """
-    with open(path, "rb") as file:
-        try:
-            content = json.loads(file.read().decode("utf-8"))
-        except ValueError as error:  # also of the decoding
-            raise ValueError(
-                f"{path} is no file of SQuAD: not JSON in UTF-8 ({error})"
-            ) from error
+    content = files.read_json(path)
     collected = _Collector(path)
     for place, article in _members(path, content, "data"):
         for place_, paragraph in _members(place, article, "paragraphs"):
@@ -184,7 +184,7 @@ def read_squad_file(path):
                 collected.add(
                     where,
                     context,
-                    _field(where, question, "id", str),
+                    str(_field(where, question, "id", (str, int))),
                     _field(where, question, "question", str),
                     _answers(where, question),
                 )
@@ -272,7 +272,7 @@ def _field(place, parent, name, kind):
     value = parent[name]
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(
-            f"{place}: {name!r} must be of type {kind.__name__}. "
+            f"{place}: {name!r} must be {_KINDS[kind]}. "
             f"Received: {name}={value!r:.60}"
         )
     return value

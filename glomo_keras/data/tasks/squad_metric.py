@@ -1,19 +1,20 @@
 """The official metric of SQuAD 1.1: exact match and F1."""
 
 import collections
-import json
 import re
 import string
+
+from glomo_keras.utils import files
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize_answer(text):
-    """What of an answer counts for the metric.
+    """Normalizes an answer for scoring.
 
-    Lower-cased, then without ASCII punctuation, then with the words a, an and
-    the taken out, then with single blanks, in this order.
+    Lower-cases it, then removes ASCII punctuation, then the words a, an and
+    the, then all blanks but single ones, in this order.
 
     Args:
         text: str.
@@ -108,8 +109,7 @@ def write_predictions(path, predictions):
         path: the file.
         predictions: dict of str to str.
     """
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(predictions, file)
+    files.write_json(path, predictions)
 
 
 def read_predictions(path):
@@ -125,13 +125,7 @@ def read_predictions(path):
         ValueError: not JSON, or not such an object; the message names the
             file and what is wrong.
     """
-    with open(path, "rb") as file:
-        try:
-            predictions = json.load(file)
-        except ValueError as error:
-            raise ValueError(
-                f"{path} is no file of predictions: not JSON ({error})"
-            ) from error
+    predictions = files.read_json(path)
     wanted = f"{path}: predictions are one JSON object, {{id: answer}}. "
     if not isinstance(predictions, dict):
         raise ValueError(f"{wanted}Received: {type(predictions).__name__}")

@@ -6,22 +6,46 @@ import re
 _NAME = r"[A-Za-z_:][\w:.-]*"
 _VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>]+)"
 _ATTRIBUTES = rf"(?:\s+{_NAME}\s*=\s*{_VALUE})*"
+_BLOCK_NAMES = (
+    "p|div|li|ul|ol|dl|dd|dt|table|tr|td|th|h[1-6]|blockquote|section|article"
+    "|doc"
+)
+_OTHER_NAMES = (
+    "a|abbr|acronym|address|aside|audio|b|bdi|bdo|big|body|button|canvas"
+    "|caption|center|cite|code|col|colgroup|del|details|dfn|em|figcaption"
+    "|figure|font|footer|form|head|header|html|i|iframe|img|input|ins|kbd"
+    "|label|link|main|map|mark|meta|nav|nobr|noscript|object|option|picture"
+    "|pre|q|rp|rt|ruby|s|samp|script|select|small|source|span|strike|strong"
+    "|style|sub|summary|sup|svg|tbody|textarea|tfoot|thead|time|title|tt|u"
+    "|var|video|wbr"
+)
 _TAG = re.compile(rf"</?[A-Za-z][\w:-]*{_ATTRIBUTES}\s*/?>")
+_KNOWN_TAG = re.compile(
+    rf"</?(?:{_OTHER_NAMES}){_ATTRIBUTES}\s*/?>", flags=re.IGNORECASE
+)
 _BREAK_TAG = re.compile(
     rf"</?(?:br|hr)\b{_ATTRIBUTES}\s*/?>", flags=re.IGNORECASE
 )
 _BLOCK_TAG = re.compile(
-    r"</?(?:p|div|li|ul|ol|dl|dd|dt|table|tr|td|th|h[1-6]|blockquote|section"
-    rf"|article|doc)\b{_ATTRIBUTES}\s*/?>",
-    flags=re.IGNORECASE,
+    rf"</?(?:{_BLOCK_NAMES})\b{_ATTRIBUTES}\s*/?>", flags=re.IGNORECASE
 )
 _COMMENT = re.compile(r"<!--.*?-->", flags=re.DOTALL)
 _EMPTY_REFERENCE = re.compile(rf"<ref{_ATTRIBUTES}\s*/>", flags=re.IGNORECASE)
-_HIDDEN_ELEMENT = re.compile(
-    r"<(ref|math|gallery|timeline|imagemap|script|style|score|chem)\b[^<>]*>"
-    r"(?:(?!<\1\b).)*?</\1\s*>",
-    flags=re.DOTALL | re.IGNORECASE,
+
+
+def _element(names):
+    """Returns a pattern of elements whose content is no text."""
+    return re.compile(
+        rf"<({names})\b[^<>]*>(?:(?!<\1\b).)*?</\1\s*>",
+        flags=re.DOTALL | re.IGNORECASE,
+    )
+
+
+_HIDDEN_ELEMENT = _element("script|style")
+_HIDDEN_WIKI_ELEMENT = _element(
+    "ref|math|gallery|timeline|imagemap|script|style|score|chem"
 )
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,31});")
 _INVISIBLE = re.compile("[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
 
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
@@ -51,53 +75,92 @@ _BRACKET_START = re.compile(r"\(\s{0,20}(?:[,;]\s{0,20})+")
 _BRACKET_END = re.compile(r"\s?(?:,[\s,]{0,20}|;\s{1,20})\)")
 
 
-def clean_paragraphs(text, min_words=0, line_breaks=True):
-    """Remove markup and return the paragraphs of plain text.
+# Scripts that are written without spaces between words: Thai, Lao, Tibetan,
+# Myanmar, Khmer, kana, Bopomofo, Han, Yi.
+_UNSPACED = (
+    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u312f"
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
-    Removed: HTML tags, comments and entities; what MediaWiki and
-    WikiExtractor leave behind (links keep their label, templates, tables,
-    references, headings, `__TOC__`, brackets that have become empty,
-    `formula_1`); the marks of TFDS's wiki40b. A `<` that opens no tag stays.
+
+def clean_paragraphs(text, min_words=0, line_breaks=True, wiki=False):
+    """Removes markup and returns the paragraphs of plain text.
+
+    Removed are the tags and comments of HTML, and its entities are replaced by
+    what they stand for; what an entity spells out (`&lt;li&gt;`) is text, and
+    so is a tag that HTML does not have (`<unk>`).
+
+    With `wiki` all tags go, and so does what MediaWiki and WikiExtractor leave
+    (links keep their label; templates, tables, references, headings,
+    `__TOC__`, brackets that have become empty, `formula_1`), and the marks of
+    TFDS's wiki40b.
 
     Args:
         text: str.
-        min_words: int. Paragraphs of fewer words (runs without white space)
-            are dropped.
-        line_breaks: bool. Whether a single line break (or `<br>`) ends a
-            paragraph; otherwise it takes an empty line (or two `<br>`).
+        min_words: int. Paragraphs of fewer words are dropped. Words are runs
+            without white space, or single characters in scripts that are
+            written without spaces. Defaults to 0.
+        line_breaks: Whether a single line break (or `<br>`) ends a paragraph;
+            otherwise it takes an empty line (or two `<br>`). Defaults to
+            True.
+        wiki: Whether the text is from a wiki. Defaults to False.
 
     Returns:
         List of str, none of them empty or with a line break.
 
     Example:
 
-    >>> clean_paragraphs("A <b>bold</b> [[word|claim]] ().\\n\\nIf a &lt; b")
+    >>> clean_paragraphs("A <b>bold</b> claim.\\n\\nIf a &lt; b")
     ['A bold claim.', 'If a < b']
+    >>> clean_paragraphs("A [[word|claim]] ().", wiki=True)
+    ['A claim.']
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _INVISIBLE.sub("", text)
-    if "<" in text or "&" in text:
-        text = _clean_html(text)
-    text = _clean_wiki(text)
+    text = _clean_wiki(_clean_wiki_html(text)) if wiki else _clean_html(text)
     pieces = text.split("\n") if line_breaks else re.split(r"\n\s*\n", text)
     paragraphs = (" ".join(piece.split()) for piece in pieces)
     least = max(1, min_words)
-    return [p for p in paragraphs if p.count(" ") + 1 >= least and p]
+    return [p for p in paragraphs if p and _has_words(p, least)]
+
+
+def _has_words(paragraph, least):
+    if paragraph.count(" ") + 1 >= least:
+        return True
+    if not _UNSPACED_CHARACTER.search(paragraph):
+        return False
+    return len(_WORD.findall(paragraph)) >= least
 
 
 def _clean_html(text):
-    text = _clean_tags(text)
+    if "<" in text:
+        text = _COMMENT.sub("", text) if "-->" in text else text
+        text = _HIDDEN_ELEMENT.sub("", text)
+        text = _BREAK_TAG.sub("\n", text)
+        text = _BLOCK_TAG.sub("\n\n", text)
+        text = _KNOWN_TAG.sub("", text)
     if "&" in text:
-        text = _clean_tags(html.unescape(text))
+        # Not `html.unescape` of the whole: it also reads `&copy=1`.
+        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
     return text
 
 
-def _clean_tags(text):
+def _clean_wiki_html(text):
+    text = _clean_wiki_tags(text)
+    if "&" in text:  # WikiExtractor escapes what is left of HTML
+        text = _clean_wiki_tags(html.unescape(text))
+    return text
+
+
+def _clean_wiki_tags(text):
     if "<" not in text:
         return text
     text = _COMMENT.sub("", text) if "-->" in text else text
     text = _EMPTY_REFERENCE.sub("", text)
-    text = _HIDDEN_ELEMENT.sub("", text)
+    text = _HIDDEN_WIKI_ELEMENT.sub("", text)
     text = _BREAK_TAG.sub("\n", text)
     text = _BLOCK_TAG.sub("\n\n", text)
     return _TAG.sub("", text)

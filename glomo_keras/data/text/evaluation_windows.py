@@ -22,7 +22,7 @@ class EvaluationWindows:
 
     Example:
 
-    >>> from glomo_keras.data.text.token_stream import TokenStream
+    >>> from glomo_keras.data import TokenStream
     >>> ids = np.arange(2, 12, dtype="int32")
     >>> stream = TokenStream(ids, np.array([0]), np.array([10]))
     >>> windows = EvaluationWindows(stream, batch_size=2, max_length=4)
@@ -53,7 +53,7 @@ class EvaluationWindows:
         return (self.batch(step) for step in range(len(self)))
 
     def batch(self, step):
-        """Return a batch.
+        """Returns a batch.
 
         Args:
             step: int, below `len(self)`.
@@ -79,8 +79,3 @@ class EvaluationWindows:
             "token_ids": token_ids.reshape(shape),
             "padding_mask": mask.reshape(shape),
         }
-
-
-def evaluation_windows(stream, batch_size, max_length=200):
-    """Return the `EvaluationWindows` of a stream."""
-    return EvaluationWindows(stream, batch_size, max_length)

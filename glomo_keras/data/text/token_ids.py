@@ -7,27 +7,25 @@ import warnings
 
 import numpy as np
 
-from glomo_keras.data.text import cache_files
 from glomo_keras.data.text import vocabulary as vocabulary_lib
+from glomo_keras.utils import files
 
 ID_FILES = ("vocabulary.txt", "token_ids.npy", "text_lengths.npy")
 
 
 def write_ids(shards, vocabulary, vocabulary_size):
-    """Map the shards to one file of ids, unless it is there and good.
+    """Maps the shards to one file of ids, unless it is there and good.
 
     Args:
-        shards: complete `TokenShards`.
-        vocabulary: list of str, or None: count the words.
+        shards: Complete `TokenShards`.
+        vocabulary: List of str, or None to count the words.
         vocabulary_size: int, used when they are counted.
 
     Returns:
         str, the folder that holds `ID_FILES` and a `manifest.json`.
     """
-    name = f"ids-{vocabulary_size}"
-    if vocabulary is not None:
-        name = f"ids-{vocabulary_lib.vocabulary_digest(vocabulary)}"
-    folder = os.path.join(shards.folder, name)
+    name = vocabulary_size if vocabulary is None else files.digest(vocabulary)
+    folder = os.path.join(shards.folder, f"ids-{name}")
     if _ids_are_good(folder):
         return folder
     os.makedirs(folder, exist_ok=True)
@@ -35,37 +33,38 @@ def write_ids(shards, vocabulary, vocabulary_size):
         counts = _count_words(shards)
         vocabulary = vocabulary_lib.build_vocabulary(counts, vocabulary_size)
     paths = [os.path.join(folder, name) for name in ID_FILES]
-    with cache_files.replacing(paths[0]) as temporary:
-        vocabulary_lib.write_vocabulary(temporary, vocabulary)
-    with cache_files.replacing(paths[1]) as temporary:
+    vocabulary_lib.write_vocabulary(paths[0], vocabulary)
+    with files.atomic_path(paths[1], shared=True) as temporary:
         num_unknown = _map_ids(shards, vocabulary, temporary)
-    with cache_files.replacing(paths[2]) as temporary:
-        np.save(temporary, _text_lengths(shards))
+    with files.atomic_file(paths[2], "wb", shared=True) as file:
+        np.save(file, _text_lengths(shards))
     manifest = {
         "num_words": sum(r["num_words"] for r in shards.records),
         "num_unknown": num_unknown,
-        "files": [cache_files.describe_file(path) for path in paths],
+        "tokenizer": shards.tokenizer.get_config(),
+        "files": [files.file_record(path) for path in paths],
     }
-    cache_files.write_json(os.path.join(folder, "manifest.json"), manifest)
+    path = os.path.join(folder, "manifest.json")
+    files.write_json(path, manifest, shared=True)
     return folder
 
 
 def _ids_are_good(folder):
     path = os.path.join(folder, "manifest.json")
-    manifest = cache_files.read_json(path)
+    manifest = files.read_json_or_none(path)
     if manifest is None:
         return False
     before = [dict(record) for record in manifest["files"]]
-    faults = [cache_files.find_fault(folder, r) for r in manifest["files"]]
+    faults = [files.find_fault(folder, r) for r in manifest["files"]]
     if before != manifest["files"]:
-        with contextlib.suppress(OSError):
-            cache_files.write_json(path, manifest)
+        with contextlib.suppress(OSError):  # a cache may be read-only
+            files.write_json(path, manifest, shared=True)
     for record, fault in zip(manifest["files"], faults, strict=True):
         if fault is not None:
             warnings.warn(
                 f"{os.path.join(folder, record['file'])} {fault}: "
                 "rebuilding it from the shards.",
-                stacklevel=2,
+                stacklevel=4,
             )
     return not any(faults)
 
@@ -82,7 +81,7 @@ def _count_words(shards):
 
 
 def _map_ids(shards, vocabulary, path):
-    """Write all ids in one array on disk; return how many are unknown."""
+    """Writes all ids to one array on disk; returns how many are unknown."""
     table = {word.encode(): number for number, word in enumerate(vocabulary)}
     unknown = vocabulary_lib.UNKNOWN_ID
     dtype = "uint16" if len(vocabulary) <= 1 << 16 else "int32"

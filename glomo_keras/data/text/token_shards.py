@@ -1,13 +1,16 @@
 """Pass 1 of a corpus: texts to shards of token ids, resumable."""
 
+import concurrent.futures
 import os
+import unicodedata
 import warnings
 
 import numpy as np
 
-from glomo_keras.data.text import cache_files
+from glomo_keras.data.text.word_splitting import split_words
+from glomo_keras.utils import files
 
-FORMAT = 1
+FORMAT = 2
 
 
 class TokenShards:
@@ -20,8 +23,8 @@ class TokenShards:
 
     Args:
         folder: str; one corpus and one set of options each.
-        corpus: the `Corpus` to read.
-        tokenizer: a `WordTokenizer`.
+        corpus: The `Corpus` to read.
+        tokenizer: A `WordTokenizer`.
         shard_words: int. A shard is closed once it holds so many words.
     """
 
@@ -30,29 +33,27 @@ class TokenShards:
         self.corpus = corpus
         self.tokenizer = tokenizer
         self.shard_words = shard_words
-        self._manifest_path = os.path.join(folder, "manifest.json")
-        self._manifest = cache_files.read_json(self._manifest_path)
-        if self._manifest is None:
-            self._manifest = {"format": FORMAT, "complete": False, "shards": []}
-
-    @property
-    def records(self):
-        """List of dicts, one per shard."""
-        return self._manifest["shards"]
+        self.records = []
+        self._path = os.path.join(folder, "manifest.json")
 
     def complete(self, progress):
-        """Check the shards that are there and write those that are not.
+        """Checks the shards that are there and writes those that are not.
 
         Args:
-            progress: callable, told the number of new words and the place.
+            progress: Function of the number of new words and the place.
 
         Raises:
-            ValueError: if the corpus holds no usable text.
+            ValueError: If the corpus holds no usable text.
         """
         os.makedirs(self.folder, exist_ok=True)
-        self._repair(progress)
-        if not self._manifest["complete"]:
+        manifest = files.read_json_or_none(self._path)
+        manifest = manifest or {"complete": False, "shards": []}
+        before = [dict(record) for record in manifest["shards"]]
+        self.records = self._sound(manifest["shards"])
+        if len(self.records) < len(before) or not manifest["complete"]:
             self._append(progress)
+        if self.records != before or not manifest["complete"]:
+            self._save(complete=True)
         if not self.records:
             raise ValueError(
                 "The corpus holds no usable text: every paragraph is empty "
@@ -61,103 +62,102 @@ class TokenShards:
             )
 
     def load(self, index):
-        """Return the arrays of a shard, `types` as a list of bytes."""
+        """Returns the arrays of a shard, `types` as a list of bytes."""
         path = os.path.join(self.folder, self.records[index]["file"])
         with np.load(path) as arrays:
             shard = {name: arrays[name] for name in arrays.files}
         shard["types"] = shard["types"].tobytes().split(b"\n")
         return shard
 
-    def _repair(self, progress):
-        """Rebuild the shards that are damaged, each from its own place."""
-        before = [dict(record) for record in self.records]
-        for index, record in enumerate(self.records):
-            fault = cache_files.find_fault(self.folder, record)
-            if fault is None:
-                continue
-            warnings.warn(
-                f"{os.path.join(self.folder, record['file'])} {fault}: "
-                "rebuilding it from the sources.",
-                stacklevel=2,
-            )
-            start = self.records[index - 1]["end"] if index else (0, 0)
-            shard = next(self._read(start, progress), None)
-            self._check_rebuilt(shard, record)
-            self.records[index] = self._write(index, shard)
-        if before != self.records:
-            self._save()
-
-    def _check_rebuilt(self, shard, record):
-        if shard is None or shard.summary() != {
-            name: record[name] for name in ("num_words", "num_texts", "end")
-        }:
-            raise ValueError(
-                "The sources no longer give the shard that was lost. Delete "
-                f"the cache and start again. Received: {self.folder}"
-            )
+    def _sound(self, records):
+        """Returns the records of the shards before the first damaged one."""
+        for index, record in enumerate(records):
+            fault = files.find_fault(self.folder, record)
+            if fault is not None:
+                warnings.warn(
+                    f"{os.path.join(self.folder, record['file'])} {fault}: "
+                    "rebuilding it and those after it from the sources.",
+                    stacklevel=4,
+                )
+                return records[:index]
+        return records
 
     def _append(self, progress):
         start = self.records[-1]["end"] if self.records else (0, 0)
         for shard in self._read(start, progress):
             self.records.append(self._write(len(self.records), shard))
-            self._save()
-        self._manifest["complete"] = True
-        self._save()
+            self._save(complete=False)
 
     def _read(self, start, progress):
-        """Yield shards from a place in the sources on."""
-        shard = _Shard()
-        for batch in token_batches(self.corpus, self.tokenizer, start):
-            shard.add(batch)
-            progress(len(batch["ids"]), batch["place"])
+        """Yields the shards after a place in the sources."""
+        shard = _Shard(self.tokenizer.normalize_unicode)
+        for place, batch in self._tokenized(start):
+            shard.add(place, *batch)
+            progress(len(batch[1]), place)
             if shard.num_words >= self.shard_words:
                 yield shard
-                shard = _Shard()
+                shard = _Shard(self.tokenizer.normalize_unicode)
         if shard.num_words:
             yield shard
 
+    def _tokenized(self, start):
+        """Yields places and tokens; tokenises while the next texts are read."""
+        tokenize = make_tokenize(self.tokenizer)
+        batches = self.corpus.batches(
+            start, max_characters=min(1 << 18, 5 * self.shard_words)
+        )
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = None
+            for place, texts in batches:
+                result = pool.submit(tokenize, texts)
+                if waiting is not None:
+                    yield waiting[0], waiting[1].result()
+                waiting = place, result
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+
     def _write(self, index, shard):
         path = os.path.join(self.folder, f"shard-{index:05d}.npz")
-        with cache_files.replacing(path) as temporary:
-            np.savez(temporary, **shard.arrays())
+        with files.atomic_file(path, "wb", shared=True) as file:
+            np.savez(file, **shard.arrays())
         return {
-            **cache_files.describe_file(path),
-            **shard.summary(),
+            **files.file_record(path),
+            "num_words": shard.num_words,
+            "num_texts": shard.num_texts,
+            "end": shard.end,
         }
 
-    def _save(self):
-        cache_files.write_json(self._manifest_path, self._manifest)
+    def _save(self, complete):
+        manifest = {"complete": complete, "shards": self.records}
+        files.write_json(self._path, manifest, shared=True)
 
 
 class _Shard:
     """A shard in the making."""
 
-    def __init__(self):
+    def __init__(self, normalize_unicode):
         self.num_words = 0
         self.num_texts = 0
         self.end = None
+        self._form = "NFC" if normalize_unicode else None
         self._types = {}
         self._ids = []
         self._lengths = []
 
-    def add(self, batch):
+    def add(self, place, words, ids, lengths):
         types = self._types
-        numbers = [
-            types.setdefault(word, len(types)) for word in batch["types"]
-        ]
-        ids = np.array(numbers, dtype="int32")[batch["ids"]]
+        if self._form is not None:
+            words = [
+                unicodedata.normalize(self._form, word.decode()).encode()
+                for word in words
+            ]
+        numbers = [types.setdefault(word, len(types)) for word in words]
+        ids = np.array(numbers, dtype="int32")[ids]
         self._ids.append(ids)
-        self._lengths.append(batch["lengths"])
+        self._lengths.append(lengths)
         self.num_words += len(ids)
-        self.num_texts += len(batch["lengths"])
-        self.end = [int(number) for number in batch["place"]]
-
-    def summary(self):
-        return {
-            "num_words": self.num_words,
-            "num_texts": self.num_texts,
-            "end": self.end,
-        }
+        self.num_texts += len(lengths)
+        self.end = list(place)
 
     def arrays(self):
         ids = np.concatenate(self._ids)
@@ -169,65 +169,23 @@ class _Shard:
         }
 
 
-def token_batches(corpus, tokenizer, start=(0, 0)):
-    """Read and tokenise a corpus in a `tf.data` pipeline, batch by batch.
+def make_tokenize(tokenizer):
+    """Returns a function that splits a list of texts.
 
     Args:
-        corpus: a `Corpus`.
-        tokenizer: a `WordTokenizer`.
-        start: the place in the corpus to go on after.
+        tokenizer: A `WordTokenizer`.
 
-    Yields:
-        Dict of arrays: `types` (W,) bytes, the batch's word types; `ids` (n,)
-        int32 into them; `lengths` (texts,) int64; `place` (2,) int64.
-
-    Raises:
-        Whatever reading the sources raises, unchanged.
+    Returns:
+        Function of a list of str that returns arrays: the word types `(W,)`
+        as bytes, the words `(n,)` as int32 positions in them, and the number
+        of words of each text, int64.
     """
     import tensorflow as tf
 
-    reader = _Reader(corpus, start)
-    dataset = tf.data.Dataset.from_generator(
-        reader,
-        output_signature=(
-            tf.TensorSpec([2], tf.int64),
-            tf.TensorSpec([None], tf.string),
-        ),
-    )
-    dataset = dataset.map(
-        lambda place, texts: _tokenize_batch(tokenizer, place, texts),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    yield from dataset.prefetch(2).as_numpy_iterator()
-    if reader.error is not None:
-        raise reader.error
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def split(texts):
+        tokens, _ = split_words(texts)
+        types, ids = tf.unique(tokens.flat_values)
+        return tokenizer.normalize(types), ids, tokens.row_lengths()
 
-
-def _tokenize_batch(tokenizer, place, texts):
-    import tensorflow as tf
-
-    tokens, _, _ = tokenizer.split(texts)
-    types, ids = tf.unique(tokens.flat_values)
-    return {
-        "types": tokenizer.normalize(types),
-        "ids": ids,
-        "lengths": tokens.row_lengths(),
-        "place": place,
-    }
-
-
-class _Reader:
-    """A generator for `tf.data` that keeps an error for the main thread."""
-
-    def __init__(self, corpus, start):
-        self._corpus = corpus
-        self._start = tuple(start)
-        self.error = None
-
-    def __call__(self):
-        try:
-            for place, texts in self._corpus.batches(self._start):
-                yield place, [text.encode() for text in texts]
-        except Exception as error:  # raised again by `token_batches`
-            self.error = error
+    return lambda texts: [x.numpy() for x in split(tf.constant(texts))]

@@ -30,7 +30,7 @@ class TokenStream:
         return int(self.text_lengths.sum())
 
     def text(self, index):
-        """Return the ids of one text, an integer array (words,)."""
+        """Returns the ids of one text, an integer array (words,)."""
         start = self.text_starts[index]
         return self.token_ids[start : start + self.text_lengths[index]]
 
@@ -52,7 +52,7 @@ class JoinedTexts:
         self._shift = starts - (self._ends - lengths)
 
     def take(self, positions):
-        """Return the ids at positions of the joined text.
+        """Returns the ids at positions of the joined text.
 
         Args:
             positions: integer array of any shape.
@@ -65,7 +65,7 @@ class JoinedTexts:
 
 
 def split_texts(token_ids, lengths, validation_fraction, seed):
-    """Divide texts in two streams.
+    """Divides texts into two streams.
 
     Args:
         token_ids: (words,) integer array.

@@ -1,8 +1,8 @@
 """Vocabularies: lists of tokens whose position is the token id."""
 
 import collections
-import hashlib
-import os
+
+from glomo_keras.utils import files
 
 PAD_TOKEN = "<pad>"
 UNKNOWN_TOKEN = "<unk>"
@@ -11,7 +11,7 @@ UNKNOWN_ID = 1
 
 
 def check_vocabulary(vocabulary):
-    """Check that a list of tokens can serve as a vocabulary.
+    """Checks that a list of tokens can serve as a vocabulary.
 
     Args:
         vocabulary: sequence of str; `"<pad>"` at 0, `"<unk>"` at 1.
@@ -46,7 +46,7 @@ def check_vocabulary(vocabulary):
 
 
 def build_vocabulary(counts, vocabulary_size):
-    """Order words by falling count (ties by word) and cut the list.
+    """Orders words by falling count (ties by word) and cuts the list.
 
     Args:
         counts: dict of word to count.
@@ -75,7 +75,7 @@ def build_vocabulary(counts, vocabulary_size):
 
 
 def read_vocabulary(path):
-    """Read a vocabulary file: one token a line, the line number is the id.
+    """Reads a vocabulary file: one token a line, the line number is the id.
 
     Only `"\\n"` ends a line: tokens may hold any other character that some
     programs take for a line break.
@@ -85,30 +85,26 @@ def read_vocabulary(path):
 
     Returns:
         List of str.
+
+    Raises:
+        ValueError: If the file is not UTF-8.
     """
     with open(path, encoding="utf-8", newline="") as file:
-        lines = file.read().split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return lines
+        try:
+            text = file.read()
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} is not UTF-8. Received: {error}"
+            ) from error
+    return text.removesuffix("\n").split("\n")
 
 
 def write_vocabulary(path, vocabulary):
-    """Write a vocabulary file, one token a line.
+    """Writes a vocabulary file, one token a line, whole or not at all.
 
     Args:
         path: str or path.
         vocabulary: sequence of str.
     """
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with files.atomic_file(path, shared=True) as file:
         file.writelines(f"{word}\n" for word in vocabulary)
-
-
-def vocabulary_digest(vocabulary):
-    """Return a short hexadecimal digest that names a vocabulary."""
-    return hashlib.sha256("\n".join(vocabulary).encode()).hexdigest()[:16]
-
-
-def vocabulary_path(folder):
-    """Return the path of the vocabulary file in a preset folder."""
-    return os.path.join(folder, "vocabulary.txt")

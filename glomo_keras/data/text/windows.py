@@ -27,9 +27,9 @@ class EpochPlan:
 class WindowSampler:
     """Batches of windows, each a pure function of `(seed, step)`.
 
-    An epoch puts the texts in a new order, joins them to one long text and
-    cuts it in `batch_size` equal rows, and every row of a batch walks its own
-    part. All windows of a batch have one length,
+    An epoch puts the texts in a new order, joins them into one long text and
+    cuts it into `batch_size` equal rows; each row of a batch walks along its
+    own row. All windows of a batch have one length,
     `int(max_length * 1.4**u)` with `u` uniform in [-2, 0], and the next batch
     starts about `max_length / 2` words (give or take `max_length / 20`)
     further on, so windows overlap by about a third. The last window of a row
@@ -46,19 +46,25 @@ class WindowSampler:
     A corpus too small for full windows gives shorter ones. Nothing is stored
     but the plan of the current epoch (24 bytes per text).
 
+    With `few_lengths` each window gets the nearest of three lengths,
+    `max_length`, three quarters and half of it: XLA compiles a training step
+    for each length. Where a window starts stays as it was.
+
     Args:
-        stream: a `TokenStream`.
+        stream: A `TokenStream`.
         batch_size: int.
-        max_length: int, the longest window.
-        seed: int, not negative.
+        max_length: int, the longest window. Defaults to 200.
+        seed: int, not negative. Defaults to 0.
+        few_lengths: Whether windows have three lengths only. Defaults to
+            False.
 
     Raises:
-        ValueError: if an argument is out of range, or the stream has fewer
+        ValueError: If an argument is out of range, or the stream has fewer
             than 8 words a row.
 
     Example:
 
-    >>> from glomo_keras.data.text.token_stream import TokenStream
+    >>> from glomo_keras.data import TokenStream
     >>> ids = np.arange(2, 1002, dtype="int32")
     >>> stream = TokenStream(ids, np.array([0, 400]), np.array([400, 600]))
     >>> sampler = WindowSampler(stream, batch_size=4, max_length=50)
@@ -68,12 +74,15 @@ class WindowSampler:
     4
     """
 
-    def __init__(self, stream, batch_size, max_length=200, seed=0):
+    def __init__(
+        self, stream, batch_size, max_length=200, seed=0, few_lengths=False
+    ):
         _check_arguments(stream, batch_size, max_length, seed)
         self.stream = stream
         self.batch_size = batch_size
         self.max_length = max_length
         self.seed = seed
+        self.few_lengths = few_lengths
         self.row_length = stream.num_words // batch_size
         self.longest = min(max_length, self.row_length)
         shift = max_length // 2
@@ -82,7 +91,7 @@ class WindowSampler:
         self._current = (None, None)
 
     def batch(self, step):
-        """Return the batch of a step, counted over all epochs.
+        """Returns the batch of a step, counted over all epochs.
 
         Args:
             step: int.
@@ -92,7 +101,7 @@ class WindowSampler:
             all True.
 
         Raises:
-            ValueError: if `step` is negative.
+            ValueError: If `step` is negative.
         """
         if step < 0:
             raise ValueError(f"Steps start at 0. Received: step={step}")
@@ -108,8 +117,20 @@ class WindowSampler:
             "padding_mask": np.ones(token_ids.shape, dtype="bool"),
         }
 
+    def num_words(self, steps):
+        """Returns the number of words in the batches of some steps.
+
+        Args:
+            steps: Iterable of int.
+        """
+        words = 0
+        for step in steps:
+            epoch, index = divmod(step, self.steps_per_epoch)
+            words += int(self.epoch_plan(epoch).lengths[index])
+        return words * self.batch_size
+
     def epoch_plan(self, epoch):
-        """Return the `EpochPlan` of an epoch; the last one asked is kept."""
+        """Returns the `EpochPlan` of an epoch; the last one asked is kept."""
         current, plan = self._current
         if current != epoch:
             plan = self._make_plan(epoch)
@@ -123,6 +144,10 @@ class WindowSampler:
         lengths = self.max_length * 1.4 ** rng.uniform(-2, 0, steps)
         lengths = np.minimum(lengths.astype("int64"), self.longest)
         lengths[-1] = self.longest
+        if self.few_lengths:
+            allowed = np.array([2, 3, 4]) * self.longest // 4
+            distances = np.abs(lengths[:, None] - allowed)  # (steps, 3)
+            lengths = allowed[distances.argmin(axis=1)]
         return EpochPlan(
             JoinedTexts(self.stream, order), self._offsets(rng), lengths
         )

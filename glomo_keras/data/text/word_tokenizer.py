@@ -1,67 +1,49 @@
-"""Splits texts in words and punctuation, with character offsets."""
+"""Splits texts into words and punctuation, with character offsets."""
 
 import functools
-import json
-import os
+import unicodedata
 
 from glomo_keras import bundled_presets
 from glomo_keras.data.text import vocabulary as vocabulary_lib
-
-# Character classes (RE2). U+200C and U+200D join letters into one word in
-# some scripts, and emoji into one sign; the other invisible format characters
-# count as white space.
-_WORD = r"\p{L}\p{M}\p{N}\x{200C}\x{200D}"
-_SPACE = (
-    r"\s\p{Z}\p{Cc}\x{AD}\x{200B}\x{200E}\x{200F}"
-    r"\x{202A}-\x{202E}\x{2060}-\x{206F}\x{FEFF}"
-)
-
-KEPT_DELIMITER_PATTERN = (
-    r"(?i:n['’]t\b)"
-    r"|(?i:['’](?:s|re|ve|ll|d|m)\b)"
-    r"|[0-9]+(?:[.,][0-9]+)+"
-    rf"|[^{_WORD}{_SPACE}][\p{{M}}\x{{200D}}]*"
-)
-"""RE2 pattern of what ends a word and is itself a token: `n't`, `'s` and the
-like, numbers with inner dots or commas, and any single sign with its marks."""
-
-SPACE_PATTERN = rf"[{_SPACE}]+"
-"""RE2 pattern of what ends a word and is dropped."""
-
-DELIMITER_PATTERN = rf"{KEPT_DELIMITER_PATTERN}|{SPACE_PATTERN}"
-"""RE2 pattern of everything that ends a word. Pure core TensorFlow gives the
-same tokens: put blanks round the matches of `KEPT_DELIMITER_PATTERN`
-(`tf.strings.regex_replace`), make `SPACE_PATTERN` one blank, then split."""
+from glomo_keras.data.text.word_splitting import split_words
+from glomo_keras.utils import files
 
 DIGIT_PATTERN = r"(?s).*\p{Nd}.*"
 """RE2 pattern that matches a whole token when it holds a digit."""
 
 NUMBER_TOKEN = "N"
+APOSTROPHES = "[‘’]"
 
 
 class WordTokenizer:
-    """Splits texts in words and punctuation, as the Penn Treebank does.
+    """Splits texts into words and punctuation, as the Penn Treebank does.
 
     A token is a run of letters, combining marks and digits; any other visible
     sign is a token of its own. Contractions are cut (`don't` gives `do`,
     `n't`; `it's` gives `it`, `'s`) and a number keeps its inner dots and
-    commas (`1,000.5`). Offsets count Unicode code points of the original
-    text, as Python's `str` does: `text[start:end]` is the token before
-    lower-casing. Bytes that are no UTF-8 read as in
+    commas (`1,000.5`). A script written without spaces is not cut into words:
+    `日本語のテキスト` is one token. Offsets count Unicode code points of the
+    original text, as Python's `str` does: `text[start:end]` is the token
+    before lower-casing. Bytes that are no UTF-8 read as in
     `bytes.decode("utf-8", "replace")`, and offsets count in that string.
 
-    Everything runs on TensorFlow Text operations, so it can stand in a
-    `tf.function` or in `tf.data`.
+    Everything runs on core TensorFlow operations, so it can stand in a
+    `tf.function`, in `tf.data` and in a SavedModel.
 
     Args:
-        vocabulary: sequence of str or None. Entry 0 is `"<pad>"`, entry 1 is
-            `"<unk>"`. Without one only `tokenize` works.
-        lowercase: bool. Lower-case the token strings (never the offsets).
+        vocabulary: Sequence of str, or None. Entry 0 is `"<pad>"`, entry 1 is
+            `"<unk>"`. Without one only `tokenize` works. Defaults to None.
+        lowercase: Whether to lower-case the token strings. Defaults to True.
         numbers: `"keep"`, or `"N"`: every token that holds a digit becomes
-            `"N"`.
+            `"N"`. Defaults to `"keep"`.
+        normalize_unicode: Whether a word gets the same id however it is
+            typed: with a straight or a curly apostrophe, with composed (NFC)
+            or combining characters (NFD). The offsets stay those of the text.
+            Defaults to False, which is what presets without this option were
+            trained with.
 
     Raises:
-        ValueError: if `numbers` is none of the two, or the vocabulary lacks a
+        ValueError: If `numbers` is none of the two, or the vocabulary lacks a
             special token or repeats one.
 
     Example:
@@ -74,99 +56,87 @@ class WordTokenizer:
     [[[0, 2], [3, 5], [5, 8], [8, 9]]]
     """
 
-    def __init__(self, vocabulary=None, lowercase=True, numbers="keep"):
+    def __init__(
+        self,
+        vocabulary=None,
+        lowercase=True,
+        numbers="keep",
+        normalize_unicode=False,
+    ):
         if numbers not in ("keep", "N"):
             raise ValueError(
                 f"`numbers` is 'keep' or 'N'. Received: numbers={numbers!r}"
             )
         self.lowercase = bool(lowercase)
         self.numbers = numbers
+        self.normalize_unicode = bool(normalize_unicode)
         self.vocabulary = None
         self._table = None
+        self._forms = {}
         if vocabulary is not None:
             self.vocabulary = vocabulary_lib.check_vocabulary(vocabulary)
             self._table = _lookup_table(self.vocabulary)
+            if self.normalize_unicode:
+                self._forms = _other_forms(self.vocabulary)
 
     def tokenize(self, texts):
-        """Split texts in tokens.
+        """Splits texts into tokens.
 
         Args:
-            texts: (B,) strings (a list, an array or a tensor), or one string,
-                which counts as B = 1.
+            texts: `(B,)` strings (a list, an array or a tensor), or one
+                string, which counts as B = 1.
 
         Returns:
-            Dict of `tokens`, ragged string (B, None), and `token_offsets`,
-            ragged int32 (B, None, 2): start and end in code points.
+            Dict of `tokens`, ragged string `(B, None)`, and `token_offsets`,
+            ragged int32 `(B, None, 2)`: start and end in code points.
         """
-        return self._tokenize(_as_batch(texts))
-
-    def _tokenize(self, texts):
-        import tensorflow as tf
-
-        tokens, starts, ends = self.split(texts)
+        tokens, offsets = split_words(_as_batch(texts))
         words = self.normalize(tokens.flat_values)
-        offsets = _code_point_offsets(texts, starts, ends)
         return {
             "tokens": tokens.with_flat_values(words),
-            "token_offsets": tf.RaggedTensor.from_row_splits(
-                offsets, tokens.row_splits, validate=False
-            ),
+            "token_offsets": offsets,
         }
 
-    def split(self, texts):
-        """Split valid UTF-8 texts, without any change to the tokens.
-
-        Args:
-            texts: (B,) string tensor.
-
-        Returns:
-            Three ragged tensors (B, None): tokens (string), the **byte** where
-            each starts and the byte after its end (int64).
-        """
-        import tensorflow as tf
-        import tensorflow_text as tf_text
-
-        # TensorFlow Text takes a zero byte for the end of the string.
-        texts = tf.strings.regex_replace(texts, r"\x00", " ")
-        return tf_text.regex_split_with_offsets(
-            texts, DELIMITER_PATTERN, KEPT_DELIMITER_PATTERN
-        )
-
     def normalize(self, tokens):
-        """Lower-case tokens and replace numbers, as the options say.
+        """Changes tokens into the words of the vocabulary.
+
+        Lower-cases them and replaces numbers and the Unicode forms that the
+        vocabulary does not have, as the options say.
 
         Args:
-            tokens: string tensor of any shape, as `split` gives them.
+            tokens: String tensor of any shape, as `split_words` gives them.
 
         Returns:
             String tensor of the same shape.
         """
         import tensorflow as tf
 
+        words = tokens = tf.convert_to_tensor(tokens, tf.string)
         if self.lowercase:
-            lowered = tf.strings.lower(tokens, encoding="utf-8")
-        else:
-            lowered = tokens
-        if self.numbers == "keep":
-            return lowered
-        has_digit = tf.strings.regex_full_match(tokens, DIGIT_PATTERN)
-        return tf.where(has_digit, NUMBER_TOKEN, lowered)
+            words = tf.strings.lower(words, encoding="utf-8")
+        if self.normalize_unicode:
+            words = tf.strings.regex_replace(words, APOSTROPHES, "'")
+            words = _replaced(words, self._forms)
+        if self.numbers == "N":
+            has_digit = tf.strings.regex_full_match(tokens, DIGIT_PATTERN)
+            words = tf.where(has_digit, NUMBER_TOKEN, words)
+        return words
 
     def __call__(self, texts, max_length=None):
-        """Turn texts into padded arrays of ids.
+        """Turns texts into padded arrays of ids.
 
         Args:
-            texts: (B,) strings, or one string, which counts as B = 1.
+            texts: `(B,)` strings, or one string, which counts as B = 1.
             max_length: int or None. Longer texts lose their end. T is the
-                longest remaining text, and at least 1.
+                longest remaining text, and at least 1. Defaults to None.
 
         Returns:
-            Dict of `token_ids` int32 (B, T), `padding_mask` bool (B, T),
-            `tokens` string (B, T) padded with `""`, and `token_offsets` int32
-            (B, T, 2) padded with 0.
+            Dict of `token_ids` int32 `(B, T)`, `padding_mask` bool `(B, T)`,
+            `tokens` string `(B, T)` padded with `""`, and `token_offsets`
+            int32 `(B, T, 2)` padded with 0.
 
         Raises:
-            ValueError: without a vocabulary, or a negative `max_length`.
+            ValueError: Without a vocabulary, or a negative `max_length`.
         """
         if max_length is not None and max_length < 0:
             raise ValueError(
@@ -190,7 +160,7 @@ class WordTokenizer:
     def _ids(self, texts, max_length):
         import tensorflow as tf
 
-        output = self._tokenize(texts)
+        output = self.tokenize(texts)
         tokens = output["tokens"][:, :max_length]
         offsets = output["token_offsets"][:, :max_length]
         ids = tokens.with_flat_values(self._table.lookup(tokens.flat_values))
@@ -205,42 +175,102 @@ class WordTokenizer:
         }
 
     def get_config(self):
-        """Return the options, without the vocabulary."""
-        return {"lowercase": self.lowercase, "numbers": self.numbers}
+        """Returns the options, without the vocabulary."""
+        return {
+            "lowercase": self.lowercase,
+            "numbers": self.numbers,
+            "normalize_unicode": self.normalize_unicode,
+        }
 
     @classmethod
-    def from_preset(cls, folder):
-        """Read `vocabulary.txt` and the `"tokenizer"` entry of
-        `metadata.json` in a preset folder.
+    def from_preset(cls, preset):
+        """Reads the tokenizer of a preset.
 
         Args:
-            folder: path, or name of a preset that comes with the package.
+            preset: Folder, or name of a preset that comes with the package.
 
         Returns:
             A `WordTokenizer`.
 
         Raises:
-            FileNotFoundError: if one of the files is missing.
-            ValueError: if there is no such preset, it is one of images, or
-                `metadata.json` has no `"tokenizer"` entry.
+            FileNotFoundError: If one of the files is missing.
+            ValueError: If there is no such preset, it is one of images, its
+                vocabulary is damaged, or `metadata.json` has no entry
+                `"tokenizer"`.
         """
-        folder = bundled_presets.find(folder)
-        path = vocabulary_lib.vocabulary_path(folder)
-        if (folder / "metadata.json").exists() and not os.path.exists(path):
+        folder = bundled_presets.find(preset)
+        metadata = files.read_json(folder / "metadata.json")
+        path = folder / "vocabulary.txt"
+        if not path.exists():
             raise ValueError(
                 "A tokenizer needs a preset of texts; this one has no "
                 f"vocabulary. Received: {folder}"
             )
-        words = vocabulary_lib.read_vocabulary(path)
-        path = os.path.join(folder, "metadata.json")
-        with open(path, encoding="utf-8") as file:
-            metadata = json.load(file)
-        if "tokenizer" not in metadata:
+        if not isinstance(metadata, dict) or not metadata.get("tokenizer"):
             raise ValueError(
-                f"{path} has no entry 'tokenizer'. "
+                f"{folder / 'metadata.json'} has no entry 'tokenizer'. "
                 f"Received: entries {sorted(metadata)}"
             )
+        _check_sum(path, metadata.get("sha256", {}).get(path.name))
+        words = vocabulary_lib.read_vocabulary(path)
         return cls(vocabulary=words, **metadata["tokenizer"])
+
+
+def _check_sum(path, expected):
+    found = files.sha256(path)
+    if expected not in (None, found):
+        raise ValueError(
+            f"{path} is damaged: its SHA-256 is not the one in metadata.json. "
+            "Copy or write the preset again. "
+            f"Received: {found}, expected {expected}"
+        )
+
+
+def normalized(word):
+    """Returns a word as `normalize_unicode` writes it: NFC, straight quotes."""
+    word = word.replace("‘", "'").replace("’", "'")
+    return unicodedata.normalize("NFC", word)
+
+
+def _other_forms(vocabulary):
+    """Maps the composed and the combining form of each word to the word."""
+    known = set(vocabulary)
+    return {
+        form: word
+        for word in vocabulary
+        if not word.isascii()
+        for form in (
+            normalized(word),
+            unicodedata.normalize("NFD", normalized(word)),
+        )
+        if form not in known
+    }
+
+
+def _replaced(tokens, replacements):
+    """Replaces whole tokens without a lookup table.
+
+    A table is a resource, which whoever exports a function has to track.
+    """
+    import tensorflow as tf
+
+    if not replacements:
+        return tokens
+    keys = tf.constant(list(replacements))
+    hashes = _hash(keys)
+    order = tf.argsort(hashes)
+    flat = tf.reshape(tokens, [-1])
+    places = tf.searchsorted(tf.gather(hashes, order), _hash(flat))
+    nearest = tf.gather(order, tf.minimum(places, len(replacements) - 1))
+    found = tf.equal(tf.gather(keys, nearest), flat)
+    values = tf.gather(list(replacements.values()), nearest)
+    return tf.reshape(tf.where(found, values, flat), tf.shape(tokens))
+
+
+def _hash(tokens):
+    import tensorflow as tf
+
+    return tf.strings.to_hash_bucket_fast(tokens, 2**62)
 
 
 def _as_batch(texts):
@@ -253,26 +283,7 @@ def _as_batch(texts):
         raise ValueError(
             f"`texts` has shape (B,). Received: shape={texts.shape}"
         )
-    return tf.strings.unicode_transcode(
-        texts, "UTF-8", "UTF-8", errors="replace"
-    )
-
-
-def _code_point_offsets(texts, starts, ends):
-    """Turn byte offsets within texts into code points, int32 (N, 2)."""
-    import tensorflow as tf
-
-    data = tf.io.decode_raw(tf.strings.reduce_join(texts), tf.uint8)
-    starts_one = tf.bitwise.bitwise_and(data, 0xC0) != 0x80
-    before = tf.concat(
-        [[0], tf.cumsum(tf.cast(starts_one, tf.int32))], axis=0
-    )  # (bytes + 1,), the code points that start before a byte
-    lengths = tf.cast(tf.strings.length(texts), tf.int64)
-    first_byte = tf.cumsum(lengths, exclusive=True)  # (B,)
-    base = tf.gather(first_byte, starts.value_rowids())  # (N,)
-    places = tf.stack([starts.flat_values, ends.flat_values], axis=1)
-    inside = tf.gather(before, base[:, None] + places)  # (N, 2)
-    return inside - tf.gather(before, base)[:, None]
+    return texts
 
 
 def _lookup_table(vocabulary):
@@ -289,7 +300,7 @@ def _lookup_table(vocabulary):
 
 
 def _dense(ragged, padding):
-    """Pad a ragged tensor to its longest row, or to one column if empty."""
+    """Pads a ragged tensor to its longest row, or to one column if empty."""
     import tensorflow as tf
 
     dense = ragged.to_tensor(padding)

@@ -1,10 +1,9 @@
 """Reads the files of a published ELMo: options.json and HDF5 weights."""
 
-import json
-
 import numpy as np
 
 from glomo_keras.ops.elmo_characters import NUM_CHARACTERS
+from glomo_keras.utils import files
 
 ENTRIES = {
     "char_embedding_dim": ("char_cnn", "embedding", "dim"),
@@ -86,13 +85,7 @@ def read_elmo_options(path):
         FileNotFoundError: if there is no such file.
         ValueError: if it is no JSON or lacks an entry; the message names it.
     """
-    with open(path, encoding="utf-8") as file:
-        try:
-            entries = json.load(file)
-        except ValueError as error:
-            raise ValueError(
-                f"{path} is no JSON file. Received: {error}"
-            ) from error
+    entries = files.read_json(path)
     options = {
         name: _entry(path, entries, keys) for name, keys in ENTRIES.items()
     }

@@ -79,36 +79,6 @@ def test_evaluation_images_come_in_order_as_they_are():
     assert labels.tolist() == list(range(10))
 
 
-def test_message_cache_gives_what_the_model_gives(tmp_path, monkeypatch):
-    monkeypatch.setattr("glomo_keras.data.tasks.message_cache.SHARD", 4)
-    calls = []
-
-    def predict(inputs):
-        calls.append(len(inputs["images"]))
-        return {"forward_messages": inputs["images"][:, :, 0] / 2}
-
-    x = images(10)
-    cache = data.MessageCache(tmp_path, x, predict, batch_size=3)
-    rows, flipped = np.array([9, 0, 5]), np.array([True, False, True])
-    found = cache.take(rows, flipped)["forward_messages"]
-    assert found.dtype == "float16"
-    for value, row, side in zip(found, rows, flipped, strict=True):
-        image = x[row, :, ::-1] if side else x[row]
-        np.testing.assert_array_equal(value, image[:, 0] / 2)
-    count = len(calls)
-    (tmp_path / "00000004.json").unlink()  # as a kill would leave it
-    again = data.MessageCache(tmp_path, x, predict, batch_size=3)
-    assert len(calls) == count + 4  # one file, two batches of both sides
-    np.testing.assert_array_equal(
-        again.take(rows, flipped)["forward_messages"], found
-    )
-    batches = data.LabelledBatches(x, np.arange(10), 5, messages=again)
-    inputs, _ = batches.batch(0)
-    np.testing.assert_array_equal(
-        inputs["forward_messages"], inputs["images"][:, :, 0] / 2
-    )
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [

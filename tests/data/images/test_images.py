@@ -1,4 +1,5 @@
 import pickle
+import shutil
 import warnings
 
 import numpy as np
@@ -6,8 +7,6 @@ import pytest
 from PIL import Image
 
 from glomo_keras import data
-from glomo_keras.data.images.cifar_batches import find_batches
-from glomo_keras.data.images.cifar_batches import read_batch
 from tests.data import image_files
 
 
@@ -15,6 +14,7 @@ from tests.data import image_files
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     image_files.write_all(folder)
+    image_files.write_hidden(folder)
     return folder
 
 
@@ -129,7 +129,7 @@ def test_damaged_cifar_batches_are_named(tmp_path):
         data.open_labelled(tmp_path)
     path.unlink()
     with pytest.raises(ValueError, match="lacks batches.*data_batch_3.bin"):
-        find_batches(tmp_path)
+        data.open_images(tmp_path)
     python = tmp_path / "python"
     write_cifar(python, "python")
     batch = python / "data_batch_1"
@@ -143,10 +143,42 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
         def __reduce__(self):
             return (print, ("run",))
 
-    path = tmp_path / "data_batch_1"
-    path.write_bytes(pickle.dumps({b"data": Evil(), b"labels": [1]}))
+    write_cifar(tmp_path, "python")
+    content = pickle.dumps({b"data": Evil(), b"labels": [1]})
+    (tmp_path / "data_batch_1").write_bytes(content)
     with pytest.raises(ValueError, match="refers to builtins.print"):
-        read_batch(path)
+        data.open_images(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["", ".bin"])
+@pytest.mark.parametrize("inside", ["", "cifar-100-python"])
+def test_cifar_100_is_named(tmp_path, ending, inside):
+    folder = tmp_path / inside
+    folder.mkdir(exist_ok=True)
+    for name in ("train", "test"):
+        (folder / f"{name}{ending}").write_bytes(b"\0" * 3074)
+    for open_it in (data.open_labelled, data.open_images):
+        with pytest.raises(ValueError, match="holds CIFAR-100.*tfds:cifar100"):
+            open_it(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_is_named(tmp_path, kind):
+    (tmp_path / "images").mkdir()
+    path = shutil.make_archive(tmp_path / "all", kind, tmp_path / "images")
+    for open_it in (data.open_labelled, data.open_images):
+        with pytest.raises(ValueError, match=f"all.{kind} is an archive"):
+            open_it(path)
+
+
+@pytest.mark.parametrize("depth", [8, 10, 12, 14])
+def test_images_of_16_bits_may_use_fewer(tmp_path, depth):
+    values = np.linspace(0, 2**depth - 1, 64).reshape(8, 8).astype("uint16")
+    Image.fromarray(values).save(tmp_path / "a.png")
+    with pytest.warns(UserWarning, match=f"use {depth} bits alone"):
+        image = data.read_image(tmp_path / "a.png", 8)
+    wanted = np.linspace(0, 255, 64).reshape(8, 8)
+    assert np.abs(image - wanted[..., None]).max() < 2
 
 
 def write_classes(folder, names, count=3):
@@ -165,6 +197,9 @@ def test_class_folders(tmp_path):
     assert train.class_names == ["cat", "dog"]
     assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert train.images[:, 0, 0, 0].tolist() == [1, 1, 1, 0, 0, 0]
+    image_files.write_hidden(tmp_path / "train")
+    image_files.write_hidden(tmp_path / "train" / "dog")
+    assert len(data.open_labelled(tmp_path)["train"]) == 6
     alone = data.open_labelled(tmp_path / "train")
     assert list(alone) == ["train"]
 
@@ -178,8 +213,8 @@ def test_class_folders_that_do_not_fit_are_named(tmp_path):
         data.open_labelled(tmp_path)
     with pytest.raises(ValueError, match="two classes or more"):
         data.open_labelled(tmp_path / "train" / "dog")
-    with pytest.raises(FileNotFoundError, match="unpacked"):
-        data.open_labelled(tmp_path / "cifar.tar.gz")
+    with pytest.raises(FileNotFoundError, match="not a folder"):
+        data.open_labelled(tmp_path / "nowhere")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -8,8 +8,8 @@ import pytest
 from glomo_keras.data import BucketedBatches
 from glomo_keras.data import EvaluationBatches
 from glomo_keras.data import Examples
+from glomo_keras.data import PyBatches
 from glomo_keras.data import as_dataset
-from glomo_keras.data.tasks.batches import Batches
 
 LENGTHS = np.random.default_rng(0).integers(0, 90, 203)
 
@@ -72,9 +72,8 @@ def test_a_batch_depends_on_seed_and_step_alone():
     assert any((other.batch(i)[1] != ahead[i]).any() for i in range(steps))
 
 
-def test_an_epoch_has_every_example_once_but_the_rest(monkeypatch):
-    monkeypatch.setattr("glomo_keras.data.tasks.bucketed_batches.POOL", 5)
-    batches = BucketedBatches(make_examples(), 8)
+def test_an_epoch_has_every_example_once_but_the_rest():
+    batches = BucketedBatches(make_examples(), 8, pool_batches=5)
     assert batches.steps_per_epoch == 203 // 8
     left_out = set()
     for epoch in range(3):
@@ -115,7 +114,7 @@ def test_as_dataset_gives_the_same_batches(kind):
         for name, value in wanted_inputs.items():
             np.testing.assert_array_equal(inputs[name], value)
     assert step == 4
-    _, targets = Batches(batches, 2, 3)[1]
+    _, targets = PyBatches(batches, 2, 3)[1]
     np.testing.assert_array_equal(targets, batches.batch(3)[1])
 
 

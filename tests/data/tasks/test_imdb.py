@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from glomo_keras.data import read_imdb
+from glomo_keras.data import read_imdb_file
 from glomo_keras.data import read_imdb_tfds
 
 
@@ -40,6 +41,44 @@ def test_official_folders_are_read_in_the_order_of_their_numbers(folder):
         assert reviews.texts[12:] == ["Café  !", "", "x"]
         assert reviews.labels.tolist() == [0] * 12 + [1] * 3
         assert reviews.labels.dtype == "int32"
+
+
+def test_hidden_files_are_left_out(folder):
+    (folder / "train/neg/._0_1.txt").write_bytes(b"\xff")
+    (folder / "train/neg/.ipynb_checkpoints").mkdir()
+    assert len(read_imdb(folder, "train")) == 15
+
+
+def test_a_csv_file_is_read(tmp_path):
+    path = tmp_path / "IMDB Dataset.csv"
+    rows = ['"Café<br />""so""\nit is",positive', "x,negative", "y,positive"]
+    path.write_text("review,sentiment\n" + "\n".join(rows), "utf-8-sig")
+    reviews = read_imdb_file(path)
+    assert reviews.texts == ['Café "so"\nit is', "x", "y"]
+    assert reviews.labels.tolist() == [1, 0, 1]
+    assert read_imdb(path, "train").texts == reviews.texts[:1]
+    assert read_imdb(path, "test").texts == reviews.texts[1:]
+    path.write_text("text,label\nx,1\ny,0\n")
+    assert read_imdb_file(path).labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"review,sentiment\nx,good\n", "line 2: .*sentiment='good'"),
+        (b"review,sentiment\nx\n", "line 2: .*sentiment=None"),
+        (b"id,review\n1,x\n", r"line 1: the columns.*\['id', 'review'\]"),
+        (b"review,sentiment\ncaf\xe9,neg\n", "line [01]: .*utf-8"),
+        (b"review,sentiment\n", "no review"),
+        (b"", "line 0: the columns"),
+    ],
+)
+def test_a_bad_csv_file_is_named(tmp_path, content, message):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_imdb_file(path)
+    assert "a.csv" in str(caught.value)
 
 
 def test_a_share_of_each_label_is_held_out(folder):

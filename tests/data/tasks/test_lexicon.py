@@ -18,13 +18,12 @@ def test_rows_name_the_tokens_and_offsets_cut_them_out():
         assert tokens == [text[start:end] for start, end in places]
 
 
-def test_numbers_stay_when_texts_are_added(monkeypatch):
-    monkeypatch.setattr("glomo_keras.data.tasks.lexicon.CHUNK", 2)
+def test_numbers_stay_when_texts_are_added():
     lexicon = Lexicon()
     first, _ = lexicon.add(TEXTS)
-    again, _ = lexicon.add(["New. It", *TEXTS], max_length=3)
+    again, _ = lexicon.add(["New. It", *TEXTS] * 99, max_length=3)
     assert len(lexicon) == len(set(lexicon.words))
-    for one, two in zip(first, again[1:], strict=True):
+    for one, two in zip(first, again[-4:], strict=True):
         np.testing.assert_array_equal(one[:3], two)
 
 

@@ -41,6 +41,26 @@ def test_official_lines_are_read_in_order(tmp_path):
     assert pairs.source == str(path)
 
 
+def test_a_byte_order_mark_is_dropped(tmp_path):
+    path = write(tmp_path / "a.jsonl", {})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_mnli_file(path)) == 1
+
+
+def test_tables_of_glue_are_read(tmp_path):
+    header = "index\tsentence1\tsentence2\tlabel1\tgold_label"
+    rows = ['0\t"A\tB.\tneutral\tneutral', "1\tC\t\t-\t-\r"]
+    for name in ("train", "dev_matched", "dev_mismatched"):
+        path = tmp_path / f"{name}.tsv"
+        path.write_text("\n".join([header, *rows]), newline="")
+    pairs = read_mnli(tmp_path)["matched"]
+    assert (pairs.premises, pairs.hypotheses) == (['"A'], ["B."])
+    assert pairs.labels.tolist() == [1] and pairs.num_dropped == 1
+    path.write_text(f"{header}\n0\tA\tB\tneutral\n")
+    with pytest.raises(ValueError, match="line 2: a row has 5 cells.*4 cells"):
+        read_mnli_file(path)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -69,6 +69,14 @@ def test_answers_out_of_place_and_repeated_ids_are_found(tmp_path):
     assert questions.num_repeated_ids() == 1
 
 
+def test_a_byte_order_mark_and_integer_ids_are_read(tmp_path):
+    content = small_squad.content()
+    content["data"][0]["paragraphs"][0]["qas"][0]["id"] = 17
+    path = tmp_path / "dev.json"
+    path.write_text(json.dumps(content), "utf-8-sig")
+    assert data.read_squad_file(path).ids[0] == "17"
+
+
 def changed(change):
     content = small_squad.content()
     return change(content) or content
@@ -92,12 +100,12 @@ def no_context(content):
     [
         (lambda c: {"q0": "Broncos"}, "a field 'data' here.*q0"),
         (lambda c: [c], "a field 'data' here"),
-        (lambda c: {"data": {}}, "'data' must be of type list"),
+        (lambda c: {"data": {}}, "'data' must be a list"),
         (lambda c: {"data": []}, "has no question"),
         (no_context, r"data\[0\], paragraphs\[1\]: .*'context' here"),
         (
             wrong_start,
-            r"qas\[0\], answers\[0\]: 'answer_start' must be of type int",
+            r"qas\[0\], answers\[0\]: 'answer_start' must be an integer",
         ),
         (no_answers, r"data\[1\], paragraphs\[0\], qas\[1\]: .*SQuAD 2.0"),
     ],
@@ -112,7 +120,7 @@ def test_file_of_another_schema_is_refused(tmp_path, change, message):
 @pytest.mark.parametrize("text", [b"{", b"\xff\xfe{}", b""])
 def test_file_that_is_not_json_is_refused(tmp_path, text):
     (tmp_path / "dev.json").write_bytes(text)
-    with pytest.raises(ValueError, match="dev.json is no file of SQuAD"):
+    with pytest.raises(ValueError, match="dev.json is not JSON in UTF-8"):
         data.read_squad_file(tmp_path / "dev.json")
 
 

@@ -35,8 +35,44 @@ from glomo_keras.data import clean_paragraphs
         (" \n\t\r\n", ""),
     ],
 )  # fmt: skip
-def test_markup_is_removed(text, expected):
-    assert clean_paragraphs(text) == [p for p in expected.split("\n") if p]
+def test_markup_of_a_wiki_is_removed(text, expected):
+    assert clean_paragraphs(text, wiki=True) == [
+        p for p in expected.split("\n") if p
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("good <b>bold</b> <a href='x y' rel=z>link</a>", "good bold link"),
+        ("one<br />two<p class=x>three</p>", "one\ntwo\nthree"),
+        ("a <!-- note\n --> b<style>p {}</style>", "a b"),
+        ("so\xadft zero\u200bwidth\ufeff\u00a0nbsp", "soft zerowidth nbsp"),
+        ("AT&amp;T &#65;&#x42; &quot;x&quot;", 'AT&T AB "x"'),
+        ("the <unk> of the old city", "the <unk> of the old city"),
+        ("a vector<int> of <T>", "a vector<int> of <T>"),
+        ("Each &lt;li&gt; element", "Each <li> element"),
+        ("see ?a=1&copy=2&lang=en", "see ?a=1&copy=2&lang=en"),
+        ("``yes'' f() a[[1]] {{x}} |a|", "``yes'' f() a[[1]] {{x}} |a|"),
+        ("* item\n== x ==\n__TOC__", "* item\n== x ==\n__TOC__"),
+    ],
+)
+def test_plain_text_loses_html_alone(text, expected):
+    assert clean_paragraphs(text) == expected.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("我今天去学校。", True),
+        ("ฉันไปโรงเรียน", True),
+        ("日本 です", False),
+        ("one two three four 北", True),
+        ("onetwothreefourfive", False),
+    ],
+)
+def test_words_of_scripts_without_spaces_are_their_characters(text, kept):
+    assert clean_paragraphs(text, min_words=5) == [text] * kept
 
 
 def test_line_breaks_inside_paragraphs_are_joined_on_request():
@@ -55,11 +91,12 @@ def test_short_paragraphs_are_dropped():
 )
 def test_repetition_takes_no_quadratic_time(unit):
     start = time.perf_counter()
-    clean_paragraphs(unit * 100_000)
-    assert time.perf_counter() - start < 3
+    for wiki in (False, True):
+        clean_paragraphs(unit * 100_000, wiki=wiki)
+    assert time.perf_counter() - start < 6
 
 
 def test_an_unclosed_link_takes_no_quadratic_time():
     start = time.perf_counter()
-    clean_paragraphs("[//" + 50_000 * "a")
-    assert time.perf_counter() - start < 3
+    clean_paragraphs("[//" + 50_000 * "a", wiki=True)
+    assert time.perf_counter() - start < 6

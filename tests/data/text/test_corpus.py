@@ -12,7 +12,7 @@ import pytest
 
 from glomo_keras.data import open_corpus
 from glomo_keras.data import prepare_corpus
-from glomo_keras.data.text import text_lines
+from glomo_keras.data.lines import read_lines
 
 LINE = "this line has more than five words"
 
@@ -62,22 +62,22 @@ def test_plain_files_are_cut_in_texts_as_asked(tmp_path, texts, expected):
     assert read(path, texts=texts) == expected
 
 
-def test_large_plain_files_are_read_by_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "glomo_keras.data.text.text_sources.SMALL_FILE_BYTES", 10
-    )
-    (tmp_path / "a.txt").write_text(f"{LINE}\n{LINE}\n")
-    assert read(tmp_path / "a.txt") == [LINE, LINE]
+def test_large_plain_files_are_read_by_line(tmp_path):
+    count = 2**20 // len(LINE)
+    (tmp_path / "a.txt").write_text(f"{LINE}\n" * count)
+    assert read(tmp_path / "a.txt") == [LINE] * count
 
 
 def test_folders_globs_and_lists_are_read_once_in_order(tmp_path):
-    for name in ("b.txt", "a.txt", "sub/c.txt", ".hidden"):
+    hidden = (".hidden", "._a.txt", "__MACOSX/d.txt", "sub/.ipynb/e.txt")
+    for name in ("b.txt", "a.txt", "sub/c.txt", *hidden):
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(f"{LINE} {name}")
     expected = [f"{LINE} {name}" for name in ("a.txt", "b.txt", "sub/c.txt")]
     assert read(tmp_path) == expected
     assert read(str(tmp_path / "**/*.txt")) == expected
+    assert read(str(tmp_path / "*/*.txt")) == expected[2:]
     both = [str(tmp_path / "a.txt"), str(tmp_path / "*.txt")]
     assert read(both) == expected[:2]
 
@@ -113,7 +113,7 @@ def test_other_compressed_files_are_unpacked_or_named(tmp_path, module):
 
 @pytest.mark.parametrize(
     "content",
-    [LINE.encode("utf-16"), LINE.encode("utf-16-le"), b"PK\x03\x04\x14\x00ab"],
+    [LINE.encode("utf-16"), LINE.encode("utf-16-le")],
 )
 def test_what_is_no_text_is_refused(tmp_path, content):
     path = tmp_path / "a.txt"
@@ -128,11 +128,84 @@ def test_a_zero_byte_within_a_text_is_a_character(tmp_path):
     assert len(read(path)) == 1
 
 
-def test_objects_in_json_are_refused(tmp_path):
+def test_an_archive_is_named(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"PK\x03\x04\x14\x00ab")
+    with pytest.raises(ValueError, match="a.txt is a zip archive.*unpack"):
+        read(tmp_path / "a.txt")
+
+
+def article(**changes):
+    fields = {"id": "1", "revid": "2", "url": "u", "title": "A", "text": LINE}
+    return json.dumps({**fields, **changes})
+
+
+def test_json_of_wikiextractor_is_read(tmp_path):
     path = tmp_path / "wiki_00"
-    path.write_text(json.dumps({"id": "1", "title": "A", "text": LINE}))
-    with pytest.raises(ValueError, match="without --json.*Received: .*title"):
+    long = " ".join([LINE] * 50_000)  # more than a megabyte
+    lines = [article(), "", article(text=f"A\n\n[[x|{LINE}]]\n{LINE} ()")]
+    path.write_text("\n".join([*lines, article(text=long)]), "utf-8-sig")
+    assert read(path) == [LINE, f"{LINE}\n{LINE}", long]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"id": "1", "text": LINE}),
+        json.dumps({"id": "1", "title": "A", "text": LINE}),
+        f'{{ "text": "{LINE}" }}',
+        f'{{\n  "text": "{LINE}"\n}}',
+        f'[{{"text": "{LINE}"}}]',
+        f'["{LINE}", "{LINE}"]',
+        f'[\n"{LINE}"]',
+        f"[1, 2]\n{LINE}",
+        f"{article()}\n{LINE}",
+        f"{article()}\n{article(text=None)}",
+        article()[:-3],
+        "{}",
+    ],
+)
+def test_other_json_is_refused(tmp_path, content):
+    path = tmp_path / "texts.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="texts.json, line [12]: JSON is read"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", LINE),
+        ("a.tsv", LINE),
+        ("a.txt", f"review,sentiment\n{LINE},1\n"),
+        ("a.txt", f'"id"\t"text"\n1\t{LINE}\n'),
+        ("a.csv.gz", f"id,text\n1,{LINE}"),
+    ],
+)
+def test_a_table_is_refused(tmp_path, name, content):
+    path = tmp_path / name
+    packed = name.endswith("gz")
+    data = content.encode()
+    path.write_bytes(gzip.compress(data) if packed else data)
+    with pytest.raises(ValueError, match=f"{name} holds a table.*texts='line'"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "first", ["[1] A note", "[[Paris]] is a city", "{{x}} y", "yes,no", '"Oh!"']
+)
+def test_prose_that_starts_oddly_is_read(tmp_path, first):
+    path = tmp_path / "a.txt"
+    path.write_text(f"{first}\n{LINE}")
+    assert read(path) == [f"{first} {LINE}"]
+
+
+def test_wiki_rules_are_for_wiki_sources(tmp_path):
+    text = f"``{LINE}'' and f() of a[[1]]"
+    (tmp_path / "a.txt").write_text(text)
+    (tmp_path / "wiki_00").write_text(f"<doc id=1>\n{text}\n</doc>")
+    assert read(tmp_path) == [text, f"``{LINE} and f of a1"]
+    assert read(tmp_path, wiki=True) == [f"``{LINE} and f of a1"] * 2
+    assert read(tmp_path, wiki=False)[1] == text
 
 
 def test_a_missing_path_is_named(tmp_path):
@@ -165,11 +238,10 @@ def test_a_byte_order_mark_is_dropped(tmp_path):
 
 
 @pytest.mark.parametrize("unit", ["ab ", "é", "€é ", "日本"])
-def test_an_endless_line_is_cut_between_characters(tmp_path, monkeypatch, unit):
-    monkeypatch.setattr(text_lines, "MAX_LINE_BYTES", 20)
+def test_an_endless_line_is_cut_between_characters(tmp_path, unit):
     path = tmp_path / "a.txt"
     path.write_text(unit * 100 + "\n" + unit)
-    pieces = list(text_lines.read_lines(str(path)))
+    pieces = list(read_lines(path, max_bytes=20))
     assert "".join(pieces) == unit * 101
     assert max(len(piece.encode()) for piece in pieces) <= 40
 
@@ -181,12 +253,6 @@ def test_reading_goes_on_after_a_place(tmp_path):
     everything = list(corpus.texts())
     for number, (place, _) in enumerate(everything, 1):
         assert list(corpus.texts(place)) == everything[number:]
-
-
-def test_a_corpus_is_a_dataset(tmp_path):
-    (tmp_path / "a.txt").write_text(f"{LINE}\n{LINE}")
-    dataset = open_corpus(tmp_path, texts="line").as_dataset()
-    assert [t.decode() for t in dataset.as_numpy_iterator()] == [LINE, LINE]
 
 
 def test_unknown_text_unit_is_refused(tmp_path):

@@ -1,23 +1,24 @@
 """The two passes: cache, resumption, damage, vocabulary."""
 
 import collections
+import json
 import os
+import pathlib
 import shutil
 
 import numpy as np
 import pytest
 
+from glomo_keras.data import Corpus
 from glomo_keras.data import TokenizedCorpus
+from glomo_keras.data import WordTokenizer
+from glomo_keras.data import open_corpus
 from glomo_keras.data import prepare_corpus
-from glomo_keras.data.text import corpus as corpus_module
-from glomo_keras.data.text import text_sources
-from glomo_keras.data.text import token_shards
 
 
 @pytest.fixture
-def sources(tmp_path, monkeypatch):
+def sources(tmp_path):
     """Three files of 40 lines; shards of about 100 words."""
-    monkeypatch.setattr(corpus_module, "BATCH_TEXTS", 5)
     folder = tmp_path / "texts"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -29,10 +30,12 @@ def sources(tmp_path, monkeypatch):
 
 
 def prepare(sources, cache, **options):
-    options = {"texts": "line", "shard_words": 100, **options}
-    return prepare_corpus(
-        str(sources / "*.txt"), str(cache), progress=False, **options
-    )
+    """Prepares a folder of texts, or a `Corpus`."""
+    corpus = sources
+    if not isinstance(sources, Corpus):
+        corpus = open_corpus(str(sources / "*.txt"), "line")
+    options = {"shard_words": 100, **options}
+    return prepare_corpus(corpus, str(cache), progress=False, **options)
 
 
 def content(corpus):
@@ -45,11 +48,33 @@ def shard_paths(cache):
     return sorted(cache.glob("tokens-*/shard-*.npz"))
 
 
-def forbid_reading(monkeypatch):
-    def fail(self):
-        raise AssertionError("the sources were read")
+class Failing:
+    """A source that fails at one of its texts."""
 
-    monkeypatch.setattr(text_sources.TextFile, "texts", fail)
+    def __init__(self, source, number, error):
+        self.source = source
+        self.number = number
+        self.error = error
+        self.name = source.name
+        self.signature = source.signature
+
+    def texts(self):
+        for number, text in enumerate(self.source.texts()):
+            if number == self.number:
+                raise self.error
+            yield text
+
+
+def failing(sources, source, number, error):
+    """The corpus of `sources`, which fails in one of its files."""
+    corpus = open_corpus(str(sources / "*.txt"), "line")
+    corpus.sources[source] = Failing(corpus.sources[source], number, error)
+    return corpus
+
+
+def unreadable(sources):
+    """The corpus of `sources`, which fails when it is read."""
+    return failing(sources, 0, 0, AssertionError("the sources were read"))
 
 
 def test_vocabulary_is_by_falling_count_then_word(tmp_path):
@@ -82,44 +107,34 @@ def test_ids_spell_the_texts(sources, tmp_path):
     assert isinstance(corpus.train.token_ids, np.memmap)
 
 
-def test_second_run_does_not_read_the_sources(sources, tmp_path, monkeypatch):
+def test_second_run_does_not_read_the_sources(sources, tmp_path):
     first = prepare(sources, tmp_path / "cache")
-    forbid_reading(monkeypatch)
-    second = prepare(sources, tmp_path / "cache")
+    second = prepare(unreadable(sources), tmp_path / "cache")
     assert content(first) == content(second)
     assert content(TokenizedCorpus(first.path)) == content(first)
     assert second.path == first.path
 
 
-def test_another_vocabulary_reuses_the_shards(sources, tmp_path, monkeypatch):
+def test_another_vocabulary_reuses_the_shards(sources, tmp_path):
     prepare(sources, tmp_path / "cache")
-    forbid_reading(monkeypatch)
+    again = unreadable(sources)
     given = ["<pad>", "<unk>", "worda", "N"]
-    corpus = prepare(sources, tmp_path / "cache", vocabulary=given)
+    corpus = prepare(again, tmp_path / "cache", vocabulary=given)
     assert corpus.vocabulary == given
     assert 0 < corpus.unknown_rate < 1
-    small = prepare(sources, tmp_path / "cache", vocabulary_size=5)
+    small = prepare(again, tmp_path / "cache", vocabulary_size=5)
     assert len(small.vocabulary) == 5
     assert corpus.num_words == small.num_words
 
 
-def test_a_killed_run_goes_on_and_gives_the_same(
-    sources, tmp_path, monkeypatch
-):
+def test_a_killed_run_goes_on_and_gives_the_same(sources, tmp_path):
     whole = prepare(sources, tmp_path / "whole")
-    write = token_shards.TokenShards._write
-
-    def write_three(self, index, shard):
-        if index == 3:
-            raise KeyboardInterrupt
-        return write(self, index, shard)
-
-    monkeypatch.setattr(token_shards.TokenShards, "_write", write_three)
     with pytest.raises(KeyboardInterrupt):
-        prepare(sources, tmp_path / "killed")
+        corpus = failing(sources, 1, 20, KeyboardInterrupt)
+        prepare(corpus, tmp_path / "killed")
     done = {p: p.stat().st_mtime_ns for p in shard_paths(tmp_path / "killed")}
-    assert len(done) == 3
-    monkeypatch.setattr(token_shards.TokenShards, "_write", write)
+    count = len(shard_paths(tmp_path / "whole"))
+    assert 1 < len(done) < count - 2
     resumed = prepare(sources, tmp_path / "killed")
     assert content(resumed) == content(whole)
     assert all(p.stat().st_mtime_ns == time for p, time in done.items())
@@ -127,17 +142,10 @@ def test_a_killed_run_goes_on_and_gives_the_same(
     assert names == [p.name for p in shard_paths(tmp_path / "whole")]
 
 
-def test_an_error_in_a_source_arrives_unchanged(sources, tmp_path, monkeypatch):
-    read = text_sources.TextFile.texts
-
-    def fail_in_second(self):
-        if self.path.endswith("b.txt"):
-            raise OSError("disk gone: b.txt")
-        return read(self)
-
-    monkeypatch.setattr(text_sources.TextFile, "texts", fail_in_second)
+def test_an_error_in_a_source_arrives_unchanged(sources, tmp_path):
+    corpus = failing(sources, 1, 0, OSError("disk gone: b.txt"))
     with pytest.raises(OSError, match="disk gone: b.txt"):
-        prepare(sources, tmp_path / "cache")
+        prepare(corpus, tmp_path / "cache")
 
 
 def damage_by_truncation(path):
@@ -167,30 +175,61 @@ def test_a_damaged_shard_is_rebuilt(sources, tmp_path, damage):
 
 
 @pytest.mark.parametrize("damage", [damage_by_truncation, damage_by_flipping])
-def test_a_damaged_id_file_is_rebuilt(sources, tmp_path, monkeypatch, damage):
+def test_a_damaged_id_file_is_rebuilt(sources, tmp_path, damage):
     cache = tmp_path / "cache"
     first = content(prepare(sources, cache))
     damage(next(cache.glob("tokens-*/ids-*/token_ids.npy")))
-    forbid_reading(monkeypatch)
     with pytest.warns(UserWarning, match="token_ids.npy .*: rebuilding"):
-        assert content(prepare(sources, cache)) == first
+        assert content(prepare(unreadable(sources), cache)) == first
 
 
-def test_a_copied_cache_is_checked_once_and_used(
-    sources, tmp_path, monkeypatch
-):
-    first = content(prepare(sources, tmp_path / "cache"))
+def test_a_copied_cache_is_checked_once_and_used(sources, tmp_path):
+    first = prepare(sources, tmp_path / "cache")
     shutil.copytree(
         tmp_path / "cache", tmp_path / "copy", copy_function=shutil.copyfile
     )
-    forbid_reading(monkeypatch)
-    assert content(prepare(sources, tmp_path / "copy")) == first
-    hashed = []
-    monkeypatch.setattr(
-        "glomo_keras.data.text.cache_files._sha256", hashed.append
+    copy = prepare(unreadable(sources), tmp_path / "copy")
+    assert content(copy) == content(first)
+    for folder in (pathlib.Path(copy.path), pathlib.Path(copy.path).parent):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for record in manifest.get("files", manifest.get("shards")):
+            status = (folder / record["file"]).stat()
+            assert record["mtime_ns"] == status.st_mtime_ns
+
+
+def test_words_typed_in_several_ways_are_one_entry(tmp_path):
+    (tmp_path / "a.txt").write_text("cafe\u0301 caf\u00e9 don’t don't x")
+    options = {"validation_fraction": 0, "progress": False}
+    paths = tmp_path / "a.txt", tmp_path / "cache"
+    corpus = prepare_corpus(*paths, **options)
+    words = ["café", "do", "n't", "x"]
+    assert corpus.vocabulary == ["<pad>", "<unk>", *words]
+    assert corpus.tokenizer_config["normalize_unicode"] is True
+    ids = WordTokenizer(corpus.vocabulary, **corpus.tokenizer_config)(
+        [(tmp_path / "a.txt").read_text()]
+    )["token_ids"]
+    assert ids.numpy().tolist() == [corpus.train.text(0).tolist()]
+    as_typed = prepare_corpus(*paths, normalize_unicode=False, **options)
+    assert len(as_typed.vocabulary) == 8
+
+
+def test_ids_are_those_of_earlier_versions(tmp_path):
+    text = "It's <b>1,000</b> Cats &amp; dogs. " * 3
+    (tmp_path / "a.txt").write_text(text)
+    (tmp_path / "wiki_00").write_text(
+        f'<doc id="1" title="T">\nT\n\n[[a|Cats]] () {text}\n</doc>'
     )
-    assert content(prepare(sources, tmp_path / "copy")) == first
-    assert not hashed
+    corpus = prepare_corpus(
+        [tmp_path / "a.txt", tmp_path / "wiki_00"],
+        tmp_path / "cache",
+        validation_fraction=0,
+        progress=False,
+    )
+    words = "<pad> <unk> cats & 's . N dogs it"
+    assert corpus.vocabulary == words.split()
+    ids = [8, 4, 6, 2, 3, 7, 5]
+    assert corpus.train.text(0).tolist() == ids * 3
+    assert corpus.train.text(1).tolist() == [2, *ids * 3]
 
 
 def test_changed_sources_or_options_start_afresh(sources, tmp_path):

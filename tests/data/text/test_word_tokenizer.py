@@ -1,13 +1,14 @@
 """Words, offsets, ids."""
 
+import hashlib
 import json
+import unicodedata
 
 import pytest
 import tensorflow as tf
 
 from glomo_keras.data import WordTokenizer
 from glomo_keras.data import write_vocabulary
-from glomo_keras.data.text import word_tokenizer
 
 VOCABULARY = ["<pad>", "<unk>", "the", "cat", "sat", ".", "N", "n't"]
 
@@ -87,13 +88,57 @@ def test_family_emoji_and_accented_letters_stay_whole():
     assert tokens == [["❤️", "e\u0301a", "!\u0301"]]
 
 
-def test_core_operations_alone_give_the_same_tokens():
-    expected = strings(WordTokenizer(lowercase=False).tokenize(DIFFICULT))
-    pattern = f"({word_tokenizer.KEPT_DELIMITER_PATTERN})"
-    texts = tf.strings.regex_replace(DIFFICULT, pattern, r" \1 ")
-    texts = tf.strings.regex_replace(texts, word_tokenizer.SPACE_PATTERN, " ")
-    tokens = tf.strings.split(texts).to_list()
-    assert [[t.decode() for t in row] for row in tokens] == expected
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("we’ve CAN’T 'tis rock'n'roll", "we ’ve CA N’T ' tis rock ' n ' roll"),
+        ("_3.5_ isn't_x v1.2.3 10,5,x", "_ 3.5 _ isn ' t _ x v 1.2.3 10,5 , x"),
+        ("❤️ 👨\u200d👩 ok👍🏽 🇳🇱", "❤️ 👨\u200d 👩 ok 👍 🏽 🇳 🇱"),
+        ("日本語のテキスト。한국어", "日本語のテキスト 。 한국어"),
+        ("x\u00a0y\u2003z\u200bw\ufeffv\x00u a\u2028b\x85c",
+         "x y z w v u a b c"),
+        ("Ankara'dır isn'tü it's", "Ankara ' dır isn ' tü it 's"),
+        ("'s\u0301 it'sé l'Élysée", "' s\u0301 it ' sé l ' Élysée"),
+    ],
+)  # fmt: skip
+def test_words_are_cut(text, expected):
+    tokens = strings(WordTokenizer(lowercase=False).tokenize([text]))
+    assert tokens == [expected.split(" ")]
+
+
+NFC_TEXT = "Café naïve 한국어 don’t ‘quoted’ \u0344x"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_normalized_words_get_one_id_however_they_are_typed(form):
+    words = ["café", "naïve", "한국어", "do", "n't", "'", "quoted"]
+    vocabulary = ["<pad>", "<unk>", *words]
+    tokenizer = WordTokenizer(vocabulary, normalize_unicode=True)
+    text = unicodedata.normalize(form, NFC_TEXT)
+    output = tokenizer([text, text.replace("’", "'").replace("‘", "'")])
+    ids = output["token_ids"].numpy().tolist()
+    assert ids == [[2, 3, 4, 5, 6, 7, 8, 7, 1]] * 2
+    shown = [t.decode() for t in output["tokens"].numpy()[0][:-1]]
+    assert shown == [*words[:6], "quoted", "'"]
+    places = output["token_offsets"].numpy()[0]
+    cut = [text[start:end] for start, end in places]
+    assert "".join(cut) == text.replace(" ", "")
+    plain = WordTokenizer(vocabulary)([text])["token_ids"].numpy()[0]
+    assert plain[4] == 1 and (plain[0] == 2) == (form == "NFC")
+
+
+def test_normalizing_survives_an_export_without_a_table(tmp_path):
+    tokenizer = WordTokenizer(
+        ["<pad>", "<unk>", "café"], normalize_unicode=True
+    )
+    module = tf.Module()
+    module.normalize = tf.function(
+        tokenizer.normalize, input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+    tf.saved_model.save(module, tmp_path)
+    loaded = tf.saved_model.load(tmp_path)
+    words = loaded.normalize(["cafe\u0301", "CAFÉ", "b", ""]).numpy()
+    assert [w.decode() for w in words] == ["café", "café", "b", ""]
 
 
 def test_call_pads_and_looks_up():
@@ -150,15 +195,6 @@ def test_call_runs_inside_a_function_and_a_dataset():
     assert output["token_ids"].tolist() == [[3, 4]]
 
 
-def test_eager_calls_share_a_graph():
-    """One by one its operations take ten times as long."""
-    tokenizer = WordTokenizer(VOCABULARY)
-    for size in range(1, 6):
-        tokenizer(["The cat sat."] * size)
-    traces = tokenizer._compiled_ids.experimental_get_tracing_count()
-    assert traces == 2  # of one text, of any number
-
-
 def test_function_may_create_the_tokenizer():
     made = []
 
@@ -178,7 +214,21 @@ def test_preset_folder_restores_the_tokenizer(tmp_path):
     (tmp_path / "metadata.json").write_text(json.dumps(metadata))
     tokenizer = WordTokenizer.from_preset(tmp_path)
     assert tokenizer.vocabulary == words
-    assert tokenizer.get_config() == metadata["tokenizer"]
+    config = {**metadata["tokenizer"], "normalize_unicode": False}
+    assert tokenizer.get_config() == config
+
+
+def test_a_damaged_vocabulary_is_refused(tmp_path):
+    path = tmp_path / "vocabulary.txt"
+    write_vocabulary(path, VOCABULARY)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    metadata = {"tokenizer": {}, "sha256": {"vocabulary.txt": digest}}
+    metadata["tokenizer"] = {"lowercase": True}
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata))
+    assert WordTokenizer.from_preset(tmp_path).vocabulary == VOCABULARY
+    path.write_text(path.read_text()[:-6])
+    with pytest.raises(ValueError, match="vocabulary.txt is damaged.*SHA-256"):
+        WordTokenizer.from_preset(tmp_path)
 
 
 def test_preset_without_tokenizer_entry_is_refused(tmp_path):

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from glomo_keras import data
-from glomo_keras.data.vectors import vector_lines
 from tests.backends import to_numpy
 
 WORDS = ["<pad>", "<unk>", "the", "cat", "Paris", "zebra"]
@@ -81,10 +80,33 @@ def test_first_of_several_equal_tokens_counts(tmp_path):
 def test_header_of_word2vec_is_no_word(tmp_path):
     text = "3 2\nthe 1 2\n3 5 6\nof 3 4\n"
     assert read_row(tmp_path, text, "3") == [5, 6]
-    with pytest.raises(ValueError, match="promises 4 rows.*Received: 3 rows"):
-        read(tmp_path, text.replace("3 2\n", "4 2\n", 1))
     with pytest.raises(ValueError, match="says 7 dimensions, not 2"):
         read(tmp_path, text.replace("3 2\n", "3 7\n", 1))
+
+
+def test_a_wrong_header_a_blank_line_and_odd_tokens_are_counted(tmp_path):
+    text = "4 2\nthe 1 2\nroute 66 5 6\n\nof 3 4\n\n"
+    counts = "3 rows, 4 by the header"
+    message = f"2 blank lines, .*|1 tokens that end in a number, .*{counts}"
+    with pytest.warns(UserWarning, match=message) as caught:
+        assert read_row(tmp_path, text, "route 66") == [5, 6]
+    assert len(caught) == 1 and counts in str(caught[0].message)
+    with pytest.warns(UserWarning, match="has 1 blank lines."):
+        assert read_row(tmp_path, "the 1 2\nof 3 4\n\n", "of") == [3, 4]
+
+
+def test_curly_apostrophes_and_combining_marks_find_the_usual_word(tmp_path):
+    text = "n't 1 2\ncaf\u00e9 3 4\n"
+    assert read_row(tmp_path, text, "n’t", case_fallback=()) == [1, 2]
+    assert read_row(tmp_path, text, "cafe\u0301") == [3, 4]
+    both = "n’t 5 6\n" + text
+    assert read_row(tmp_path, both, "n’t") == [5, 6]
+
+
+def test_an_archive_is_named(tmp_path):
+    path = write(tmp_path, b"PK\x03\x04\x14\x00 1 2", "glove.zip")
+    with pytest.raises(ValueError, match="glove.zip is a zip archive"):
+        data.read_word_vectors(path, WORDS)
 
 
 def test_numbers_as_tokens_of_one_dimension_are_no_header(tmp_path):
@@ -110,7 +132,7 @@ def test_gzip_file(tmp_path):
     output = data.read_word_vectors(path, WORDS)
     assert output.vectors[4].tolist() == [7, 8, 9]
     path.write_bytes(path.read_bytes()[:-12])
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(OSError, match="cannot be read"):
         data.read_word_vectors(path, WORDS)
 
 
@@ -147,10 +169,8 @@ def test_special_rows_where_the_file_has_their_tokens(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("dog 1 2", "fewer than 3 numbers after its token.*2 numbers in 'dog"),
+        ("dog 1 2", "fewer than 3 numbers after its token.*2 in 'dog"),
         ("dog", "fewer than 3"),
-        ("", "fewer than 3"),
-        ("dog 1 2 3 4", "more than 3 numbers after its token.*'dog 1'"),
         ("dog 1 2 3,5", "does not end in 3 numbers.*3,5"),
         ("dog 1  3", "does not end in 3 numbers"),
         ("dog 1 nan 3", "not finite.*1 nan 3"),
@@ -172,7 +192,7 @@ def test_broken_line_is_named(tmp_path, line, message, wanted):
     assert "Received: " in str(caught.value)
 
 
-@pytest.mark.parametrize("broken", ["the 1 2", "the 1 x 3", "the 1 2 3 4"])
+@pytest.mark.parametrize("broken", ["the 1 2", "the 1 x 3"])
 def test_broken_first_line_is_named(tmp_path, broken):
     text = FILE.replace("the 1 2 3", broken)
     with pytest.raises(ValueError, match="line 1, "):
@@ -180,20 +200,19 @@ def test_broken_first_line_is_named(tmp_path, broken):
 
 
 def test_number_beyond_float32(tmp_path):
-    with pytest.raises(ValueError, match="float32.*vector of 'cat'"):
+    with pytest.raises(ValueError, match="line 2, .*float32.*'1e39 2'"):
         read(tmp_path, "the 1 2\ncat 1e39 2\n")
 
 
-def test_file_that_holds_no_vectors(tmp_path, monkeypatch):
+def test_file_that_holds_no_vectors(tmp_path):
     with pytest.raises(FileNotFoundError):
         data.read_word_vectors(tmp_path / "none.txt", WORDS)
     with pytest.raises(ValueError, match="is empty"):
         read(tmp_path, "")
     with pytest.raises(ValueError, match="line 1, has no numbers"):
         read(tmp_path, "a text\nof words\n")
-    monkeypatch.setattr(vector_lines, "MAX_LINE_BYTES", 100)
     with pytest.raises(ValueError, match="line 1, is too long"):
-        read(tmp_path, "word" + " 1" * 100)
+        read(tmp_path, "word" + " 1" * 2**19)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +249,7 @@ def test_embedding_is_frozen_and_survives_saving(tmp_path):
     assert len(vectors.embedding(trainable=True).trainable_weights) == 1
 
 
-def test_file_is_read_as_a_stream(tmp_path, monkeypatch):
+def test_file_is_read_as_a_stream(tmp_path):
     """Memory follows the vocabulary, not the file."""
     import tracemalloc
 

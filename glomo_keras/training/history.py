@@ -1,0 +1,87 @@
+"""What is logged of the epochs of a run."""
+
+import csv
+import time
+
+import keras
+import numpy as np
+
+from glomo_keras.utils.files import atomic_file
+
+
+def write_history(path, rows):
+    """Writes one line per epoch.
+
+    Args:
+        path: The CSV file; it is replaced whole.
+        rows: List of dicts of column names to numbers. The columns are those
+            of any row, in the order in which they first appear; a row
+            without one leaves it empty.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_file(path) as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_history(path):
+    """Reads what `write_history` wrote, as dicts of floats."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return [
+            {name: float(value) for name, value in row.items() if value}
+            for row in csv.DictReader(file)
+        ]
+
+
+def check_finite(history):
+    """Refuses a training whose loss has stopped being finite.
+
+    Its weights are of no use, though metrics such as the accuracy, and so the
+    best epoch, can still look like numbers.
+
+    Args:
+        history: `keras.callbacks.History` of the whole run.
+
+    Raises:
+        RuntimeError: If the loss of an epoch is not finite.
+    """
+    for epoch, loss in zip(history.epoch, history.history["loss"], strict=True):
+        if not np.isfinite(loss):
+            raise RuntimeError(
+                f"The training diverged in epoch {epoch + 1}: its loss is not "
+                "finite. Train in another folder, or overwrite this one, with "
+                f"a lower learning rate. Received: loss={loss}"
+            )
+
+
+class EpochTimes(keras.callbacks.Callback):
+    """Writes a CSV of the seconds of each epoch, validation included.
+
+    They are not part of history.csv, which is the same for a run that was
+    killed and one that was not. An epoch that is redone counts once.
+
+    Args:
+        path: The CSV file: `epoch`, `seconds` by the clock, `cpu_seconds` of
+            all threads.
+    """
+
+    resume_attributes = ("rows",)
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        self.rows = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.monotonic(), time.process_time()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append(
+            {
+                "epoch": epoch,
+                "seconds": round(time.monotonic() - self._start[0], 3),
+                "cpu_seconds": round(time.process_time() - self._start[1], 3),
+            }
+        )
+        write_history(self.path, self.rows)
