@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from glomo_keras import data
-from glomo_keras.data.tasks.batches import Batches
+from glomo_keras.data.batches import Batches
 
 JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
 """What `compile` takes for the option `--jit-compile`."""

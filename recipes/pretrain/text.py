@@ -25,7 +25,7 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
-from glomo_keras.data.text.cache_files import digest
+from glomo_keras.utils.files import digest
 from recipes.common import make_dataset
 from recipes.pretrain import pack
 from recipes.pretrain import steps
