@@ -10,8 +10,8 @@ import functools
 from glomo_keras.ops.equations import mix_graphs
 from glomo_keras.ops.equations import num_terms
 from glomo_keras.ops.graphs import DIRECTIONS
-from glomo_keras.serving import core_tokenizer
 from glomo_keras.serving import limits
+from glomo_keras.serving import text_reader
 
 TEXT_INPUTS = ("token_ids", "padding_mask")
 LENGTH_INPUTS = ("token_ids", "length")
@@ -65,9 +65,9 @@ def make_signatures(
     else:
         readers = {IMAGE_INPUTS: read_images}
     if tokenizer is not None:
-        module.vocabulary = core_tokenizer.vocabulary_table(vocabulary_path)
+        module.vocabulary = text_reader.vocabulary_table(vocabulary_path)
         readers["text",] = functools.partial(
-            core_tokenizer.read_text,
+            text_reader.read_text,
             tokenizer=tokenizer,
             table=module.vocabulary,
             max_characters=max_characters,

@@ -331,10 +331,10 @@ def test_endpoints_take_a_dict_as_keras_layers_call_them(exported, served):
         "text": tf.constant(["The cat sat.", "it"]),
         "weights": tf.constant(mixture_weights(2)),
         "token_ids": tf.constant([[2, 3], [4, 0]]),
-        "padding_mask": tf.constant([[True, True], [True, False]]),
         "length": tf.constant([2, 1]),
     }
-    for name, (inputs, outputs) in SIGNATURES.items():
+    for name in ("serving_default", "mixture", "edges_from_ids_and_length"):
+        inputs, outputs = SIGNATURES[name]
         layer = keras.layers.TFSMLayer(str(exported), call_endpoint=name)
         taken = {key: given[key] for key in inputs}
         answer = layer(taken)

@@ -5,8 +5,6 @@ import unicodedata
 
 from glomo_keras import bundled_presets
 from glomo_keras.data.text import vocabulary as vocabulary_lib
-from glomo_keras.data.text.word_splitting import KEPT_DELIMITER_PATTERN  # noqa: F401
-from glomo_keras.data.text.word_splitting import SPACE_PATTERN  # noqa: F401
 from glomo_keras.data.text.word_splitting import split_words
 from glomo_keras.utils import files
 
