@@ -12,9 +12,17 @@ from glomo_keras import serving
 ROOT = pathlib.Path(__file__).parents[1]
 ALLOWED = {"keras", "numpy", "glomo_keras", *sys.stdlib_module_names}
 OWN = {
+    "utils": {"utils", "ops"},
     "ops": {"ops"},
-    "layers": {"layers", "ops"},
-    "models": {"models", "layers", "ops", "metrics", "bundled_presets"},
+    "layers": {"layers", "ops", "utils"},
+    "models": {
+        "models",
+        "layers",
+        "ops",
+        "metrics",
+        "bundled_presets",
+        "utils",
+    },
 }
 
 
@@ -32,7 +40,7 @@ def imported(path):
 
 @pytest.mark.parametrize("area", sorted(OWN))
 def test_ops_layers_and_models_import_keras_and_numpy_alone(area):
-    for path in (ROOT / "glomo_keras" / area).glob("*.py"):
+    for path in (ROOT / "glomo_keras" / area).rglob("*.py"):
         for name in imported(path):
             first, *rest = name.split(".")
             assert first in ALLOWED, f"{path} imports {name}"
@@ -58,9 +66,87 @@ def test_library_never_imports_a_recipe():
                 "ImageClassifier",
                 "ImageGraphPredictor",
                 "PixelPretrainer",
+                "analysis",
+                "data",
                 "layers",
                 "metrics",
                 "models",
+                "serving",
+                "training",
+                "tuning",
+            },
+        ),
+        (
+            gk.data,
+            {
+                "BucketedBatches",
+                "Corpus",
+                "CropBatches",
+                "EvaluationBatches",
+                "EvaluationCrops",
+                "EvaluationImages",
+                "EvaluationWindows",
+                "Examples",
+                "IMDB_LABELS",
+                "ImageSet",
+                "LabelledBatches",
+                "Lexicon",
+                "MNLI_LABELS",
+                "PyBatches",
+                "Reviews",
+                "SentencePairs",
+                "SquadQuestions",
+                "TokenStream",
+                "TokenizedCorpus",
+                "UnusableImage",
+                "WindowSampler",
+                "WordTokenizer",
+                "WordVectors",
+                "as_dataset",
+                "build_vocabulary",
+                "clean_paragraphs",
+                "cover_span",
+                "decode_spans",
+                "describe_skipped",
+                "elmo_char_ids",
+                "frequent_letters",
+                "letter_ids",
+                "load_elmo",
+                "open_corpus",
+                "open_images",
+                "open_labelled",
+                "prepare_corpus",
+                "prepare_images",
+                "read_image",
+                "read_imdb",
+                "read_imdb_file",
+                "read_imdb_tfds",
+                "read_mnli",
+                "read_mnli_file",
+                "read_mnli_tfds",
+                "read_predictions",
+                "read_squad",
+                "read_squad_file",
+                "read_squad_tfds",
+                "read_vocabulary",
+                "read_word_vectors",
+                "span_text",
+                "split_rows",
+                "squad_scores",
+                "write_predictions",
+                "write_vocabulary",
+            },
+        ),
+        (
+            gk.training,
+            {
+                "ResumeTraining",
+                "RunFolder",
+                "atomic_file",
+                "check_finite",
+                "fit_resumable",
+                "read_history",
+                "write_history",
             },
         ),
         (
@@ -125,11 +211,35 @@ def test_public_names(module, names):
     assert module.__all__ == sorted(module.__all__)
 
 
+def test_subpackages_are_imported_when_they_are_used():
+    code = """
+import sys
+import glomo_keras as gk
+lazy = ("analysis", "data", "serving", "training", "tuning")
+assert not any(f"glomo_keras.{name}" in sys.modules for name in lazy)
+assert set(lazy) <= set(dir(gk))
+for name in lazy:
+    assert getattr(gk, name).__name__ == f"glomo_keras.{name}"
+gk.data.WordTokenizer
+assert "tensorflow" not in sys.modules
+try:
+    gk.no_such_name
+except AttributeError as error:
+    assert "no_such_name" in str(error)
+"""
+    run(code)
+
+
 def test_import_needs_no_tensorflow():
-    code = (
+    run(
         "import sys; sys.modules['tensorflow'] = None; import glomo_keras; "
-        "glomo_keras.layers.GraphTransfer()"
+        "glomo_keras.layers.GraphTransfer(); "
+        "glomo_keras.data.WindowSampler; glomo_keras.training.RunFolder"
     )
+
+
+def run(code):
+    """Runs a program on JAX in a process of its own."""
     subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
