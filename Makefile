@@ -4,15 +4,16 @@ PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python)
 # Where `make setup` makes the environment, and with what.
 BASE_PYTHON ?= python3.11
 
-.PHONY: help setup test test-jax lint format bench
+.PHONY: help setup test test-jax test-torch lint format bench
 
 help:
-	@echo "make setup     an environment in .venv with everything for the work"
-	@echo "make test      the tests, on TensorFlow"
-	@echo "make test-jax  layers and models on JAX, and without TensorFlow"
-	@echo "make lint      ruff, changing nothing"
-	@echo "make format    ruff, mending what it can"
-	@echo "make bench     the benchmark"
+	@echo "make setup       an environment in .venv with everything for the work"
+	@echo "make test        the tests, on TensorFlow"
+	@echo "make test-jax    layers and models on JAX, and without TensorFlow"
+	@echo "make test-torch  layers and models on PyTorch (extra: torch)"
+	@echo "make lint        ruff, changing nothing"
+	@echo "make format      ruff, mending what it can"
+	@echo "make bench       the benchmark"
 
 setup:
 	$(BASE_PYTHON) -m venv .venv
@@ -27,6 +28,9 @@ test-jax:
 	KERAS_BACKEND=jax $(PYTHON) -c \
 	  'import sys; sys.modules["tensorflow"] = None; import glomo_keras'
 	KERAS_BACKEND=jax $(PYTHON) -m pytest tests/ops tests/layers tests/models
+
+test-torch:
+	KERAS_BACKEND=torch $(PYTHON) -m pytest tests/ops tests/layers tests/models
 
 lint:
 	$(PYTHON) -m ruff check .

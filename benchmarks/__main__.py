@@ -16,8 +16,7 @@ of training beside the same model in stock Keras layers (`plain_pretrainer`);
 `extraction`, graphs of texts; `scores`, queries and keys to graphs, beside
 softmax; `transfer`, streaming, materialised and by products of graphs;
 `pipeline`, the input alone; `sentence`, text to graphs, cold and warm; and, if
-asked for, `alternatives`, other ways to compute the same, and `tasks`, a step
-of `recipes.tasks.imdb` with graphs beside one without.
+asked for, `tasks`, a step of `recipes.tasks.imdb` with and without graphs.
 """
 
 import dataclasses
@@ -29,7 +28,6 @@ from typing import Literal
 
 import tyro
 
-from benchmarks import alternatives
 from benchmarks import apart
 from benchmarks import ceiling
 from benchmarks import extraction
@@ -52,12 +50,9 @@ SECTIONS = {
     "transfer": transfer,
     "pipeline": pipeline,
     "sentence": sentence,
-    "alternatives": alternatives,
     "tasks": tasks,
 }
-DEFAULT = tuple(
-    name for name in SECTIONS if name not in ("alternatives", "tasks")
-)
+DEFAULT = tuple(name for name in SECTIONS if name != "tasks")
 QUICK = {
     "configs": ("small",),
     "vocabulary_sizes": (20_000,),
@@ -81,7 +76,6 @@ class Options:
             "transfer",
             "pipeline",
             "sentence",
-            "alternatives",
             "tasks",
         ],
         ...,

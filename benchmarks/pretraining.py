@@ -154,17 +154,16 @@ def build(case, sizes):
     import glomo_keras as gk
     from benchmarks.plain_pretrainer import PlainPretrainer
 
-    make = gk.ContextPretrainer if case.model == "package" else PlainPretrainer
-    model = make(
-        vocabulary_size=case.vocabulary_size,
-        num_positions=POSITIONS[case.positions],
-        seed=0,
-        **sizes,
-    )
+    positions = {"num_positions": POSITIONS[case.positions], "seed": 0}
     if case.model == "package":
+        predictor = gk.GraphPredictor(case.vocabulary_size, **sizes)
+        model = gk.ContextPretrainer(predictor, **positions)
         model.compile(optimizer="adam")
-    else:
-        model.compile(optimizer="adam", jit_compile=case.model == "plain_jit")
+        return model
+    model = PlainPretrainer(
+        vocabulary_size=case.vocabulary_size, **positions, **sizes
+    )
+    model.compile(optimizer="adam", jit_compile=case.model == "plain_jit")
     return model
 
 

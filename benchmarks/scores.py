@@ -1,6 +1,5 @@
 """From queries and keys to graphs, beside softmax of the same shape."""
 
-from benchmarks import sizes
 from benchmarks.measuring import time_alternately
 from benchmarks.tables import quantity
 from benchmarks.tables import ratio
@@ -59,10 +58,14 @@ def measure(fields, options):
 
 def graph_scores(queries, keys):
     """Eq. 1: `(B, L, K, T, T)`."""
-    from glomo_keras.ops.graphs import materialize
+    from keras import ops
 
-    factors = sizes.factors(queries, keys)
-    return materialize(factors, direction="forward", activation="squared_relu")
+    from glomo_keras.ops.streaming import materialize
+
+    thresholds = ops.zeros_like(queries[..., 0])
+    return materialize(
+        {"queries": queries, "past_keys": keys, "thresholds": thresholds}
+    )
 
 
 def softmax_scores(queries, keys):

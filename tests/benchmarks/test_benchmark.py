@@ -9,7 +9,6 @@ import pytest
 from benchmarks import __main__ as main
 from benchmarks import apart
 from benchmarks import ceiling
-from benchmarks import graph_alternatives
 from benchmarks import machine
 from benchmarks import measuring
 from benchmarks import pretraining
@@ -124,14 +123,6 @@ def test_pipeline_reads_a_corpus(tmp_path, monkeypatch):
 def test_sentence_is_measured(way, monkeypatch):
     monkeypatch.setattr(sentence, "LEAST_CALLS", 1)
     assert 0 < measured(f"sentence:{way}")["seconds"] < 60
-
-
-def test_row_groups_give_the_same_graph():
-    ways, (queries, keys) = graph_alternatives.row_groups()
-    queries, keys = queries[..., :4], keys[..., :4]
-    first, *others = (way(queries, keys) for way in ways.values())
-    for other in others:
-        np.testing.assert_allclose(first, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])

@@ -5,7 +5,6 @@ import functools
 import keras
 import numpy as np
 import pytest
-from glomo_keras.models.task_graphs import MODES
 
 import glomo_keras as gk
 from tests import reference

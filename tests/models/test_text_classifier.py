@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from glomo_keras.models.task_graphs import MODES
 
 import glomo_keras as gk
 from tests.backends import to_numpy

@@ -1,0 +1,43 @@
+"""The Python blocks of the README and the documents run as they stand.
+
+docs/serving.md is left out: its blocks need a server or an exported file, and
+tests/serving runs what they show.
+"""
+
+import pathlib
+import re
+
+import keras
+import matplotlib.pyplot as plt
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCUMENTS = [
+    path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if path.name != "serving.md" and "```python" in path.read_text("utf-8")
+]
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="the tokenizer and the tuner need TensorFlow",
+)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_python_blocks_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = path.read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    exec(compile("\n".join(blocks), path.name, "exec"), {})  # noqa: S102
+    plt.close("all")
+
+
+def test_readme_runs_code():
+    assert ROOT / "README.md" in DOCUMENTS
+
+
+def test_links_lead_to_files():
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text("utf-8")):
+            if "://" not in link:
+                assert (path.parent / link).exists(), f"{path.name}: {link}"
