@@ -62,7 +62,7 @@ class Pretrainer(GlomoModel):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.directions = graph_predictor.directions
-        self._scaled_loss = _ComputedLoss(dtype="float32")
+        self._scaled_loss = _ComputedLoss(name="loss", dtype="float32")
 
     def draw_positions(self, count, training):
         """Draws `num_positions` integers below `count`, with replacement.
