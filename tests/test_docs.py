@@ -23,6 +23,9 @@ DOCUMENTS = [
     keras.backend.backend() != "tensorflow",
     reason="the tokenizer and the tuner need TensorFlow",
 )
+# KerasTuner uses names that Python has deprecated.
+@pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:getName:DeprecationWarning")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_python_blocks_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
