@@ -15,11 +15,7 @@ ALLOWED = {"keras", "numpy", "h5py", "glomo_keras", *sys.stdlib_module_names}
 OWN = {
     "utils": {"utils", "ops"},
     "ops": {"ops"},
-<<<<<<< HEAD
     "layers": {"layers", "ops", "utils"},
-=======
-    "layers": {"layers", "ops"},
->>>>>>> models
     "models": {
         "models",
         "layers",
