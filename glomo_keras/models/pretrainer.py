@@ -62,11 +62,7 @@ class Pretrainer(GlomoModel):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.directions = graph_predictor.directions
-<<<<<<< HEAD
-        self._scaled_loss = _ComputedLoss(name="computed_loss", dtype="float32")
-=======
         self._scaled_loss = _ComputedLoss(name="loss", dtype="float32")
->>>>>>> models
 
     def draw_positions(self, count, training):
         """Draws `num_positions` integers below `count`, with replacement.
