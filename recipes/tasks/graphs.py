@@ -18,7 +18,7 @@ def make_graphs(options, seed, max_length=None):
 
     Args:
         options: `GraphOptions`.
-        seed: int, of the dropout.
+        seed: int, of the dropout and of an untrained predictor.
         max_length: int, the longest text there is, if that is known.
 
     Returns:
@@ -34,6 +34,7 @@ def make_graphs(options, seed, max_length=None):
             options.predictor, dtype=options.predictor_precision
         )
         if options.graph == "random":
+            keras.utils.set_random_seed(seed)
             predictor = keras.models.clone_model(predictor)  # untrained
         source = gk.models.PredictedGraphs(
             predictor, graph_layers=options.graph_layers or None

@@ -168,8 +168,10 @@ def build(options, loaded, seed):
 
     length = options.max_length
     width = find_width(options, classifier, max_length=length)
+    graphs = make_graphs(options, seed, max_length=length)
+    # After the graphs, so that all sources start from the same weights.
     keras.utils.set_random_seed(seed)
-    model = classifier(width, *make_graphs(options, seed, max_length=length))
+    model = classifier(width, *graphs)
     model.compile(
         keras.optimizers.Adam(options.learning_rate, global_clipnorm=10.0),
         {

@@ -223,8 +223,10 @@ def build(options, loaded, seed):
         )
 
     width = find_width(options, reader)
+    graphs = make_graphs(options, seed)
+    # After the graphs, so that all sources start from the same weights.
     keras.utils.set_random_seed(seed)
-    model = reader(width, *make_graphs(options, seed))
+    model = reader(width, *graphs)
     model.compile(
         make_optimizer(options),
         {"start_logits": LOSS, "end_logits": LOSS},

@@ -3,7 +3,6 @@ import json
 import subprocess
 
 import keras
-import numpy as np
 import pytest
 
 from benchmarks import __main__ as main
