@@ -31,6 +31,7 @@ TOKENISE_OPTIONS = (
     "vocabulary_size",
     "lowercase",
     "numbers",
+    "normalize_unicode",
     "min_paragraph_words",
 )
 FILES = (
@@ -54,6 +55,7 @@ class Options:
     vocabulary_size: int = 20_000
     lowercase: bool = True
     numbers: Literal["keep", "N"] = "N"
+    normalize_unicode: bool = True
     min_paragraph_words: int = 5
     data_dir: str | None = None
     """Where prepared TFDS data sets lie."""
@@ -123,6 +125,7 @@ def open_packed(options):
     if not folder.exists():
         unpack(path, folder)
     there = json.loads((folder / TOKENISED).read_text("utf-8"))
+    there.setdefault("normalize_unicode", False)  # of earlier versions
     now = {name: getattr(options, name) for name in TOKENISE_OPTIONS}
     if there != now:
         raise ValueError(

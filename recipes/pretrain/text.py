@@ -81,6 +81,7 @@ def load(options):
             vocabulary_size=options.vocabulary_size,
             lowercase=options.lowercase,
             numbers=options.numbers,
+            normalize_unicode=options.normalize_unicode,
             min_paragraph_words=options.min_paragraph_words,
             validation_fraction=options.validation_fraction,
             seed=options.seed,
@@ -110,6 +111,7 @@ def build(options, corpus):
     predictor.tokenizer_config = {
         "lowercase": options.lowercase,
         "numbers": options.numbers,
+        "normalize_unicode": options.normalize_unicode,
     }
     pretrainer = gk.ContextPretrainer(
         predictor,

@@ -70,6 +70,8 @@ class Options:
     lowercase: bool | None = None
     numbers: Literal["keep", "N"] = "N"
     """Whether a token with a digit becomes the token N."""
+    normalize_unicode: bool = True
+    """Whether a word gets one id however it is typed in Unicode."""
     min_paragraph_words: int = 5
     validation_fraction: float = 0.01
     data_dir: str | None = None

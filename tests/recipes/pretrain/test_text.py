@@ -78,7 +78,11 @@ def test_run_leaves_its_folder(run):
 def test_presets_hold_the_same_predictor(run):
     predictor = gk.GraphPredictor.from_preset(run.out / "preset")
     assert predictor.vocabulary[:2] == ["<pad>", "<unk>"]
-    assert predictor.tokenizer_config == {"lowercase": True, "numbers": "N"}
+    assert predictor.tokenizer_config == {
+        "lowercase": True,
+        "numbers": "N",
+        "normalize_unicode": True,
+    }
     pretrainer = gk.ContextPretrainer.from_preset(run.out / "pretrainer")
     for ours, theirs in zip(
         predictor.weights, pretrainer.graph_predictor.weights, strict=True
