@@ -114,9 +114,6 @@ class Options:
     """T of the transfer."""
     task_widths: tuple[int, ...] = (150,)
     """hidden_dim of the task's model."""
-    corpus: tuple[str, ...] = ()
-    """Text for the pipeline, as `recipes.pretrain.text` takes it; random
-    words if not given."""
     case: str | None = None
     """One measurement in this process, printed as JSON."""
 
@@ -177,8 +174,6 @@ def arguments(options):
     given += ["--base-batch", str(options.base_batch)]
     if options.length is not None:
         given += ["--length", str(options.length)]
-    if options.corpus:
-        given += ["--corpus", *options.corpus]
     return given
 
 

@@ -32,12 +32,12 @@ def measure(fields, options):
 
     import glomo_keras as gk
     from benchmarks.pretraining import SIZES
-    from recipes.pretrain import text as pretrain_text
+    from recipes.pretrain import text_options
 
     name, form, length, precision = fields
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(precision)
-    config = pretrain_text.CONFIGS[name]
+    config = text_options.CONFIGS[name]
     predictor = gk.GraphPredictor(
         config["vocabulary_size"], **{name: config[name] for name in SIZES}
     )

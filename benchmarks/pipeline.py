@@ -25,11 +25,11 @@ def measure(fields, options):
     """
     from benchmarks.pretraining import batch_size
     from glomo_keras import data
-    from recipes.pretrain import text as pretrain_text
+    from recipes.pretrain import text_options
 
-    config = pretrain_text.CONFIGS[fields[0]]
+    config = text_options.CONFIGS[fields[0]]
     sampler = data.WindowSampler(
-        read_stream(fields[0], options),
+        synthetic_stream(),
         batch_size(fields[0], "sampled", options),
         config["max_length"],
     )
@@ -44,18 +44,6 @@ def measure(fields, options):
     # Batches differ in length; the average holds for the median time.
     average = sum(tokens) / len(tokens)
     return {"tokens_per_second": average / result["seconds"], **result}
-
-
-def read_stream(config, options):
-    """The training part of the corpus, or texts of random words."""
-    from recipes.pretrain import text as pretrain_text
-
-    if not options.corpus:
-        return synthetic_stream()
-    of_recipe = pretrain_text.Options(
-        options.corpus, options.out, config=config
-    )
-    return pretrain_text.load(pretrain_text.resolve(of_recipe)).train
 
 
 def synthetic_stream():

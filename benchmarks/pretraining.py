@@ -120,10 +120,10 @@ def measure(fields, options):
     """
     import keras
 
-    from recipes.pretrain import text as pretrain_text
+    from recipes.pretrain import text_options
 
     case = Case.parse(fields, options)
-    config = pretrain_text.CONFIGS[case.config]
+    config = text_options.CONFIGS[case.config]
     sizes = {name: config[name] for name in SIZES}
     length = options.length or config["max_length"]
     keras.utils.set_random_seed(0)
