@@ -23,7 +23,7 @@ def run_process(folder, *moment):
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
