@@ -85,7 +85,8 @@ class NetworkModel(GlomoModel):
 
     def call(self, inputs, training=None):
         # What else a tokenizer gives, such as offsets, is left out.
-        inputs = {name: inputs[name] for name in self.network.input}
+        names = [name for name in self.network.input if name in inputs]
+        inputs = {name: inputs[name] for name in names}
         return self.network(inputs, training=training)
 
     def compute_mask(self, inputs, previous_mask):
