@@ -147,7 +147,8 @@ class ContextPretrainer(Pretrainer):
         self.scale_embedding_gradient = scale_embedding_gradient
 
     def call(self, inputs, training=None):
-        token_ids, padding_mask = inputs["token_ids"], inputs["padding_mask"]
+        token_ids = inputs["token_ids"]
+        padding_mask = ops.cast(inputs["padding_mask"], "bool")
         length = ops.shape(token_ids)[1]
         candidates = ops.maximum(length - self.context_length, 1)
         drawn = {

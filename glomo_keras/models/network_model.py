@@ -84,6 +84,8 @@ class NetworkModel(GlomoModel):
         return self.network.output
 
     def call(self, inputs, training=None):
+        # What else a tokenizer gives, such as offsets, is left out.
+        inputs = {name: inputs[name] for name in self.network.input}
         return self.network(inputs, training=training)
 
     def compute_mask(self, inputs, previous_mask):

@@ -40,8 +40,8 @@ def copy_graphs(direction, plain, values):
             copy(values, f"{path}_norm_{index}", norm)
             if direction == "backward":  # whose window is the mirror image
                 conv.kernel.assign(np.array(conv.kernel.value)[::-1])
-        kernel = values[f"{direction}_graph_0/{name}_kernel"]
-        bias = values[f"{direction}_graph_0/{name}_bias"]
+        kernel = values[f"{direction}_projection/{name}_kernel"]
+        bias = values[f"{direction}_projection/{name}_bias"]
         layers = len(plain.thresholds)
         for dense, k, b in zip(
             plain.projections[name],
@@ -52,8 +52,8 @@ def copy_graphs(direction, plain, values):
             dense.set_weights([k, b.reshape(-1)])
     for dense, k, b in zip(
         plain.thresholds,
-        values[f"{direction}_graph_0/threshold_kernel"],
-        values[f"{direction}_graph_0/threshold_bias"],
+        values[f"{direction}_projection/threshold_kernel"],
+        values[f"{direction}_projection/threshold_bias"],
         strict=True,
     ):
         dense.set_weights([k[:, None], b[None]])

@@ -139,7 +139,7 @@ def test_float16_scores_of_1000_do_not_overflow():
         for projection in predictor.projections.values():
             for name in ("key_kernel", "query_kernel"):
                 weight = getattr(projection, name)
-                weight.assign(30 * to_numpy(weight))
+                weight.assign(100 * to_numpy(weight))
         factors = predictor.factored()(inputs())["forward_graphs"]
         queries, keys = (
             to_numpy(factors[name]) for name in ("queries", "past_keys")

@@ -129,8 +129,8 @@ def test_export_has_the_names_and_dtypes_of_the_inputs(name, tmp_path):
     model = randomised(MODELS[name]())
     given = inputs_of(model)
     model.export(tmp_path / "saved", verbose=False)
-    serve = tf.saved_model.load(tmp_path / "saved").serve
-    found, expected = serve(given), to_numpy(model(given))
+    loaded = tf.saved_model.load(tmp_path / "saved")
+    found, expected = loaded.serve(given), to_numpy(model(given))
     for key, values in expected.items():
         np.testing.assert_allclose(found[key].numpy(), values, atol=1e-5)
 
@@ -146,4 +146,5 @@ def test_two_replicas_train_to_the_weights_of_one_device():
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert len(result.stdout.splitlines()) == 3
+    count = 1 if BACKEND == "tensorflow" else 3
+    assert len(result.stdout.splitlines()) == count

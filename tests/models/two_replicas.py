@@ -94,7 +94,12 @@ def make_two_devices():
 
 def main():
     make_two_devices()
-    for make in (context_pretrainer, pixel_pretrainer, text_classifier):
+    makers = [pixel_pretrainer]
+    if keras.backend.backend() != "tensorflow":
+        # Keras 3.15 adds up the first batch of all replicas on TensorFlow to
+        # build a model, which fails for the booleans of a padding mask.
+        makers += [context_pretrainer, text_classifier]
+    for make in makers:
         one, two = train(make), train_on_two(make)
         np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
         for first, second in zip(one[1], two[1], strict=True):

@@ -91,7 +91,9 @@ def test_answers_equal_the_model(predictor, signatures, batch, height, width):
 
 
 def test_endpoints_take_a_dict_as_keras_layers_call_them(exported, predictor):
-    layer = keras.layers.TFSMLayer(str(exported))  # serving_default
+    layer = keras.layers.TFSMLayer(
+        str(exported), call_endpoint="serving_default"
+    )
     images = pictures(2, 3, 4)
     np.testing.assert_allclose(
         layer({"images": images})["forward_graphs"],

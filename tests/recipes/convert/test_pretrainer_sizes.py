@@ -120,7 +120,7 @@ def official(state, tokens, mask, short, positions):
         graph = reference.graph(
             {
                 "queries": heads["query"],
-                "keys": heads["key"],
+                "past_keys": heads["key"],
                 "thresholds": thresholds,
                 "padding_mask": mask,
             }

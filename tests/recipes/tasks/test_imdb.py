@@ -144,12 +144,20 @@ def test_diverged_training_leaves_no_metrics(folder, tmp_path):
     assert not (run.out / "seed-0/metrics.json").exists()
 
 
-def test_matched_model_has_about_as_many_parameters(folder, tmp_path, run):
-    matched = options(
-        folder, tmp_path, graph="predicted", matched=True, epochs=1
+def test_matched_model_has_about_as_many_parameters(folder, tmp_path):
+    found, with_graphs = (
+        imdb.main(
+            options(
+                folder,
+                tmp_path / str(matched),
+                graph="predicted",
+                matched=matched,
+                hidden_dim=12,
+                epochs=1,
+            )
+        )[0]
+        for matched in (True, False)
     )
-    (found,) = imdb.main(matched)
-    (with_graphs,) = imdb.main(run)
     wanted = with_graphs["trained_parameters"]
     assert abs(found["trained_parameters"] - wanted) < 0.1 * wanted
     assert found["predictor_sha256"] is None

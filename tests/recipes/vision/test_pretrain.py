@@ -100,7 +100,7 @@ def test_other_options_in_the_same_folder_are_refused(run):
 
 
 def test_too_few_images_are_told_before_any_work(images, tmp_path):
-    run = options(images, tmp_path, validation_images=14)
+    run = options(images, tmp_path, validation_images=16)
     with pytest.raises(ValueError, match="a batch of images.*Received: 15"):
         pretrain_images.pretrain(run)
     with pytest.raises(FileNotFoundError, match="does not exist"):
