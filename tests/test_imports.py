@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Keras stores weights by h5py; presets of format 1 are read by it.
 ALLOWED = {"keras", "numpy", "h5py", "glomo_keras", *sys.stdlib_module_names}
 OWN = {
-    "utils": {"utils", "ops"},
+    "utils": {"utils"},
     "ops": {"ops", "utils"},
     "layers": {"layers", "ops", "utils"},
     "models": {

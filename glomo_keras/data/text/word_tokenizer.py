@@ -1,10 +1,11 @@
 """Splits texts into words and punctuation, with character offsets."""
 
 import functools
-import unicodedata
 
 from glomo_keras import bundled_presets
 from glomo_keras.data.text import vocabulary as vocabulary_lib
+from glomo_keras.data.text.unicode_forms import other_forms
+from glomo_keras.data.text.unicode_forms import replace_tokens
 from glomo_keras.data.text.word_splitting import split_words
 from glomo_keras.utils import files
 
@@ -77,7 +78,7 @@ class WordTokenizer:
             self.vocabulary = vocabulary_lib.check_vocabulary(vocabulary)
             self._table = _lookup_table(self.vocabulary)
             if self.normalize_unicode:
-                self._forms = _other_forms(self.vocabulary)
+                self._forms = other_forms(self.vocabulary)
 
     def tokenize(self, texts):
         """Splits texts into tokens.
@@ -116,7 +117,7 @@ class WordTokenizer:
             words = tf.strings.lower(words, encoding="utf-8")
         if self.normalize_unicode:
             words = tf.strings.regex_replace(words, APOSTROPHES, "'")
-            words = _replaced(words, self._forms)
+            words = replace_tokens(words, self._forms)
         if self.numbers == "N":
             has_digit = tf.strings.regex_full_match(tokens, DIGIT_PATTERN)
             words = tf.where(has_digit, NUMBER_TOKEN, words)
@@ -224,53 +225,6 @@ def _check_sum(path, expected):
             "Copy or write the preset again. "
             f"Received: {found}, expected {expected}"
         )
-
-
-def normalized(word):
-    """Returns a word as `normalize_unicode` writes it: NFC, straight quotes."""
-    word = word.replace("‘", "'").replace("’", "'")
-    return unicodedata.normalize("NFC", word)
-
-
-def _other_forms(vocabulary):
-    """Maps the composed and the combining form of each word to the word."""
-    known = set(vocabulary)
-    return {
-        form: word
-        for word in vocabulary
-        if not word.isascii()
-        for form in (
-            normalized(word),
-            unicodedata.normalize("NFD", normalized(word)),
-        )
-        if form not in known
-    }
-
-
-def _replaced(tokens, replacements):
-    """Replaces whole tokens without a lookup table.
-
-    A table is a resource, which whoever exports a function has to track.
-    """
-    import tensorflow as tf
-
-    if not replacements:
-        return tokens
-    keys = tf.constant(list(replacements))
-    hashes = _hash(keys)
-    order = tf.argsort(hashes)
-    flat = tf.reshape(tokens, [-1])
-    places = tf.searchsorted(tf.gather(hashes, order), _hash(flat))
-    nearest = tf.gather(order, tf.minimum(places, len(replacements) - 1))
-    found = tf.equal(tf.gather(keys, nearest), flat)
-    values = tf.gather(list(replacements.values()), nearest)
-    return tf.reshape(tf.where(found, values, flat), tf.shape(tokens))
-
-
-def _hash(tokens):
-    import tensorflow as tf
-
-    return tf.strings.to_hash_bucket_fast(tokens, 2**62)
 
 
 def _as_batch(texts):
