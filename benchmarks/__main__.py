@@ -12,7 +12,7 @@ table per section, last the quantities that have a target, and writes them to
 `--out` as CSV, beside `machine.json` and `cases.json`. Linux only.
 
 Sections: `ceiling`, the machine's fastest matrix product; `pretrain`, steps
-of training beside the same model in stock Keras layers (`plain_pretrainer`);
+of training beside the same model in stock Keras layers (`examples`);
 `extraction`, graphs of texts; `scores`, queries and keys to graphs, beside
 softmax; `transfer`, streaming, materialised and by products of graphs;
 `pipeline`, the input alone; `sentence`, text to graphs, cold and warm; and, if

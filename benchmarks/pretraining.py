@@ -152,7 +152,7 @@ def measure(fields, options):
 def build(case, sizes):
     """The compiled model of a case."""
     import glomo_keras as gk
-    from benchmarks.plain_pretrainer import PlainPretrainer
+    from examples.glomo_in_one_file import Pretrainer
 
     positions = {"num_positions": POSITIONS[case.positions], "seed": 0}
     if case.model == "package":
@@ -160,9 +160,7 @@ def build(case, sizes):
         model = gk.ContextPretrainer(predictor, **positions)
         model.compile(optimizer="adam")
         return model
-    model = PlainPretrainer(
-        vocabulary_size=case.vocabulary_size, **positions, **sizes
-    )
+    model = Pretrainer(case.vocabulary_size, **positions, **sizes)
     model.compile(optimizer="adam", jit_compile=case.model == "plain_jit")
     return model
 
