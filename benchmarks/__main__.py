@@ -1,209 +1,230 @@
 """The speed and memory of the package on this machine.
 
-    make bench                                  # about 25 minutes on 2 cores
-    python -m benchmarks --quick         # whether it works
-    python -m benchmarks --sections ceiling scores
-    python -m benchmarks --case pretrain:plain:base:20000:sampled:float32
+    make bench                                   # all cases, half an hour
+    python -m benchmarks --cases 'pretrain:*:base:float32' 'transfer:*'
+    python -m benchmarks --against ../elsewhere  # beside another checkout
 
 Every case runs in a fresh process, in which a function is called until it is
-warm and then timed, and prints its medians as JSON (`--case`). A case that
-runs out of memory or time is reported as such and the others go on. Prints a
-table per section, last the quantities that have a target, and writes them to
-`--out` as CSV, beside `machine.json` and `cases.json`. Linux only.
+warm and then timed. A case that fails or takes too long is reported as such,
+and the others go on. Prints a table, which is also written to `--out` as CSV.
+Linux only.
 
-Sections: `ceiling`, the machine's fastest matrix product; `pretrain`, steps
-of training beside the same model in stock Keras layers (`examples`);
-`extraction`, graphs of texts; `scores`, queries and keys to graphs, beside
-softmax; `transfer`, streaming, materialised and by products of graphs;
-`pipeline`, the input alone; `sentence`, text to graphs, cold and warm; and, if
-asked for, `tasks`, a step of `recipes.tasks.imdb` with and without graphs.
+`pretrain`: steps of training, of the package and of the same model in stock
+Keras layers (`examples`); `extract`: graphs of texts; `transfer`: graphs of a
+text and what they do to its features, streaming, materialised and by products
+of graphs; `task`: a step of `recipes.tasks.imdb` with and without graphs.
+
+`--against` runs each case in this checkout (A) and in another one (B), which
+must know the same cases, in turn: A B A B for `--rounds 2`. It prints medians
+and the ratios A / B.
 """
 
+import csv
 import dataclasses
+import fnmatch
 import json
+import os
 import pathlib
+import platform
+import statistics
+import subprocess
 import sys
-import time
-from typing import Literal
 
+import tabulate
 import tyro
 
-from benchmarks import apart
-from benchmarks import ceiling
 from benchmarks import extraction
-from benchmarks import pipeline
 from benchmarks import pretraining
-from benchmarks import scores
-from benchmarks import sentence
-from benchmarks import summary
-from benchmarks import tables
 from benchmarks import tasks
 from benchmarks import transfer
-from benchmarks.machine import describe_machine
-from benchmarks.machine import print_machine
 
 SECTIONS = {
-    "ceiling": ceiling,
     "pretrain": pretraining,
-    "extraction": extraction,
-    "scores": scores,
+    "extract": extraction,
     "transfer": transfer,
-    "pipeline": pipeline,
-    "sentence": sentence,
-    "tasks": tasks,
+    "task": tasks,
 }
-DEFAULT = tuple(name for name in SECTIONS if name != "tasks")
-QUICK = {
-    "configs": ("small",),
-    "vocabulary_sizes": (20_000,),
-    "extraction_lengths": (100,),
-    "score_lengths": (512,),
-    "transfer_lengths": (512,),
-    "calls": 3,
-}
+ALL = ("*",)
+COMPARED = (
+    "pretrain:package:small:*",
+    "pretrain:package:base:*",
+    "extract:factored:200:*",
+    "transfer:factored:2048:float32",
+    "task:predicted",
+)
+"""Cases of `--against`, unless others are given."""
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @dataclasses.dataclass
 class Options:
-    """Times pretraining, graph extraction and transfer."""
+    """Times pretraining, extraction of graphs, transfer and a task."""
 
-    sections: tuple[
-        Literal[
-            "ceiling",
-            "pretrain",
-            "extraction",
-            "scores",
-            "transfer",
-            "pipeline",
-            "sentence",
-            "tasks",
-        ],
-        ...,
-    ] = DEFAULT
-    """Parts to run."""
-    quick: bool = False
-    """A few small cases only; their figures mean little."""
-    out: pathlib.Path = pathlib.Path("runs/benchmark")
-    """Folder of the CSV files."""
-    calls: int = 5
-    """How often a function is timed at least; a slow one three times."""
+    cases: tuple[str, ...] = ()
+    """Patterns of cases; none given: all, or those of a comparison."""
+    against: pathlib.Path | None = None
+    """Root of another checkout to compare with."""
+    rounds: int = 1
+    """How often each case runs in each checkout."""
+    calls: int = 3
+    """How often a function is timed at least in each process."""
     time_limit: float = 900
-    """Seconds after which a case is ended."""
-    configs: tuple[Literal["small", "base"], ...] = ("small", "base")
-    """Sizes of the pretraining."""
-    vocabulary_sizes: tuple[int, ...] = (20_000, 100_000)
-    """V of the pretraining."""
-    positions: tuple[Literal["sampled", "all"], ...] = ("sampled", "all")
-    """Decoded positions of the pretraining."""
-    precisions: tuple[Literal["float32", "mixed_bfloat16"], ...] = (
-        "float32",
-        "mixed_bfloat16",
-    )
-    """Dtype policies."""
-    small_batch: int = 32
-    """B with sampled positions; half of it with all."""
-    base_batch: int = 16
-    """B with sampled positions; half of it with all."""
-    length: int | None = None
-    """T of the pretraining, instead of the configuration's."""
-    extraction_lengths: tuple[int, ...] = (100, 200, 400)
-    """T of the graph extraction."""
-    score_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)
-    """T of the scores."""
-    transfer_lengths: tuple[int, ...] = (128, 512, 1024, 2048, 4096)
-    """T of the transfer."""
-    task_widths: tuple[int, ...] = (150,)
-    """hidden_dim of the task's model."""
+    """Seconds after which a process is ended."""
+    out: pathlib.Path = pathlib.Path("runs/benchmark.csv")
     case: str | None = None
-    """One measurement in this process, printed as JSON."""
-
-
-def benchmark(options):
-    """Runs the sections, prints and writes their tables.
-
-    Args:
-        options: `Options`.
-
-    Returns:
-        Dict: for each case what it measured.
-    """
-    if options.quick:
-        options = dataclasses.replace(options, **QUICK)
-    start = time.perf_counter()
-    machine = describe_machine()
-    print_machine(machine)
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_json(options.out / "machine.json", machine)
-    outcomes = {}
-    for name in options.sections:
-        section = SECTIONS[name]
-        for case in section.cases(options):
-            outcomes[f"{name}:{case}"] = run_case(f"{name}:{case}", options)
-            write_json(options.out / "cases.json", outcomes)
-        report(name, section.TITLE, section.rows(outcomes), options.out)
-    if "pretrain" in options.sections:
-        rows = pretraining.utilisation_rows(outcomes)
-        title = pretraining.UTILISATION_TITLE
-        report("utilisation", title, rows, options.out)
-    targets = summary.rows(outcomes)
-    tables.write_table(options.out / "summary.csv", targets)
-    measured = [x for x in targets if x["value"] != summary.NOT_MEASURED]
-    if measured:
-        tables.print_table(summary.TITLE, measured)
-    minutes = (time.perf_counter() - start) / 60
-    print(f"\n{minutes:.1f} minutes. -> {options.out}")
-    return outcomes
-
-
-def run_case(case, options):
-    """Measures a case in a process of its own and prints that it did."""
-    start = time.perf_counter()
-    outcome = apart.measure_apart(case, arguments(options), options.time_limit)
-    seconds = time.perf_counter() - start
-    print(f"  {case}  {seconds:.0f} s", file=sys.stderr, flush=True)
-    if "failed" in outcome:
-        reason = f"  {outcome['failed']}\n{outcome['message']}"
-        print(reason, file=sys.stderr, flush=True)
-    return outcome
-
-
-def arguments(options):
-    """The options that a case needs, for the command line."""
-    given = ["--calls", str(options.calls), "--out", str(options.out)]
-    given += ["--small-batch", str(options.small_batch)]
-    given += ["--base-batch", str(options.base_batch)]
-    if options.length is not None:
-        given += ["--length", str(options.length)]
-    return given
-
-
-def report(name, title, rows, folder):
-    """Prints a table and writes it."""
-    tables.print_table(title, rows)
-    tables.write_table(folder / f"{name}.csv", rows)
-
-
-def write_json(path, value):
-    path.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def measure(options):
-    """The case of the options, in this process."""
-    section, *fields = options.case.split(":")
-    if section not in SECTIONS:
-        raise ValueError(
-            f"A case begins with one of {tuple(SECTIONS)}. "
-            f"Received: case={options.case!r}"
-        )
-    return SECTIONS[section].measure(fields, options)
+    """One case, measured in this process and printed as JSON."""
 
 
 def main(options):
-    if options.case is None:
-        benchmark(options)
-        return
-    apart.limit_memory()
-    print(json.dumps(measure(options)))
+    """Runs the cases; returns the rows of the table."""
+    if options.case is not None:
+        print(json.dumps(measure(options.case, options.calls)))
+        return []
+    names = find_cases(options)
+    print_machine()
+    roots = [ROOT]
+    if options.against is not None:
+        roots.append(options.against.resolve())
+    rows = run_cases(names, roots, options)
+    report(rows, options.out)
+    return rows
+
+
+def run_cases(names, roots, options):
+    """Runs each case in the checkouts in turn; returns the rows of the table.
+
+    Args:
+        names: of cases.
+        roots: list of one path, or of the two to be compared.
+        options: `Options`.
+    """
+    rows = []
+    for name in names:
+        runs = [[] for _ in roots]
+        for _ in range(options.rounds):
+            for root, found in zip(roots, runs, strict=True):
+                found.append(measure_apart(name, root, options))
+        rows.append(make_row(name, *map(median, runs)))
+        print(f"{name} done", file=sys.stderr, flush=True)
+    return rows
+
+
+def all_cases():
+    """Returns the arguments of `measure` for the name of each case."""
+    return {
+        f"{name}:{case}": arguments
+        for name, section in SECTIONS.items()
+        for case, arguments in section.CASES.items()
+    }
+
+
+def find_cases(options):
+    """Returns the names of the cases to run.
+
+    Raises:
+        ValueError: a pattern fits none, or the checkout has no benchmark.
+    """
+    other = options.against
+    if other is not None and not (other / "benchmarks").is_dir():
+        raise ValueError(
+            "--against is the root of a checkout with a package `benchmarks`. "
+            f"Received: against={other}"
+        )
+    names, found = all_cases(), []
+    for pattern in options.cases or (ALL if other is None else COMPARED):
+        fitting = fnmatch.filter(names, pattern)
+        if not fitting:
+            raise ValueError(
+                f"No case fits. There are {', '.join(names)}. "
+                f"Received: cases={pattern!r}"
+            )
+        found += [name for name in fitting if name not in found]
+    return found
+
+
+def measure(case, calls):
+    """Measures a case in this process."""
+    cases = all_cases()
+    if case not in cases:
+        raise ValueError(
+            f"`case` must be one of {', '.join(cases)}. Received: case={case!r}"
+        )
+    section = SECTIONS[case.split(":")[0]]
+    return section.measure(**cases[case], calls=calls)
+
+
+def measure_apart(case, root, options):
+    """Measures a case in a process of its own.
+
+    Args:
+        case: its name.
+        root: path of the checkout whose code runs.
+        options: `Options`.
+
+    Returns:
+        Dict of what was measured, or of `failed`, the reason in words.
+    """
+    command = [sys.executable, "-m", "benchmarks", "--case", case]
+    try:
+        process = subprocess.run(
+            [*command, "--calls", str(options.calls)],
+            cwd=root,
+            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": ""},
+            capture_output=True,
+            text=True,
+            timeout=options.time_limit,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"longer than {options.time_limit:g} s"}
+    if process.returncode:
+        print(process.stderr[-2000:], file=sys.stderr, flush=True)
+        return {"failed": f"exit status {process.returncode}"}
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def median(runs):
+    """Returns the medians of several runs, or the first failure."""
+    for run in runs:
+        if "failed" in run:
+            return run
+    return {k: statistics.median(run[k] for run in runs) for k in runs[0]}
+
+
+def make_row(case, here, there=None):
+    """Returns a row of the table, with ratios where two were compared."""
+    if there is None:
+        return {"case": case, **here}
+    row = {"case": case}
+    for name in ("seconds", "cpu_seconds", "peak_megabytes"):
+        a, b = (x.get(name, x.get("failed")) for x in (here, there))
+        row |= {f"{name} A": a, f"{name} B": b}
+        if not isinstance(a, str) and not isinstance(b, str):
+            row[f"{name} A / B"] = a / b
+    return row
+
+
+def print_machine():
+    """Prints the processor and how busy it is."""
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    names = [x for x in text.splitlines() if x.startswith("model name")]
+    print(
+        f"{names[0].split(':')[1].strip() if names else platform.machine()}, "
+        f"{len(os.sched_getaffinity(0))} cores, Python "
+        f"{platform.python_version()}, load average {os.getloadavg()[0]:.2f}"
+    )
+
+
+def report(rows, path):
+    """Prints the table, and writes it as CSV."""
+    print(tabulate.tabulate(rows, headers="keys", floatfmt=".4g"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = dict.fromkeys(name for row in rows for name in row)
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"-> {path}")
 
 
 if __name__ == "__main__":

@@ -2,74 +2,57 @@
 
 from benchmarks.measuring import peak_megabytes
 from benchmarks.measuring import time_calls
-from benchmarks.tables import quantity
 
-FORMS = ("factored", "materialised")
-BATCH_SIZE = 8
-TITLE = f"Graph extraction: tokens/s in inference, V = 20k, B = {BATCH_SIZE}"
-
-
-def cases(options):
-    """Of the largest configuration."""
-    return [
-        f"{options.configs[-1]}:{form}:{length}:{precision}"
-        for length in options.extraction_lengths
-        for precision in options.precisions
-        for form in FORMS
-    ]
+CASES = {
+    f"{form}:{length}:{precision}": {
+        "form": form,
+        "length": length,
+        "precision": precision,
+    }
+    for length in (100, 200, 400)
+    for precision in ("float32", "mixed_bfloat16")
+    for form in ("factored", "materialised")
+}
 
 
-def measure(fields, options):
-    """Tokens/s of a `GraphPredictor` in a `tf.function`.
+def measure(form, length, precision, calls, batch_size=8, **changes):
+    """Measures a `GraphPredictor` of the size `base` in a `tf.function`.
 
     Args:
-        fields: configuration, form of the graphs, T, precision.
-        options: the benchmark's.
+        form: `"factored"` or `"materialised"`.
+        length: int, T.
+        precision: name of a dtype policy.
+        calls: of `time_calls`.
+        batch_size: int, B. Defaults to `8`.
+        **changes: sizes to take instead of those of `base`.
+
+    Returns:
+        Dict of numbers.
     """
     import keras
     import numpy as np
     import tensorflow as tf
 
     import glomo_keras as gk
-    from benchmarks.pretraining import SIZES
-    from recipes.pretrain import text_options
+    from benchmarks.pretraining import sizes_of
 
-    name, form, length, precision = fields
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(precision)
-    config = text_options.CONFIGS[name]
-    predictor = gk.GraphPredictor(
-        config["vocabulary_size"], **{name: config[name] for name in SIZES}
-    )
+    sizes = {**sizes_of("base"), **changes}
+    for name in ("batch_size", "length", "num_positions"):
+        del sizes[name]
+    predictor = gk.GraphPredictor(**sizes)
     graphs_of = predictor.factored() if form == "factored" else predictor
     run = tf.function(lambda inputs: graphs_of(inputs, training=False))
-    shape = (BATCH_SIZE, int(length))
+    shape = (batch_size, length)
     ids = np.random.default_rng(0).integers(2, predictor.vocabulary_size, shape)
     inputs = {
         "token_ids": tf.constant(ids, "int32"),
         "padding_mask": tf.ones(shape, "bool"),
     }
-    result = time_calls(lambda: run(inputs), options.calls)
+    result = time_calls(lambda: run(inputs), calls)
     return {
-        "tokens_per_second": ids.size / result["seconds"],
         **result,
+        "tokens_per_second": ids.size / result["seconds"],
         "peak_megabytes": peak_megabytes(),
     }
-
-
-def rows(outcomes):
-    table = []
-    for case, outcome in outcomes.items():
-        section, *fields = case.split(":")
-        if section != "extraction":
-            continue
-        names = ("config", "graphs", "T", "precision")
-        table.append(
-            {
-                **dict(zip(names, fields, strict=True)),
-                "tokens/s": quantity(outcome, "tokens_per_second"),
-                "cpu_s": quantity(outcome, "cpu_seconds"),
-                "peak_mb": quantity(outcome, "peak_megabytes"),
-            }
-        )
-    return table

@@ -1,56 +1,33 @@
-"""A training step of a task's model, with graphs beside without."""
+"""A training step of `recipes.tasks.imdb`, with graphs and without."""
 
-from benchmarks.measuring import time_alternately
-from benchmarks.tables import quantity
-from benchmarks.tables import ratio
+from benchmarks.measuring import peak_megabytes
+from benchmarks.measuring import time_calls
 
-LENGTH, BATCH, WORDS = 200, 32, 5000
-MODES = {
+OPTIONS = {
+    "none": {"graph": "none"},
     "uniform": {"graph": "uniform"},
     "predicted": {"graph": "predicted"},
-    "predicted, all layers": {
+    "all_layers": {
         "graph": "predicted",
         "graph_layers": (),
         "products": False,
     },
-    "predicted, products": {"graph": "predicted", "graph_layers": ()},
+    "products": {"graph": "predicted", "graph_layers": ()},
 }
-"""Options of recipes.tasks.imdb; the others are its defaults."""
-TITLE = (
-    f"Steps of recipes.tasks.imdb: B = {BATCH}, T = {LENGTH}, graphs of "
-    "glomo_small_en included; CPU ms of a step with graphs and without, timed "
-    "in turn"
-)
+"""Options of the recipe; the others are its defaults."""
+CASES = {name: {"name": name} for name in OPTIONS}
 
 
-def cases(options):
-    return [
-        f"{mode}:{width}" for width in options.task_widths for mode in MODES
-    ]
-
-
-def measure(fields, options):
-    """CPU seconds of a training step with graphs, and without.
+def measure(name, calls, batch_size=32, length=200, hidden_dim=150):
+    """Measures a step on random words.
 
     Args:
-        fields: a key of MODES, hidden_dim of the model.
-        options: the benchmark's.
-    """
-    mode, width = fields
-    steps = {
-        "graphs": training_step(MODES[mode], int(width)),
-        "none": training_step({"graph": "none"}, int(width)),
-    }
-    times = time_alternately(steps, options.calls)
-    return {name: time["cpu_seconds"] for name, time in times.items()}
+        name: a key of `OPTIONS`.
+        calls: of `time_calls`.
+        batch_size, length, hidden_dim: ints. Default to `32`, `200`, `150`.
 
-
-def training_step(changes, width):
-    """A function that makes one step of `recipes.tasks.imdb` on random words.
-
-    Args:
-        changes: dict of its options.
-        width: hidden_dim.
+    Returns:
+        Dict of numbers.
     """
     import types
 
@@ -61,41 +38,20 @@ def training_step(changes, width):
     from recipes.tasks.features import Features
 
     options = imdb.Options(
-        out="unused", max_length=LENGTH, hidden_dim=width, **changes
+        out="unused", max_length=length, hidden_dim=hidden_dim, **OPTIONS[name]
     )
-    embedding = keras.layers.Embedding(WORDS, 100, trainable=False)
+    num_words = 5000
+    embedding = keras.layers.Embedding(num_words, 100, trainable=False)
     features = Features({}, {}, {"word_ids": lambda: embedding})
     model = imdb.build(options, types.SimpleNamespace(features=features), 0)
     rng = np.random.default_rng(0)
-    shape = (BATCH, LENGTH)
+    shape = (batch_size, length)
     inputs = {
         "token_ids": rng.integers(2, 20_000, shape, "int32"),
-        "word_ids": rng.integers(2, WORDS, shape, "int32"),
+        "word_ids": rng.integers(2, num_words, shape, "int32"),
         "padding_mask": np.ones(shape, "bool"),
     }
     inputs = {name: inputs[name] for name in model.input}
-    targets = {"logits": rng.integers(0, 2, BATCH)}
-    return lambda: model.train_on_batch(inputs, targets)
-
-
-def rows(outcomes):
-    table = []
-    for case, outcome in outcomes.items():
-        section, *fields = case.split(":")
-        if section != "tasks":
-            continue
-        graphs, none = (quantity(outcome, x) for x in ("graphs", "none"))
-        table.append(
-            {
-                "mode": fields[0],
-                "hidden_dim": fields[1],
-                "with_graphs": _milliseconds(graphs),
-                "without": _milliseconds(none),
-                "ratio": ratio(graphs, none),
-            }
-        )
-    return table
-
-
-def _milliseconds(seconds):
-    return 1000 * seconds if isinstance(seconds, float) else seconds
+    targets = {"logits": rng.integers(0, 2, batch_size)}
+    result = time_calls(lambda: model.train_on_batch(inputs, targets), calls)
+    return {**result, "peak_megabytes": peak_megabytes()}

@@ -1,22 +1,48 @@
 """Runs over seeds: one after the other, each in a folder of its own."""
 
 import dataclasses
+import pathlib
+from typing import Literal
 
 import keras
 import numpy as np
 
 from glomo_keras import training
+from recipes.common import check_positive
+from recipes.common import refuse
 
 HARMLESS = ("out", "seeds", "first_seed", "overwrite")
 """Options that do not belong to a single run."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class SeedOptions:
+    """Options of every recipe that trains a task with several seeds."""
+
+    out: pathlib.Path
+    """Folder of the runs: OUT/seed-0, OUT/seed-1, ..."""
+    seeds: int = 1
+    """How many runs, with seeds that follow each other."""
+    first_seed: int = 0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit_compile: Literal["auto", "true", "false"] = "auto"
+    """Whether XLA compiles the training step."""
+    overwrite: bool = False
+    """Empty run folders that hold runs with other options."""
+
+
+def check_seeds(options):
+    """Raises ValueError if there is no seed, or a negative one."""
+    check_positive(options, "seeds")
+    if options.first_seed < 0:
+        refuse("first_seed", "at least 0", options)
 
 
 def run_seeds(options, load, train, describe, results=(), harmless=()):
     """Makes the runs that are not finished, and reports on all.
 
     Args:
-        options: dataclass with `out`, `graph`, `seeds`, `first_seed`,
-            `precision` and `overwrite`, checked.
+        options: `SeedOptions` with `graph`, checked.
         load: function of the options that returns the data of all runs.
         train: function of `(options, loaded, seed, folder)` that trains and
             tests a model and returns its metrics.

@@ -113,21 +113,16 @@ def convert(state, predictor=None, num_graph_layers=3, num_heads=None):
 
 
 def check_variant(state):
-    for name, variant in UNKNOWN_VARIANTS.items():
+    variants = dict(UNKNOWN_VARIANTS)
+    if "gate_layer.linear.weight" not in state.arrays:
+        variants["scales"] = "fusion without a gate (gate_fuse 0)"
+    for name, variant in variants.items():
         if name in state.arrays:
             raise ValueError(
                 f"{state.source} is of a variant of the released model that "
                 f"SpanReader has no counterpart of: {variant}. "
                 f"Received: a parameter {name!r}"
             )
-    if "scales" in state.arrays and "gate_layer.linear.weight" not in (
-        state.arrays
-    ):
-        raise ValueError(
-            f"{state.source} is of a variant of the released model that "
-            "SpanReader has no counterpart of: fusion without a gate "
-            "(gate_fuse 0). Received: 'scales' without 'gate_layer'"
-        )
 
 
 def state_width(state, name):

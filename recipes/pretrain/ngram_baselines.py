@@ -16,8 +16,7 @@ counts once more than it occurs (Kneser-Ney: has one more predecessor), so
 that no held-out word has probability 0. Counts lie in sorted arrays, since
 nltk's own counter takes tens of gigabytes for so many trigrams.
 
-RUN/ngrams.json holds each perplexity as soon as it is known; the same command
-goes on with those that are missing.
+Writes RUN/ngrams.json.
 """
 
 import dataclasses
@@ -70,24 +69,18 @@ def measure(options):
     results = {
         "windows": describe_windows(held_out),
         "discount": options.discount,
-        "perplexity": {direction: {} for direction in DIRECTIONS},
+        "perplexity": {
+            direction: measure_direction(options, direction, corpus, held_out)
+            for direction in DIRECTIONS
+        },
     }
-    path = options.run / "ngrams.json"
-    if path.exists():
-        there = json.loads(path.read_text("utf-8"))
-        if {**there, "perplexity": results["perplexity"]} != results:
-            raise ValueError(
-                "There are results of other windows or another discount: "
-                f"delete them first. Received: {path}"
-            )
-        results = there
-    for direction in DIRECTIONS:
-        measure_direction(direction, corpus, held_out, results, path)
+    with training.atomic_file(options.run / "ngrams.json") as file:
+        file.write(json.dumps(results, indent=2) + "\n")
     return results
 
 
-def measure_direction(direction, corpus, held_out, results, path):
-    """Adds the missing perplexities of a direction, and saves each."""
+def measure_direction(options, direction, corpus, held_out):
+    """Returns the perplexities of all models in a direction."""
     step = 1 if direction == "forward" else -1
     windows = [
         ids[mask][::step]
@@ -95,21 +88,14 @@ def measure_direction(direction, corpus, held_out, results, path):
             held_out["token_ids"], held_out["padding_mask"], strict=True
         )
     ]
-    found = results["perplexity"][direction]
-    discount = results["discount"]
-    if set(make_models(None, discount)) <= set(found):
-        return
     stream = corpus.train
     texts = [stream.text(index) for index in range(stream.num_texts)]
     counts = StreamCounts(np.concatenate(texts)[::step], len(corpus.vocabulary))
-    for name, (order, model) in make_models(counts, discount).items():
-        if name not in found:
-            found[name] = perplexity(
-                model, order, windows, f"{direction} {name}"
-            )
-            with training.atomic_file(path) as file:
-                file.write(json.dumps(results, indent=2) + "\n")
-            print(f"{direction} {name}: {found[name]:.2f}")
+    found = {}
+    for name, (order, model) in make_models(counts, options.discount).items():
+        found[name] = perplexity(model, order, windows, f"{direction} {name}")
+        print(f"{direction} {name}: {found[name]:.2f}")
+    return found
 
 
 class StreamCounts:

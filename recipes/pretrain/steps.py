@@ -1,7 +1,9 @@
-"""The steps that pretraining on text and on images have in common."""
+"""Options and steps that pretraining on text and on images share."""
 
 import dataclasses
+import pathlib
 import time
+from typing import Literal
 
 import keras
 
@@ -12,19 +14,71 @@ from recipes.common import check_positive
 
 RESULTS = ("preset", "pretrainer", "evaluation.json")
 
+HARMLESS = ("out", "cache", "minutes", "steps_per_execution")
+"""Options that may differ in a run that goes on."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class PretrainOptions:
+    """Options of both pretrainings; None: the value of `config`."""
+
+    out: pathlib.Path
+    """The run folder."""
+    cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
+    """Where the prepared data are kept."""
+    data_dir: str | None = None
+    """Where prepared TFDS data sets lie."""
+
+    # The model.
+    embedding_dim: int | None = None
+    num_heads: int | None = None
+    key_dim: int | None = None
+    kernel_size: int = 3
+    num_conv_layers: int | None = None
+    num_graph_layers: int = 3
+    threshold: Literal["query", "scalar"] = "query"
+    activation: Literal["squared_relu", "square", "softmax"] = "squared_relu"
+    composition: Literal["gru", "residual"] = "gru"
+    share_cell: bool = True
+    dropout: float = 0.0
+    num_positions: int | None = None
+    """Positions decoded per batch and direction; 0 decodes all."""
+
+    # The training.
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    steps_per_epoch: int | None = None
+    epochs: int | None = None
+    seed: int = 0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """On some processors bfloat16 is slower: docs/performance.md."""
+    jit_compile: Literal["auto", "true", "false"] = "auto"
+    """Whether XLA compiles the training step."""
+    steps_per_execution: int = 1
+    """Steps between two looks at the loss; on a GPU about 10."""
+    minutes: float | None = None
+    """When to stop at the latest; the same command goes on."""
+    overwrite: bool = False
+    """Empty a run folder that holds a run with other options."""
+
 
 def check(options):
     """Refuses options out of their range, before any work."""
     check_positive(options, "epochs", "steps_per_epoch", "batch_size")
     check_above_zero(options, "learning_rate")
+    if options.steps_per_epoch % options.steps_per_execution:
+        raise ValueError(
+            "--steps-per-execution divides --steps-per-epoch. Received: "
+            f"steps_per_execution={options.steps_per_execution}, "
+            f"steps_per_epoch={options.steps_per_epoch}"
+        )
 
 
-def start(options, harmless):
+def start(options):
     """Takes the run folder of a pretraining, and sets seed and precision.
 
     Args:
-        options: dataclass, complete.
-        harmless: names of options that may differ in a run that goes on.
+        options: `PretrainOptions`, complete.
 
     Returns:
         `RunFolder`, for `with`.
@@ -32,7 +86,7 @@ def start(options, harmless):
     settings = dataclasses.asdict(options)
     del settings["overwrite"]
     folder = training.RunFolder(options.out, RESULTS)
-    folder.start(settings, harmless, options.overwrite)
+    folder.start(settings, HARMLESS, options.overwrite)
     if folder.finished:
         print(f"Finished before: {folder.metrics_path}")
     else:
@@ -95,6 +149,11 @@ def save(options, pretrainer, history, folder):
 
 class TimeIsUp(Exception):
     """Ends `fit` after an epoch whose checkpoint has been written."""
+
+
+def time_limit(options):
+    """Returns a list of the callback that ends the training in time, if any."""
+    return [] if options.minutes is None else [TimeLimit(options.minutes)]
 
 
 class TimeLimit(keras.callbacks.Callback):

@@ -31,9 +31,6 @@ from recipes.pretrain import steps
 from recipes.pretrain.text_options import Options
 from recipes.pretrain.text_options import resolve
 
-HARMLESS = ("out", "cache", "minutes", "steps_per_execution")
-"""Options that may differ in a run that goes on."""
-
 
 def pretrain(options):
     """Runs the recipe.
@@ -45,8 +42,8 @@ def pretrain(options):
         `pathlib.Path`, the folder of the preset.
     """
     options = resolve(options)
-    check(options)
-    with steps.start(options, HARMLESS) as folder:
+    steps.check(options)
+    with steps.start(options) as folder:
         if not folder.finished:
             corpus = load(options)
             folder.check_data(describe(corpus))
@@ -57,17 +54,6 @@ def pretrain(options):
             except steps.TimeIsUp:
                 steps.save_unfinished(pretrainer, folder)
     return folder.path / "preset"
-
-
-def check(options):
-    """Refuses options out of their range, before any work."""
-    steps.check(options)
-    if options.steps_per_epoch % options.steps_per_execution:
-        raise ValueError(
-            "--steps-per-execution divides --steps-per-epoch. Received: "
-            f"steps_per_execution={options.steps_per_execution}, "
-            f"steps_per_epoch={options.steps_per_epoch}"
-        )
 
 
 def load(options):
@@ -168,7 +154,7 @@ def make_optimizer(options):
 
 def make_callbacks(options):
     """Returns early stopping; for SGD the released code's halving."""
-    callbacks = [keras.callbacks.TerminateOnNaN()]
+    callbacks = [*steps.time_limit(options), keras.callbacks.TerminateOnNaN()]
     patience = options.patience
     if options.optimizer == "sgd":
         patience = options.epochs
@@ -178,8 +164,6 @@ def make_callbacks(options):
             ),
             StopBelowLearningRate(options.learning_rate / 100),
         ]
-    if options.minutes is not None:
-        callbacks.append(steps.TimeLimit(options.minutes))
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=patience, restore_best_weights=True, verbose=1
     )

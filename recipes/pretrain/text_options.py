@@ -1,10 +1,10 @@
 """Options of `recipes.pretrain.text`, and the configurations `--config`."""
 
 import dataclasses
-import pathlib
 from typing import Literal
 
 from recipes.common import with_config
+from recipes.pretrain.steps import PretrainOptions
 
 SMALL = {
     "vocabulary_size": 20_000,
@@ -52,20 +52,16 @@ OFFICIAL = {
 CONFIGS = {"small": SMALL, "base": BASE, "official": OFFICIAL}
 
 
-@dataclasses.dataclass
-class Options:
+@dataclasses.dataclass(kw_only=True)
+class Options(PretrainOptions):
     """Pretrains a graph predictor on text. None: the value of `config`."""
 
     corpus: tuple[str, ...]
     """Text files, folders, globs, or tfds:NAME."""
-    out: pathlib.Path
-    """The run folder."""
     config: Literal["small", "base", "official"] = "small"
     """Where the values come from that are not given."""
 
     # The text.
-    cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
-    """Where the tokenised corpus is kept."""
     vocabulary_size: int | None = None
     lowercase: bool | None = None
     numbers: Literal["keep", "N"] = "N"
@@ -74,28 +70,13 @@ class Options:
     """Whether a word gets one id however it is typed in Unicode."""
     min_paragraph_words: int = 5
     validation_fraction: float = 0.01
-    data_dir: str | None = None
-    """Where prepared TFDS data sets lie."""
 
     # The model.
-    embedding_dim: int | None = None
-    num_heads: int | None = None
-    key_dim: int | None = None
-    kernel_size: int = 3
-    num_conv_layers: int | None = None
-    num_graph_layers: int = 3
     context_length: int = 3
     """Words predicted on each side, D."""
-    num_positions: int | None = None
-    """Positions decoded per batch and direction; 0 decodes all."""
     num_candidates: int | None = None
     """Words from which the softmax is estimated in training; 0: all."""
-    threshold: Literal["query", "scalar"] = "query"
-    activation: Literal["squared_relu", "square", "softmax"] = "squared_relu"
-    composition: Literal["gru", "residual"] = "gru"
-    share_cell: bool = True
     normalization: Literal["batch", "layer", "none"] = "batch"
-    dropout: float = 0.0
     embedding_range: float | None = None
     """Embeddings start uniform in [-range, range]."""
     coupled: bool = False
@@ -104,27 +85,12 @@ class Options:
     # The training.
     optimizer: Literal["adam", "sgd"] | None = None
     """Adam with warm-up and cosine decay, or the released code's SGD."""
-    learning_rate: float | None = None
-    batch_size: int | None = None
     max_length: int | None = None
     """Longest window of the text; windows are 0.51 to 1 times as long."""
-    steps_per_epoch: int | None = None
-    epochs: int | None = None
     validation_steps: int = 20
     """Batches of held-out text per evaluation; 0 takes all."""
     patience: int = 10
     """Adam: epochs without gain after which training stops."""
-    seed: int = 0
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """On some processors bfloat16 is slower: docs/performance.md."""
-    jit_compile: Literal["auto", "true", "false"] = "auto"
-    """Whether XLA compiles the training step."""
-    steps_per_execution: int = 1
-    """Steps between two looks at the loss; on a GPU about 10."""
-    minutes: float | None = None
-    """When to stop at the latest; the same command goes on."""
-    overwrite: bool = False
-    """Empty a run folder that holds a run with other options."""
 
 
 def resolve(options):

@@ -1,5 +1,6 @@
 """Where a task's graphs come from, how they are mixed, and `--matched`."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -25,7 +26,7 @@ def make_graphs(options, seed, max_length=None):
         `(source, transfer)` as the task models take them; `(None, None)` for
         a model without graphs.
     """
-    if options.graph == "none" or options.matched:
+    if options.graph == "none":
         return None, None
     if options.graph == "uniform":
         source = gk.layers.UniformGraph(name="uniform_graph")
@@ -89,29 +90,37 @@ def trained_parameters(model):
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
-def find_width(options, make, **kwargs):
-    """Returns the width of the model: `hidden_dim`, or the one that matches.
+def match_width(options, loaded, build):
+    """Returns the options of the model to train.
+
+    Those of `--matched` get no graphs, and the `hidden_dim` that gives as many
+    trained parameters as the graphs would; others stay as they are.
 
     Args:
         options: `TaskOptions` with `hidden_dim`.
-        make: function of `(width, source, transfer)` that returns a model.
-        **kwargs: of `make_graphs`.
+        loaded: `TaskData`.
+        build: function of `(options, loaded, seed)` that returns a model.
     """
     if not options.matched:
-        return options.hidden_dim
-    with_graphs = type(options)(**{**vars(options), "matched": False})
-    source, transfer = make_graphs(with_graphs, 0, **kwargs)
-    target = trained_parameters(make(options.hidden_dim, source, transfer))
-    width, parameters = matched_width(
-        lambda width: trained_parameters(make(width, None, None)),
+        return options
+
+    def parameters(**changes):
+        changed = dataclasses.replace(options, matched=False, **changes)
+        return trained_parameters(build(changed, loaded, 0))
+
+    target = parameters()
+    width, found = matched_width(
+        lambda width: parameters(graph="none", hidden_dim=width),
         target,
         options.hidden_dim,
     )
     print(
-        f"matched: width {options.hidden_dim} -> {width} gives {parameters:,} "
+        f"matched: width {options.hidden_dim} -> {width} gives {found:,} "
         f"trained parameters; with graphs there are {target:,}"
     )
-    return width
+    return dataclasses.replace(
+        options, matched=False, graph="none", hidden_dim=width
+    )
 
 
 def matched_width(parameters, target, start):

@@ -20,7 +20,6 @@ import dataclasses
 from typing import Literal
 
 import keras
-import numpy as np
 import tyro
 
 import glomo_keras as gk
@@ -34,8 +33,8 @@ from recipes.seeds import run_seeds
 from recipes.tasks import pictures
 from recipes.tasks import run
 from recipes.tasks.features import load_features
-from recipes.tasks.graphs import find_width
 from recipes.tasks.graphs import make_graphs
+from recipes.tasks.graphs import match_width
 from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
 from recipes.tasks.options import check_task
@@ -52,8 +51,6 @@ class Options(TaskOptions):
     """Words of a review that are read, the last ones: the verdict is there."""
     validation_fraction: float = 0.1
     """Share of the training reviews held out."""
-    split_seed: int = 0
-    """Draws the held-out reviews, the same for all seeds of the run."""
     hidden_dim: int = 150
     """Units of the RNN in each direction and of the linear layers."""
     dropout: float = 0.1
@@ -85,9 +82,17 @@ def check(options):
 
 def train(options, loaded, seed, folder):
     """Trains and tests a model; returns its metrics."""
-    model = build(options, loaded, seed)
+    model = build(match_width(options, loaded, build), loaded, seed)
     metrics = {**loaded.facts, **run.describe_model(options, model)}
-    metrics |= fit(options, loaded, model, seed, folder)
+    metrics |= run.fit(
+        options,
+        loaded,
+        model,
+        seed,
+        folder,
+        callbacks(options, loaded),
+        MONITOR,
+    )
     metrics |= evaluate(options, loaded, model, folder)
     pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
     return metrics
@@ -100,11 +105,7 @@ def load(options):
         options.validation_fraction, options.split_seed
     )
     reviews = {k: reviews[k] for k in ("train", "validation", "test")}
-    if options.limit is not None:
-        rng = np.random.default_rng(options.split_seed)
-        for name, part in reviews.items():
-            chosen = rng.permutation(len(part))[: options.limit]
-            reviews[name] = part.take(sorted(chosen))
+    reviews = run.limited(options, reviews)
     lexicon = data.Lexicon()
     rows = {
         name: lexicon.add(part.texts, description=name)[0]
@@ -141,25 +142,19 @@ def read(options, split):
 
 def build(options, loaded, seed):
     """Returns the compiled classifier, which applies the graphs."""
-
-    def classifier(width, source, transfer):
-        return gk.models.TextClassifier(
-            loaded.features.layers(),
-            graphs=source,
-            transfer=transfer,
-            placement=options.placement,
-            num_classes=2,
-            hidden_dim=width,
-            dropout=options.dropout,
-            seed=seed,
-        )
-
-    length = options.max_length
-    width = find_width(options, classifier, max_length=length)
-    graphs = make_graphs(options, seed, max_length=length)
+    source, transfer = make_graphs(options, seed, options.max_length)
     # After the graphs, so that all sources start from the same weights.
     keras.utils.set_random_seed(seed)
-    model = classifier(width, *graphs)
+    model = gk.models.TextClassifier(
+        loaded.features.layers(),
+        graphs=source,
+        transfer=transfer,
+        placement=options.placement,
+        num_classes=2,
+        hidden_dim=options.hidden_dim,
+        dropout=options.dropout,
+        seed=seed,
+    )
     model.compile(
         keras.optimizers.Adam(options.learning_rate, global_clipnorm=1.0),
         {"logits": LOSS},
@@ -167,19 +162,6 @@ def build(options, loaded, seed):
         jit_compile=JIT_COMPILE[options.jit_compile],
     )
     return model
-
-
-def fit(options, loaded, model, seed, folder):
-    """Trains; the model gets the weights of its best epoch."""
-    return run.fit_best(
-        options,
-        loaded,
-        model,
-        seed,
-        folder,
-        callbacks(options, loaded),
-        MONITOR,
-    )
 
 
 def callbacks(options, loaded):

@@ -41,13 +41,14 @@ from recipes.seeds import run_seeds
 from recipes.tasks import pictures
 from recipes.tasks import run
 from recipes.tasks.features import load_features
-from recipes.tasks.graphs import find_width
 from recipes.tasks.graphs import make_graphs
+from recipes.tasks.graphs import match_width
 from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
 from recipes.tasks.options import check_task
 
 FILES = {"matched": "MNLI-m.tsv", "mismatched": "MNLI-mm.tsv"}
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 MONITOR = "val_accuracy"
 
 
@@ -64,8 +65,6 @@ class Options(TaskOptions):
     """Words after which a text is cut."""
     validation_fraction: float = 0.1
     """Share of the training premises held out to choose the best epoch."""
-    split_seed: int = 0
-    """Draws the held-out premises, the same for all seeds of the run."""
     epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 4e-4
@@ -91,9 +90,17 @@ def check(options):
 
 def train(options, loaded, seed, folder):
     """Trains and tests a model; returns its metrics."""
-    model = build(options, loaded, seed)
+    model = build(match_width(options, loaded, build), loaded, seed)
     metrics = {**loaded.facts, **run.describe_model(options, model)}
-    metrics |= fit(options, loaded, model, seed, folder)
+    metrics |= run.fit(
+        options,
+        loaded,
+        model,
+        seed,
+        folder,
+        callbacks(options, loaded),
+        MONITOR,
+    )
     metrics |= evaluate(options, loaded, model, folder)
     pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
     return metrics
@@ -108,11 +115,7 @@ def load(options):
     pairs["train"], pairs["validation"] = pairs["train"].split(
         options.validation_fraction, options.split_seed
     )
-    if options.limit is not None:
-        rng = np.random.default_rng(options.split_seed)
-        for name, part in pairs.items():
-            chosen = rng.permutation(len(part))[: options.limit]
-            pairs[name] = part.take(sorted(chosen))
+    pairs = run.limited(options, pairs)
     facts |= {f"{name}_pairs": len(part) for name, part in pairs.items()}
     lexicon = data.Lexicon()
     rows = {k: tokenize(part, lexicon, options, k) for k, part in pairs.items()}
@@ -152,52 +155,27 @@ def tokenize(pairs, lexicon, options, name):
 
 def build(options, loaded, seed):
     """Returns the compiled classifier, which applies the graphs."""
-
-    def classifier(width, source, transfer):
-        return gk.models.PairClassifier(
-            loaded.features.layers(),
-            graphs=source,
-            transfer=transfer,
-            placement=options.placement,
-            num_classes=len(data.MNLI_LABELS),
-            hidden_dim=width,
-            self_attention=options.self_attention,
-            dropout=options.dropout,
-            seed=seed,
-        )
-
-    length = options.max_length
-    width = find_width(options, classifier, max_length=length)
-    graphs = make_graphs(options, seed, max_length=length)
+    source, transfer = make_graphs(options, seed, options.max_length)
     # After the graphs, so that all sources start from the same weights.
     keras.utils.set_random_seed(seed)
-    model = classifier(width, *graphs)
+    model = gk.models.PairClassifier(
+        loaded.features.layers(),
+        graphs=source,
+        transfer=transfer,
+        placement=options.placement,
+        num_classes=len(data.MNLI_LABELS),
+        hidden_dim=options.hidden_dim,
+        self_attention=options.self_attention,
+        dropout=options.dropout,
+        seed=seed,
+    )
     model.compile(
         keras.optimizers.Adam(options.learning_rate, global_clipnorm=10.0),
-        {
-            "logits": keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True
-            )
-        },
-        metrics={
-            "logits": [keras.metrics.SparseCategoricalAccuracy("accuracy")]
-        },
+        {"logits": LOSS},
+        metrics={"logits": keras.metrics.SparseCategoricalAccuracy("accuracy")},
         jit_compile=JIT_COMPILE[options.jit_compile],
     )
     return model
-
-
-def fit(options, loaded, model, seed, folder):
-    """Trains; the model gets the weights of its best epoch."""
-    return run.fit_best(
-        options,
-        loaded,
-        model,
-        seed,
-        folder,
-        callbacks(options, loaded),
-        MONITOR,
-    )
 
 
 def callbacks(options, loaded):

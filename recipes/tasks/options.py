@@ -9,6 +9,8 @@ from recipes.common import check_above_zero
 from recipes.common import check_positive
 from recipes.common import check_rate
 from recipes.common import refuse
+from recipes.seeds import SeedOptions
+from recipes.seeds import check_seeds
 from recipes.tasks.features import check_features
 
 PREDICTED = ("predicted", "random")
@@ -23,6 +25,9 @@ class DataOptions:
     """Name of a TFDS data set to read instead of the official files."""
     limit: int | None = None
     """Examples taken of each split, for a small run."""
+    split_seed: int = 0
+    """Draws the held-out examples and those of --limit, the same for all
+    seeds of a run."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -68,12 +73,7 @@ class FeatureOptions:
 
 
 @dataclasses.dataclass(kw_only=True)
-class FitOptions:
-    out: pathlib.Path
-    """Folder of the runs: OUT/seed-0, OUT/seed-1, ..."""
-    seeds: int = 1
-    """How many runs, with seeds that follow each other."""
-    first_seed: int = 0
+class FitOptions(SeedOptions):
     epochs: int
     """Passes over the training examples, if --steps-per-epoch is not given."""
     steps_per_epoch: int | None = None
@@ -82,11 +82,6 @@ class FitOptions:
     """Validations without gain after which training stops."""
     batch_size: int
     learning_rate: float
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    jit_compile: Literal["auto", "true", "false"] = "auto"
-    """Whether XLA compiles the training step."""
-    overwrite: bool = False
-    """Empty a run folder that holds a run with other options."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -103,7 +98,6 @@ def check_task(options):
     """
     check_positive(
         options,
-        "seeds",
         "epochs",
         "batch_size",
         "patience",
@@ -114,8 +108,7 @@ def check_task(options):
     )
     check_rate(options, "graph_dropout")
     check_above_zero(options, "learning_rate")
-    if options.first_seed < 0:
-        refuse("first_seed", "at least 0", options)
+    check_seeds(options)
     if options.matched and options.graph == "none":
         refuse("matched", "for a --graph whose parameters to match", options)
     if options.data_dir is None and options.tfds is None:

@@ -52,7 +52,19 @@ def describe(options, loaded):
     }
 
 
-def fit_best(options, loaded, model, seed, folder, callbacks, monitor):
+def limited(options, parts):
+    """Returns a dict of parts of the data, each of at most `limit` examples."""
+    if options.limit is None:
+        return parts
+    rng = np.random.default_rng(options.split_seed)
+    taken = {}
+    for name, part in parts.items():
+        rows = rng.permutation(len(part))[: options.limit]
+        taken[name] = part.take(sorted(rows.tolist()))
+    return taken
+
+
+def fit(options, loaded, model, seed, folder, callbacks, monitor):
     """Trains, and leaves the model with the weights of its best epoch.
 
     Args:
@@ -63,7 +75,7 @@ def fit_best(options, loaded, model, seed, folder, callbacks, monitor):
         folder: `RunFolder`.
         callbacks: list; they come first, so that the best epoch can be chosen
             by what they log.
-        monitor: name of what is highest in the best epoch.
+        monitor: name of the metric that is highest in the best epoch.
 
     Returns:
         Dict of the best epoch's number, from 1, and its validation metrics.

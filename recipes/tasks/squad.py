@@ -32,8 +32,8 @@ from recipes.seeds import run_seeds
 from recipes.tasks import pictures
 from recipes.tasks import run
 from recipes.tasks.features import load_features
-from recipes.tasks.graphs import find_width
 from recipes.tasks.graphs import make_graphs
+from recipes.tasks.graphs import match_width
 from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
 from recipes.tasks.options import check_task
@@ -58,8 +58,6 @@ class Options(TaskOptions):
     """Words of the longest answer that is given."""
     validation_questions: int = 1000
     """Training questions held out, with their contexts."""
-    split_seed: int = 0
-    """Draws the held-out contexts, the same for all seeds of the run."""
     min_letter_count: int = 50
     """How often a letter must occur to have an embedding of its own."""
     hidden_dim: int = 76
@@ -106,9 +104,17 @@ def check(options):
 
 def train(options, loaded, seed, folder):
     """Trains and tests a model; returns its metrics."""
-    model = build(options, loaded, seed)
+    model = build(match_width(options, loaded, build), loaded, seed)
     metrics = {**loaded.facts, **run.describe_model(options, model)}
-    metrics |= fit(options, loaded, model, seed, folder)
+    metrics |= run.fit(
+        options,
+        loaded,
+        model,
+        seed,
+        folder,
+        callbacks(options, loaded),
+        MONITOR,
+    )
     metrics |= evaluate(options, loaded, model, folder)
     pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
     return metrics
@@ -178,11 +184,8 @@ def read(options):
     parts = {"train": train, "validation": validation, "dev": parts["dev"]}
     lexicon = data.Lexicon()
     readings = {}
-    for name, questions in parts.items():
-        if options.limit is not None:
-            rng = np.random.default_rng(options.split_seed)
-            order = rng.permutation(len(questions))[: options.limit]
-            questions = questions.take(sorted(order.tolist()))
+    for name in parts:
+        questions = run.limited(options, {name: parts[name]})[name]
         name_faults(name, questions)
         readings[name] = Reading(questions, lexicon, name)
     return readings, lexicon
@@ -209,24 +212,19 @@ def oracle(reading):
 
 def build(options, loaded, seed):
     """Returns the compiled reader, which applies the graphs."""
-
-    def reader(width, source, transfer):
-        return gk.models.SpanReader(
-            loaded.features.layers(),
-            graphs=source,
-            transfer=transfer,
-            placement=options.placement,
-            num_letters=len(loaded.letters) + 2,
-            hidden_dim=width,
-            dropout=options.dropout,
-            seed=seed,
-        )
-
-    width = find_width(options, reader)
-    graphs = make_graphs(options, seed)
+    source, transfer = make_graphs(options, seed)
     # After the graphs, so that all sources start from the same weights.
     keras.utils.set_random_seed(seed)
-    model = reader(width, *graphs)
+    model = gk.models.SpanReader(
+        loaded.features.layers(),
+        graphs=source,
+        transfer=transfer,
+        placement=options.placement,
+        num_letters=len(loaded.letters) + 2,
+        hidden_dim=options.hidden_dim,
+        dropout=options.dropout,
+        seed=seed,
+    )
     model.compile(
         make_optimizer(options),
         {"start_logits": LOSS, "end_logits": LOSS},
@@ -249,19 +247,6 @@ def make_optimizer(options):
         warmup_steps=steps // 20,
     )
     return keras.optimizers.Adam(schedule, global_clipnorm=5.0)
-
-
-def fit(options, loaded, model, seed, folder):
-    """Trains; the model gets the weights of its best epoch."""
-    return run.fit_best(
-        options,
-        loaded,
-        model,
-        seed,
-        folder,
-        callbacks(options, loaded),
-        MONITOR,
-    )
 
 
 def callbacks(options, loaded):

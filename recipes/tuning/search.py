@@ -27,12 +27,14 @@ import pathlib
 from typing import Literal
 
 import keras
+import tabulate
 import tyro
 
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras import tuning
+from recipes.tasks import run
 from recipes.tasks.options import DataOptions
 from recipes.tasks.options import FeatureOptions
 
@@ -240,7 +242,8 @@ def report(options, trials, tuner, folder):
     table = tuning.trial_table(tuner)
     with training.atomic_file(folder.path / "trials.csv") as file:
         table.to_csv(file, index=False)
-    print(table.drop(columns="error").to_string(index=False, na_rep="-"))
+    shown = table.drop(columns="error").astype(object).fillna("-")
+    print(tabulate.tabulate(shown, headers="keys", showindex=False))
     for _, failed in table.dropna(subset="error").iterrows():
         print(f"trial {failed['trial']} failed: {failed['error']}")
     monitor = trials.recipe.MONITOR
@@ -276,8 +279,14 @@ def train_best(options, trials, tuner):
         if not folder.finished:
             loaded = trials.load(task)
             model = trials.build(values)
-            metrics = trials.recipe.fit(
-                task, loaded, model, options.seed, folder
+            metrics = run.fit(
+                task,
+                loaded,
+                model,
+                options.seed,
+                folder,
+                trials.recipe.callbacks(task, loaded),
+                trials.recipe.MONITOR,
             )
             metrics |= trials.recipe.evaluate(task, loaded, model, folder)
             model.save(folder.path / "best.keras")

@@ -40,6 +40,8 @@ from recipes.common import check_positive
 from recipes.common import fingerprint
 from recipes.common import refuse
 from recipes.common import with_config
+from recipes.seeds import SeedOptions
+from recipes.seeds import check_seeds
 from recipes.seeds import run_seeds
 
 VALIDATION_SHARE = 0.16
@@ -50,14 +52,12 @@ CONFIGS = {
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-@dataclasses.dataclass
-class Options:
+@dataclasses.dataclass(kw_only=True)
+class Options(SeedOptions):
     """Trains and tests a classifier of CIFAR-10. None: `config`'s value."""
 
     data: str
     """Folder of official batches or class folders, or tfds:NAME."""
-    out: pathlib.Path
-    """Folder of the runs: OUT/seed-0, OUT/seed-1, ..."""
     graph: Literal["none", "predicted", "uniform", "random"] = "none"
     """Where the graphs come from."""
     config: Literal["small", "paper"] = "small"
@@ -65,9 +65,6 @@ class Options:
     depth: Literal[18, 34] = 18
     predictor: str = "glomo_pixels_small"
     """Preset of the package, or preset folder, for predicted and random."""
-    seeds: int = 1
-    """How many runs, with seeds that follow each other."""
-    first_seed: int = 0
 
     # The images.
     size: int = 32
@@ -91,10 +88,6 @@ class Options:
     """Decoupled: ten times that of an L2 term under momentum 0.9."""
     batch_size: int | None = None
     epochs: int | None = None
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    jit_compile: Literal["auto", "true", "false"] = "auto"
-    overwrite: bool = False
-    """Empty run folders that hold runs with other options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,13 +109,11 @@ def main(options):
 
 def check(options):
     """Refuses options out of their range, before any work."""
-    check_positive(
-        options, "seeds", "size", "epochs", "batch_size", "num_mixtures"
-    )
+    check_seeds(options)
+    check_positive(options, "size", "epochs", "batch_size", "num_mixtures")
     check_above_zero(options, "learning_rate")
-    for name in ("limit", "first_seed"):
-        if getattr(options, name) < 0:
-            refuse(name, "at least 0", options)
+    if options.limit < 0:
+        refuse("limit", "at least 0", options)
     if options.graph in ("predicted", "random"):
         gk.ImageGraphPredictor.from_preset(options.predictor)
 

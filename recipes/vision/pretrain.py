@@ -29,7 +29,6 @@ windows of held-out crops of Tiny ImageNet at 32x32, 5.43 of whole images
 """
 
 import dataclasses
-import pathlib
 from typing import Literal
 
 import keras
@@ -41,6 +40,7 @@ from glomo_keras import training
 from recipes.common import fingerprint
 from recipes.common import with_config
 from recipes.pretrain import steps
+from recipes.pretrain.steps import PretrainOptions
 
 SMALL = {
     "crop": 16,
@@ -67,18 +67,14 @@ BASE = {
     "epochs": 100,
 }
 CONFIGS = {"small": SMALL, "base": BASE}
-HARMLESS = ("out", "cache", "minutes", "steps_per_execution")
-"""Options that may differ in a run that goes on."""
 
 
-@dataclasses.dataclass
-class Options:
+@dataclasses.dataclass(kw_only=True)
+class Options(PretrainOptions):
     """Pretrains on images. None: the value of `config`."""
 
     images: tuple[str, ...]
     """Folders of images, of CIFAR-10 batches, or tfds:NAME."""
-    out: pathlib.Path
-    """The run folder."""
     config: Literal["small", "base"] = "small"
     """Where the values come from that are not given."""
 
@@ -87,22 +83,12 @@ class Options:
     """Pixels a side to which images are scaled."""
     crop: int | None = None
     """Pixels a side of the crops for training; 0: whole images."""
-    cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
-    """Where the scaled images are kept."""
     validation_images: int = 512
     """Images held out."""
     limit: int | None = None
     """Images used, at most: drawn from all."""
-    data_dir: str | None = None
-    """Where prepared TFDS data sets lie."""
 
     # The model.
-    embedding_dim: int | None = None
-    num_heads: int | None = None
-    key_dim: int | None = None
-    kernel_size: int = 3
-    num_conv_layers: int | None = None
-    num_graph_layers: int = 3
     bidirectional: bool = False
     """Backward graphs as well, from the last pixel to the first."""
     coordinates: bool = True
@@ -111,33 +97,11 @@ class Options:
     anchor: Literal["centre", "corner"] = "centre"
     """Whether the window is around its pixel or begins with it."""
     channel_order: str = "rgb"
-    num_positions: int | None = None
-    """Pixels from which windows are predicted in a batch; 0: from all."""
     num_decoder_layers: int = 1
-    threshold: Literal["query", "scalar"] = "query"
-    activation: Literal["squared_relu", "square", "softmax"] = "squared_relu"
-    composition: Literal["gru", "residual"] = "gru"
-    share_cell: bool = True
     normalization: Literal["batch", "layer", "none"] = "layer"
-    dropout: float = 0.0
 
-    # The training.
-    learning_rate: float | None = None
-    batch_size: int | None = None
-    steps_per_epoch: int | None = None
-    epochs: int | None = None
     validation_steps: int = 4
     """Batches of held-out crops per evaluation; 0 takes all."""
-    seed: int = 0
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    jit_compile: Literal["auto", "true", "false"] = "auto"
-    """Whether XLA compiles the training step."""
-    steps_per_execution: int = 1
-    """Steps between two looks at the loss; on a GPU about 10."""
-    minutes: float | None = None
-    """When to stop at the latest; the same command goes on."""
-    overwrite: bool = False
-    """Empty a run folder that holds a run with other options."""
 
 
 def resolve(options):
@@ -158,7 +122,7 @@ def pretrain(options):
     """
     options = resolve(options)
     steps.check(options)
-    with steps.start(options, HARMLESS) as folder:
+    with steps.start(options) as folder:
         if not folder.finished:
             images = load(options, folder)
             folder.check_data(fingerprint(images))
@@ -247,9 +211,6 @@ def fit(options, images, pretrainer, folder):
     held_out = data.EvaluationCrops(
         images["validation"], options.batch_size, options.crop
     )
-    limit = (
-        [] if options.minutes is None else [steps.TimeLimit(options.minutes)]
-    )
     return training.fit_resumable(
         pretrainer,
         lambda first_step: data.as_dataset(batches, first_step),
@@ -257,7 +218,7 @@ def fit(options, images, pretrainer, folder):
         steps_per_epoch=options.steps_per_epoch,
         run_folder=folder,
         callbacks=[
-            *limit,
+            *steps.time_limit(options),
             keras.callbacks.TerminateOnNaN(),
             keras.callbacks.EarlyStopping(
                 "val_loss", patience=options.epochs, restore_best_weights=True

@@ -186,22 +186,3 @@ def test_backward_is_forward_of_the_reversed_text(run, results):
     assert results["windows"]["events"] == len(logs)
     got = results["perplexity"]["backward"]["bigram witten_bell"]
     assert got == pytest.approx(math.exp(-np.mean(logs)), rel=TOLERANCE)
-
-
-def test_second_run_measures_what_is_missing(run, results, capsys):
-    path = run.out / "ngrams.json"
-    unfinished = read_json(path)
-    del unfinished["perplexity"]["backward"]["trigram witten_bell"]
-    path.write_text(json.dumps(unfinished))
-    capsys.readouterr()
-    options = ngram_baselines.Options(run.out)
-    assert ngram_baselines.measure(options) == results
-    printed = capsys.readouterr().out
-    assert "backward trigram witten_bell" in printed
-    assert "backward bigram" not in printed
-
-
-def test_results_of_other_options_are_not_overwritten(run, results):
-    other = ngram_baselines.Options(run.out, discount=0.5)
-    with pytest.raises(ValueError, match="another discount.*Received"):
-        ngram_baselines.measure(other)

@@ -52,7 +52,10 @@ def packed(text):
 
 def pretrain_options(packed, folder, **kwargs):
     options = pretrain_text.Options(
-        (str(packed),), folder / "run", cache=folder / "cache", **kwargs
+        corpus=(str(packed),),
+        out=folder / "run",
+        cache=folder / "cache",
+        **kwargs,
     )
     return pretrain_text.resolve(options)
 

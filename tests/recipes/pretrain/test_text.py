@@ -163,7 +163,9 @@ def test_a_diverged_training_leaves_no_preset(corpus, tmp_path):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configs_resolve_to_complete_options(name, tmp_path):
     run = pretrain_text.resolve(
-        pretrain_text.Options(("x",), tmp_path, config=name, embedding_dim=96)
+        pretrain_text.Options(
+            corpus=("x",), out=tmp_path, config=name, embedding_dim=96
+        )
     )
     assert None not in {getattr(run, key) for key in CONFIGS[name]}
     assert run.embedding_dim == 96

@@ -80,7 +80,11 @@ def test_split_has_the_shares_of_the_paper(tmp_path):
     write_cifar(tmp_path, "binary")
     splits = load(
         cifar10.Options(
-            str(tmp_path), tmp_path, cache=tmp_path, size=8, batch_size=4
+            data=str(tmp_path),
+            out=tmp_path,
+            cache=tmp_path,
+            size=8,
+            batch_size=4,
         )
     )
     sizes = {name: len(split.labels) for name, split in splits.items()}

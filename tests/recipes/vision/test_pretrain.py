@@ -116,7 +116,9 @@ def test_limit_takes_fewer_images(images, tmp_path):
 @pytest.mark.parametrize("name", pretrain_images.CONFIGS)
 def test_configs_resolve_to_complete_options(name, tmp_path):
     run = pretrain_images.resolve(
-        pretrain_images.Options(("x",), tmp_path, config=name, size=8)
+        pretrain_images.Options(
+            images=("x",), out=tmp_path, config=name, size=8
+        )
     )
     wanted = pretrain_images.CONFIGS[name]
     assert None not in {getattr(run, key) for key in wanted}
