@@ -4,10 +4,10 @@
 
 GLoMo (Yang et al., NeurIPS 2018) learns from unlabelled text which earlier
 positions each position should look at, and hands these graphs, not features,
-to other tasks. The texts here are labelled brackets, `( red [ blue ] blue )
-red`: the label after a closing bracket is known to whoever finds the opening
-one. Pretraining must predict it; the task, with frozen graphs, is to tell at a
-closing bracket whether its label is a warm colour.
+to other tasks. The texts here say `ann red bob blue ann red ...`: in each text
+a name has a colour of its own, so the word after a name is known to whoever
+finds that name's last colour. Pretraining must predict it; the task, with
+frozen graphs, is to tell after a name whether its colour is a warm one.
 
 Letters: B texts, T positions, d width, L layers, K heads, C width of a key,
 N decoded positions, D predicted tokens, V vocabulary. `graph[b, k, t, s]` is
@@ -28,11 +28,10 @@ DIRECTIONS = ("forward", "backward")
 class CausalCNN(layers.Layer):
     """Convolutions that see no later position: `(B, T, d)` to `(B, T, d)`."""
 
-    def __init__(self, d, kernel_size, num_layers):
+    def __init__(self, d, num_layers):
         super().__init__()
         self.convs = [
-            layers.Conv1D(d, kernel_size, padding="causal")
-            for _ in range(num_layers)
+            layers.Conv1D(d, 3, padding="causal") for _ in range(num_layers)
         ]
         self.norms = [
             layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
@@ -50,14 +49,14 @@ class CausalCNN(layers.Layer):
 class GraphPredictor(layers.Layer):
     """g: from embeddings `(B, T, d)` the graphs of L layers, `(B, K, T, T)`."""
 
-    def __init__(self, d, heads, key_dim, kernel_size, num_convs, num_layers):
+    def __init__(self, d, heads, key_dim, num_convs, num_layers):
         super().__init__()
         self.heads = heads
-        self.key_cnn = CausalCNN(d, kernel_size, num_convs)
-        self.query_cnn = CausalCNN(d, kernel_size, num_convs)
+        self.key_cnn = CausalCNN(d, num_convs)
+        self.query_cnn = CausalCNN(d, num_convs)
         self.keys, self.queries, self.thresholds = (
-            [layers.Dense(units) for _ in range(num_layers)]
-            for units in (heads * key_dim, heads * key_dim, 1)
+            [layers.Dense(width) for _ in range(num_layers)]
+            for width in (heads * key_dim, heads * key_dim, 1)
         )
 
     def call(self, embedded, padding_mask, training=None):
@@ -121,11 +120,9 @@ def weighted_sum(graph, features):
 class ContextDecoder(layers.Layer):
     """Eq. 3: GRUs that start from F^L_t and predict the D tokens after t."""
 
-    def __init__(self, d, num_layers):
+    def __init__(self, d):
         super().__init__()
-        self.grus = [
-            layers.GRU(d, return_sequences=True) for _ in range(num_layers)
-        ]
+        self.grus = [layers.GRU(d, return_sequences=True) for _ in range(2)]
 
     def call(self, features, fed):  # (B, N, d), (B, N, D - 1, d)
         zeros = ops.expand_dims(ops.zeros_like(features), 2)
@@ -146,14 +143,10 @@ class Pretrainer(keras.Model):
         embedding_dim=512,
         num_heads=8,
         key_dim=256,
-        kernel_size=3,
         num_conv_layers=4,
         num_graph_layers=3,
         context_length=3,
         num_positions=None,
-        num_decoder_layers=2,
-        embedding_range=0.1,
-        seed=None,
     ):
         super().__init__()
         self.context_length = context_length
@@ -161,19 +154,17 @@ class Pretrainer(keras.Model):
         self.token_embedding = layers.Embedding(
             vocabulary_size,
             embedding_dim,
-            keras.initializers.RandomUniform(-embedding_range, embedding_range),
+            keras.initializers.RandomUniform(-0.5, 0.5),
         )
-        sizes = (num_heads, key_dim, kernel_size, num_conv_layers)
+        sizes = (embedding_dim, num_heads, key_dim)
         self.g, self.f, self.decoders = {}, {}, {}
-        for direction in DIRECTIONS:
-            self.g[direction] = GraphPredictor(
-                embedding_dim, *sizes, num_graph_layers
+        for name in DIRECTIONS:
+            self.g[name] = GraphPredictor(
+                *sizes, num_conv_layers, num_graph_layers
             )
-            self.f[direction] = FeaturePredictor(embedding_dim)
-            self.decoders[direction] = ContextDecoder(
-                embedding_dim, num_decoder_layers
-            )
-        self.seed_generator = keras.random.SeedGenerator(seed)
+            self.f[name] = FeaturePredictor(embedding_dim)
+            self.decoders[name] = ContextDecoder(embedding_dim)
+        self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, inputs, training=None):
         ids, mask = inputs["token_ids"], inputs["padding_mask"]
@@ -272,103 +263,43 @@ def mixture_terms(graphs):
 
 # === The texts and the task ===
 
-BRACKETS = ["()", "[]", "{}", "<>", "«»", "‹›"]
-LABELS = ["red", "orange", "yellow", "green", "blue", "violet"]
-VOCABULARY = [*"".join(BRACKETS), *LABELS, "la", "li", "lo", "lu"]
+NAMES = ["ann", "bob", "cid", "dan", "eve", "fay"]
+COLOURS = ["red", "orange", "yellow", "green", "blue", "violet"]
+WORDS = NAMES + COLOURS
 
 
-def make_text(rng, num_pairs=5, num_words=8):
-    """Tokens, and for each closing bracket the position of its first label."""
-    kinds = list(rng.permutation(BRACKETS)[:num_pairs])
-    text, sources, open_brackets = [], {}, []
-    steps = [True] * num_words + [False] * 2 * num_pairs
-    for is_word in rng.permutation(steps):
-        if is_word:
-            text.append(rng.choice(VOCABULARY[-4:]))
-        elif kinds and (not open_brackets or rng.random() < 0.9):
-            opening, closing = kinds.pop()
-            text += [opening, rng.choice(LABELS)]
-            open_brackets.append((closing, len(text) - 1))
-        else:
-            closing, source = open_brackets.pop()
-            sources[len(text)] = source
-            text += [closing, text[source]]
-    return text, sources
-
-
-def make_texts(count, seed):
-    """Ids `(count, T)`, and at closing brackets the first label, else -1."""
+def make_texts(count, seed, num_pairs=12):
+    """Ids `(count, 24)`, name and colour in turn; the last name is not new."""
     rng = np.random.default_rng(seed)
-    texts, found = zip(*(make_text(rng) for _ in range(count)), strict=True)
-    ids = [[VOCABULARY.index(token) for token in text] for text in texts]
-    sources = np.full((count, len(ids[0])), -1)
-    for row, partners in zip(sources, found, strict=True):
-        row[list(partners)] = list(partners.values())
-    return np.array(ids, "int32"), sources
+    colours = rng.integers(len(COLOURS), size=(count, len(NAMES)))
+    names = rng.integers(len(NAMES), size=(count, num_pairs))
+    earlier = rng.integers(num_pairs - 1, size=count)
+    names[:, -1] = names[np.arange(count), earlier]
+    colours = len(NAMES) + np.take_along_axis(colours, names, axis=1)
+    ids = np.stack([names, colours], axis=2)  # (count, pairs, 2)
+    return ids.reshape(count, -1).astype("int32")
 
 
 def make_task(count, seed):
-    """Texts that end in a closing bracket, and whether its label is warm."""
-    rng = np.random.default_rng(seed)
-    texts, sources = make_texts(count, seed)
-    warm = np.zeros(count, "int32")
-    for i in range(count):
-        end = rng.choice(np.flatnonzero(sources[i] >= 0))
-        warm[i] = VOCABULARY[texts[i, end + 1]] in LABELS[:3]
-        start = rng.integers(-4, 0, texts.shape[1] - 1 - end) % len(VOCABULARY)
-        texts[i] = [*start, *texts[i, : end + 1]]  # words fill the beginning
-    return texts, warm
+    """Texts that end in a name, and whether its colour is a warm one."""
+    ids = make_texts(count, seed)
+    return ids[:, :-1], np.isin(ids[:, -1] - len(NAMES), (0, 1, 2)).astype(int)
 
 
-def uniform_graphs(graphs):
-    """The control: graphs in which all earlier (later) positions are equal."""
-    shape = graphs["forward"].shape
-    earlier = np.tril(np.ones(shape[-2:], "float32"), -1)
-    earlier /= np.maximum(earlier.sum(axis=-1, keepdims=True), 1)
-    return {
-        "forward": np.broadcast_to(earlier, shape),
-        "backward": np.broadcast_to(earlier[::-1, ::-1], shape),
-    }
-
-
-def build_classifier(shape, d=16):
-    """From ids `(B, T)` and graphs, a logit: is the next label warm?"""
-    ids = keras.Input((None,), dtype="int32", name="ids")
-    graphs = {name: keras.Input(shape, name=name) for name in DIRECTIONS}
-    x = layers.Embedding(len(VOCABULARY), d)(ids)  # H, features of the task
-    x = GraphTransfer()(x, graphs)
-    return keras.Model({"ids": ids, **graphs}, layers.Dense(1)(x[:, -1]))
-
-
-def draw(graph, tokens, path):
-    """A picture of one graph `(T, T)`."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((6, 6), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(graph, cmap="Blues", vmin=0)
-    axes.set_xticks(range(len(tokens)), tokens, rotation=90)
-    axes.set_yticks(range(len(tokens)), tokens)
-    axes.set(xlabel="source", ylabel="receiver")
-    figure.savefig(path, dpi=150)
-
-
-# === Pretrain, look, transfer ===
+# === Pretrain, draw, transfer ===
 
 
 def pretrain(num_texts=2000, epochs=10):
-    """A trained `Pretrainer`."""
-    ids, _ = make_texts(num_texts, seed=1)
+    """Returns a trained `Pretrainer`."""
+    ids = make_texts(num_texts, seed=1)
     model = Pretrainer(
-        len(VOCABULARY),
+        len(WORDS),
         embedding_dim=32,
         num_heads=4,
         key_dim=8,
         num_conv_layers=1,
         num_graph_layers=1,
         context_length=1,
-        num_decoder_layers=1,
-        embedding_range=0.5,
     )
     model.compile(keras.optimizers.Adam(1e-2))
     inputs = {"token_ids": ids, "padding_mask": np.ones(ids.shape, "bool")}
@@ -377,52 +308,67 @@ def pretrain(num_texts=2000, epochs=10):
 
 
 def extract(model, ids):
-    """Graphs as arrays `(B, L, K, T, T)`, with which g has done its work."""
+    """Returns the frozen graphs as arrays `(B, L, K, T, T)`."""
     graphs = model.graphs(ids, np.ones(ids.shape, "bool"))
     return {name: ops.convert_to_numpy(x) for name, x in graphs.items()}
 
 
-def look(model, path):
-    """Prints how often a head finds the label, and draws the best one."""
-    ids, sources = make_texts(400, seed=2)
-    graphs = extract(model, ids)["forward"]
-    text, receiver = np.nonzero(sources >= 0)
-    wanted = sources[text, receiver]
-    strongest = np.argmax(graphs, axis=-1)  # (B, L, K, T)
-    rates = np.mean(
-        strongest[text, :, :, receiver] == wanted[:, None, None], axis=0
-    )  # (L, K)
-    print("closing brackets whose strongest edge leads to the first label:")
-    print(f"  by layer and head: {np.round(rates, 2).tolist()}")
-    offsets = [np.mean(receiver - wanted == n) for n in range(ids.shape[1])]
-    print(f"  by the best fixed distance: {max(offsets):.2f}")
-    layer, head = np.unravel_index(np.argmax(rates), rates.shape)
-    draw(graphs[0, layer, head], [VOCABULARY[i] for i in ids[0]], path)
+def draw(model, path):
+    """Draws the forward graph of each head for one text."""
+    from matplotlib.figure import Figure
+
+    ids = make_texts(1, seed=2)
+    heads = extract(model, ids)["forward"][0, 0]  # (K, T, T)
+    words = [WORDS[i] for i in ids[0]]
+    figure = Figure((10, 10), layout="constrained")
+    for number, axes in enumerate(figure.subplots(2, 2).flat):
+        axes.imshow(heads[number], cmap="Blues", vmin=0, vmax=1)
+        axes.set_xticks(range(len(words)), words, rotation=90)
+        axes.set_yticks(range(len(words)), words)
+        axes.set(title=f"head {number + 1}", xlabel="source", ylabel="receiver")
+    figure.savefig(path, dpi=100)
 
 
-def transfer(model, num_texts=2000, epochs=15):
-    """Prints the accuracy on the task with learned and with uniform graphs."""
-    train, test = make_task(num_texts, seed=3), make_task(400, seed=4)
-    for name in ("learned", "uniform"):
-        inputs = []
-        for ids, _ in (train, test):
-            graphs = extract(model, ids)
-            if name == "uniform":
-                graphs = uniform_graphs(graphs)
-            inputs.append({"ids": ids, **graphs})
-        classifier = build_classifier(graphs["forward"].shape[1:])
-        classifier.compile(
-            keras.optimizers.Adam(1e-2),
-            keras.losses.BinaryCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-        )
-        classifier.fit(inputs[0], train[1], epochs=epochs, verbose=0)
-        _, accuracy = classifier.evaluate(inputs[1], test[1], verbose=0)
-        print(f"is the next label warm? {name} graphs: {accuracy:.3f}")
+def transfer(model, graph, num_texts=2000, epochs=15):
+    """Returns the accuracy on the task with learned or uniform graphs."""
+    (ids, warm), (test_ids, test_warm) = (
+        make_task(num_texts, 3),
+        make_task(400, 4),
+    )
+    graphs, test_graphs = (extract(model, x) for x in (ids, test_ids))
+    if graph == "uniform":
+        graphs, test_graphs = uniform(graphs), uniform(test_graphs)
+    words = keras.Input((None,), dtype="int32", name="ids")
+    inputs = {
+        name: keras.Input(x.shape[1:], name=name) for name, x in graphs.items()
+    }
+    features = layers.Embedding(len(WORDS), 16)(words)  # H
+    features = GraphTransfer()(features, inputs)
+    logits = layers.Dense(1)(features[:, -1])
+    task = keras.Model({"ids": words, **inputs}, logits)
+    task.compile(
+        keras.optimizers.Adam(1e-2),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    task.fit({"ids": ids, **graphs}, warm, epochs=epochs, verbose=0)
+    test = {"ids": test_ids, **test_graphs}
+    return task.evaluate(test, test_warm, verbose=0)[1]
+
+
+def uniform(graphs):
+    """The control: graphs in which all earlier (later) positions are equal."""
+    shape = graphs["forward"].shape
+    earlier = np.tril(np.ones(shape[-2:], "float32"), -1)
+    earlier /= np.maximum(earlier.sum(axis=-1, keepdims=True), 1)
+    pair = {"forward": earlier, "backward": earlier[::-1, ::-1]}
+    return {name: np.broadcast_to(x, shape) for name, x in pair.items()}
 
 
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
     pretrained = pretrain()
-    look(pretrained, "glomo_in_one_file.png")
-    transfer(pretrained)
+    draw(pretrained, "glomo_in_one_file.png")
+    for kind in ("learned", "uniform"):
+        accuracy = transfer(pretrained, kind)
+        print(f"is the next colour warm? {kind} graphs: {accuracy:.3f}")

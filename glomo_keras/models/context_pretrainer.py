@@ -8,9 +8,9 @@ from glomo_keras.metrics import Perplexity
 from glomo_keras.models.pretrainer import Pretrainer
 from glomo_keras.ops.context import context_targets
 from glomo_keras.ops.context import losses_of_directions
+from glomo_keras.ops.context import scale_gradient_by_frequency
 from glomo_keras.ops.cross_entropy import tied_cross_entropy
 from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
-from glomo_keras.ops.frequency import scale_gradient_by_frequency
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 

@@ -3,9 +3,8 @@ import keras
 from glomo_keras.layers import GraphWeightedSum
 from glomo_keras.layers import KeyQueryProjection
 from glomo_keras.models.feature_predictor import make_compositions
-from glomo_keras.models.graph_predictor import token_embedding
-from glomo_keras.models.predictor import Predictor
 from glomo_keras.models.text_inputs import text_inputs
+from glomo_keras.models.text_predictor import TextPredictor
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.graphs import join_layers
 from glomo_keras.ops.graphs import split_layers
@@ -13,7 +12,7 @@ from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class CoupledGraphPredictor(Predictor):
+class CoupledGraphPredictor(TextPredictor):
     """The ablation without g: graphs from the features they act on.
 
     There are no CNNs. Layer l's graphs are computed from the features
@@ -45,8 +44,6 @@ class CoupledGraphPredictor(Predictor):
         Yang et al. 2018, Table 2, the ablation "decouple".
     """
 
-    directions = DIRECTIONS
-
     def __init__(
         self,
         vocabulary_size,
@@ -63,17 +60,15 @@ class CoupledGraphPredictor(Predictor):
         name=None,
         trainable=True,
     ):
-        check.check_positive(
-            embedding_dim=embedding_dim, num_graph_layers=num_graph_layers
-        )
-        key_dim = embedding_dim // 2 if key_dim is None else key_dim
+        check.check_positive(num_graph_layers=num_graph_layers)
         super().__init__(dtype=dtype, name=name)
         dtype = self.dtype_policy
 
         # === Layers ===
-        self.token_embedding = token_embedding(
-            vocabulary_size, embedding_dim, embeddings_initializer, dtype
+        self.make_embedding(
+            vocabulary_size, embedding_dim, embeddings_initializer
         )
+        key_dim = embedding_dim // 2 if key_dim is None else key_dim
         self.projections = {
             direction: [
                 KeyQueryProjection(
@@ -119,10 +114,6 @@ class CoupledGraphPredictor(Predictor):
         self.composition = composition
         self.share_cell = share_cell
 
-    def embed(self, inputs):
-        """Returns F^0, the embeddings of the tokens, `(B, T, d)`."""
-        return self.token_embedding(inputs["token_ids"])
-
     def layer_by_layer(
         self, embedded, padding_mask=None, training=None, positions=None
     ):
@@ -158,16 +149,6 @@ class CoupledGraphPredictor(Predictor):
     def get_config(self):
         return {
             **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
-            "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
-            "num_graph_layers": self.num_graph_layers,
-            "threshold": self.threshold,
-            "activation": self.activation,
             "composition": self.composition,
             "share_cell": self.share_cell,
-            "embeddings_initializer": keras.initializers.serialize(
-                self.token_embedding.embeddings_initializer
-            ),
         }

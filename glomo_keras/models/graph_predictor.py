@@ -2,14 +2,13 @@ import keras
 
 from glomo_keras.layers import KeyQueryProjection
 from glomo_keras.layers import MaskedKeyQueryConv
-from glomo_keras.models.predictor import Predictor
 from glomo_keras.models.text_inputs import text_inputs
+from glomo_keras.models.text_predictor import TextPredictor
 from glomo_keras.ops.graphs import DIRECTIONS
-from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class GraphPredictor(Predictor):
+class GraphPredictor(TextPredictor):
     """g, the network that is pretrained, frozen and transferred.
 
     For each direction a key CNN and a query CNN over the token embeddings,
@@ -74,8 +73,6 @@ class GraphPredictor(Predictor):
         Yang et al. 2018, Sec. 2.1, "Graph Predictor".
     """
 
-    directions = DIRECTIONS
-
     def __init__(
         self,
         vocabulary_size,
@@ -94,15 +91,14 @@ class GraphPredictor(Predictor):
         name=None,
         trainable=True,
     ):
-        check.check_positive(embedding_dim=embedding_dim)
-        key_dim = embedding_dim // 2 if key_dim is None else key_dim
         super().__init__(dtype=dtype, name=name)
         dtype = self.dtype_policy
 
         # === Layers ===
-        self.token_embedding = token_embedding(
-            vocabulary_size, embedding_dim, embeddings_initializer, dtype
+        self.make_embedding(
+            vocabulary_size, embedding_dim, embeddings_initializer
         )
+        key_dim = embedding_dim // 2 if key_dim is None else key_dim
         self.convolutions = {
             direction: MaskedKeyQueryConv(
                 embedding_dim,
@@ -157,10 +153,6 @@ class GraphPredictor(Predictor):
         self.normalization = normalization
         self.dropout = dropout
 
-    def embed(self, inputs):
-        """Returns F^0, the embeddings of the tokens, `(B, T, d)`."""
-        return self.token_embedding(inputs["token_ids"])
-
     def layer_by_layer(
         self, embedded, padding_mask=None, training=None, positions=None
     ):
@@ -178,32 +170,8 @@ class GraphPredictor(Predictor):
     def get_config(self):
         return {
             **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
-            "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
             "kernel_size": self.kernel_size,
             "num_conv_layers": self.num_conv_layers,
-            "num_graph_layers": self.num_graph_layers,
-            "threshold": self.threshold,
-            "activation": self.activation,
             "normalization": self.normalization,
             "dropout": self.dropout,
-            "embeddings_initializer": keras.initializers.serialize(
-                self.token_embedding.embeddings_initializer
-            ),
         }
-
-
-def token_embedding(vocabulary_size, embedding_dim, initializer, dtype):
-    """Returns the embedding of a predictor of texts."""
-    check.check_positive(vocabulary_size=vocabulary_size)
-    if initializer is None:
-        initializer = keras.initializers.RandomUniform(-0.1, 0.1)
-    return keras.layers.Embedding(
-        vocabulary_size,
-        embedding_dim,
-        embeddings_initializer=initializer,
-        dtype=dtype,
-        name="token_embedding",
-    )

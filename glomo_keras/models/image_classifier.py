@@ -6,8 +6,8 @@ from keras import ops
 from glomo_keras.layers import GraphMessages
 from glomo_keras.layers import MessageTransfer
 from glomo_keras.layers import UniformGraph
-from glomo_keras.layers.pixels._pixels_to_units import PixelsToUnits
-from glomo_keras.layers.pixels._pixels_to_units import UnitsToPixels
+from glomo_keras.layers.pixels._flatten_pixels import FlattenPixels
+from glomo_keras.layers.pixels._flatten_pixels import UnflattenPixels
 from glomo_keras.models._resnet import BLOCKS
 from glomo_keras.models._resnet import ResNet
 from glomo_keras.models.network_model import NetworkModel
@@ -107,8 +107,8 @@ class ImageClassifier(NetworkModel):
             self.transfer = transfer or MessageTransfer(
                 dtype=dtype, name="transfer"
             )
-        self.flatten = PixelsToUnits(dtype=dtype, name="flatten")
-        self.unflatten = UnitsToPixels(
+        self.flatten = FlattenPixels(dtype=dtype, name="flatten")
+        self.unflatten = UnflattenPixels(
             image_size, dtype=dtype, name="unflatten"
         )
         resnet = ResNet(depth, num_classes, dtype)

@@ -5,7 +5,7 @@ from glomo_keras.layers import KeyQueryProjection
 from glomo_keras.layers import MaskedKeyQueryConv
 from glomo_keras.layers import PixelCoordinates
 from glomo_keras.layers import PixelEmbedding
-from glomo_keras.layers.pixels._pixels_to_units import PixelsToUnits
+from glomo_keras.layers.pixels._flatten_pixels import FlattenPixels
 from glomo_keras.models.predictor import Predictor
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
@@ -140,7 +140,7 @@ class ImageGraphPredictor(Predictor):
             )
             for direction in self.directions
         }
-        self.flatten = PixelsToUnits(dtype=dtype, name="flatten")
+        self.flatten = FlattenPixels(dtype=dtype, name="flatten")
         self.projections = {
             direction: KeyQueryProjection(
                 num_heads,

@@ -6,7 +6,7 @@ from glomo_keras.metrics import BitsPerDimension
 from glomo_keras.models.image_graph_predictor import ImageGraphPredictor
 from glomo_keras.models.pretrainer import Pretrainer
 from glomo_keras.ops.pixels import CHANNELS
-from glomo_keras.ops.pixels import to_units
+from glomo_keras.ops.pixels import flatten_pixels
 from glomo_keras.ops.pixels import window_indices
 
 
@@ -202,7 +202,7 @@ class PixelPretrainer(Pretrainer):
         """Returns logits by direction, and how sparse the graphs are."""
         embedded = self.graph_predictor.embed({"images": images})
         features, statistics = self.layer_features(
-            embedded, to_units(embedded), None, positions, training
+            embedded, flatten_pixels(embedded), None, positions, training
         )
         logits = {
             direction: self.decoders[direction](
@@ -222,7 +222,7 @@ class PixelPretrainer(Pretrainer):
         indices, inside = window_indices(
             positions, self.decoders[direction].offsets, height, width
         )
-        targets = ops.take(to_units(images), indices, axis=1)
+        targets = ops.take(flatten_pixels(images), indices, axis=1)
         losses = ops.sparse_categorical_crossentropy(
             ops.cast(targets, "int32"), logits, from_logits=True
         )  # (B, N, D, 3)

@@ -10,16 +10,16 @@ CHANNELS = "rgb"
 VALUES = 256
 
 
-def to_units(images):
+def flatten_pixels(images):
     """`(B, H, W, ...)` -> `(B, T, ...)`: pixel (r, c) is at r W + c."""
     shape = ops.shape(images)
     return ops.reshape(images, (shape[0], shape[1] * shape[2], *shape[3:]))
 
 
-def to_images(units, height, width):
+def unflatten_pixels(pixels, height, width):
     """`(B, T, ...)` -> `(B, H, W, ...)`."""
-    shape = ops.shape(units)
-    return ops.reshape(units, (shape[0], height, width, *shape[2:]))
+    shape = ops.shape(pixels)
+    return ops.reshape(pixels, (shape[0], height, width, *shape[2:]))
 
 
 def window_offsets(window_size, anchor, direction="forward"):

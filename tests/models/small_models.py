@@ -26,10 +26,10 @@ PRETRAINER = (
 )
 
 
-def inputs(units=7, lengths=(7, 4), seed=0):
+def inputs(length=7, lengths=(7, 4), seed=0):
     """Token ids and padding mask."""
-    ids = np.random.default_rng(seed).integers(0, 9, (len(lengths), units))
-    mask = np.arange(units) < np.array(lengths)[:, None]
+    ids = np.random.default_rng(seed).integers(0, 9, (len(lengths), length))
+    mask = np.arange(length) < np.array(lengths)[:, None]
     return {"token_ids": ids.astype("int32"), "padding_mask": mask}
 
 

@@ -36,10 +36,10 @@ def ids_of(options):
     return "-".join(f"{k}={v}" for k, v in options.items()) or "default"
 
 
-def repetitive(batch=16, units=12):
+def repetitive(batch=16, length=12):
     """Texts that count: the next unit follows from the last."""
     start = np.random.default_rng(0).integers(0, 9, (batch, 1))
-    ids = (start + np.arange(units)) % 9
+    ids = (start + np.arange(length)) % 9
     return {
         "token_ids": ids.astype("int32"),
         "padding_mask": np.ones(ids.shape, bool),
@@ -92,7 +92,7 @@ def test_fit_learns_and_reports(trained):
 
 def test_evaluation_is_the_same_twice_and_that_of_context_loss(trained):
     model, _ = trained
-    x = inputs(units=12, lengths=(12, 12))
+    x = inputs(length=12, lengths=(12, 12))
     results = [
         model.evaluate(x, batch_size=2, verbose=0, return_dict=True)
         for _ in range(2)
@@ -261,32 +261,34 @@ def test_no_feature_sees_its_future(options):
         ids = x["token_ids"].copy()
         ids[:, unit] = (ids[:, unit] + 1) % 9
         after = to_numpy(model.features({**x, "token_ids": ids}))
-        for name, units in (
+        for name, places in (
             ("forward_features", slice(unit)),
             ("backward_features", slice(unit + 1, 7)),
         ):
             np.testing.assert_array_equal(
-                before[name][:, :, units], after[name][:, :, units]
+                before[name][:, :, places], after[name][:, :, places]
             )
             assert np.any(before[name][:, :, unit] != after[name][:, :, unit])
 
 
 @pytest.mark.parametrize(
-    ("units", "lengths", "num_positions"),
+    ("length", "lengths", "num_positions"),
     [(1, (1,), None), (2, (1, 0), 3), (5, (0,), None), (4, (4,), 3)],
 )
-def test_single_units_and_empty_rows_give_no_nan(units, lengths, num_positions):
+def test_single_positions_and_empty_rows_give_no_nan(
+    length, lengths, num_positions
+):
     normalization = "layer" if BACKEND == "jax" else "batch"
     model = small_pretrainer(
         num_positions=num_positions,
         normalization=normalization,
         scale_embedding_gradient=True,
     )
-    x = inputs(units, lengths)
+    x = inputs(length, lengths)
     gradients = weight_gradients(model, lambda: model(x, training=True)["loss"])
     assert all(np.all(np.isfinite(g)) for g in gradients.values())
     assert np.isfinite(to_numpy(model(x))["loss"])
-    if units < 4:
+    if length < 4:
         assert to_numpy(model(x))["loss"] == 0
 
 

@@ -105,13 +105,13 @@ def test_padding_and_its_amount_change_no_real_entry(options):
 
 
 @pytest.mark.parametrize(
-    ("units", "lengths"), [(1, (1,)), (1, (1, 0)), (5, (0, 0)), (5, (5, 0))]
+    ("length", "lengths"), [(1, (1,)), (1, (1, 0)), (5, (0, 0)), (5, (5, 0))]
 )
-def test_single_units_and_empty_rows_give_no_nan(units, lengths):
-    graphs = small_predictor()(inputs(units, lengths))
+def test_single_positions_and_empty_rows_give_no_nan(length, lengths):
+    graphs = small_predictor()(inputs(length, lengths))
     for graph in to_numpy(graphs).values():
         assert np.all(np.isfinite(graph))
-        if units == 1 or not any(lengths):
+        if length == 1 or not any(lengths):
             assert np.all(graph == 0)
 
 
@@ -170,7 +170,7 @@ def test_file_round_trip(options, tmp_path):
 
 
 def task_model(predictor):
-    """A classifier of units on top of a predictor's graphs."""
+    """A classifier of positions on top of a predictor's graphs."""
     features = keras.layers.Embedding(9, 6)(predictor.input["token_ids"])
     fused = gk.layers.GraphTransfer()(
         features,

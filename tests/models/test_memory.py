@@ -23,15 +23,15 @@ CODE = r"""
 
     import glomo_keras as gk
 
-    units = 4096
+    length = 4096
     predictor = gk.GraphPredictor(
         100, embedding_dim=64, num_heads=8, key_dim=64, num_graph_layers=3
     )
     inputs = {
-        "token_ids": np.arange(units)[None] % 100,
-        "padding_mask": np.ones((1, units), bool),
+        "token_ids": np.arange(length)[None] % 100,
+        "padding_mask": np.ones((1, length), bool),
     }
-    features = np.ones((1, units, 64), "float32")
+    features = np.ones((1, length, 64), "float32")
     layer = gk.layers.GraphTransfer(num_mixtures=2)
     if sys.argv[1] == "call":
         outputs = layer(features, predictor.factored()(inputs))
@@ -42,7 +42,7 @@ CODE = r"""
             layer(symbol, predictor.factored()(predictor.input)),
         )
         outputs = model.predict({**inputs, "features": features}, verbose=0)
-    assert outputs.shape == (1, units, 128)
+    assert outputs.shape == (1, length, 128)
     # getrusage would count what the parent had when it forked.
     status = pathlib.Path("/proc/self/status").read_text()
     print(int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024)

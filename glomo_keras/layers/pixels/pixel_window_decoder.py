@@ -6,7 +6,7 @@ from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.pixels import ANCHORS
 from glomo_keras.ops.pixels import CHANNELS
 from glomo_keras.ops.pixels import VALUES
-from glomo_keras.ops.pixels import to_units
+from glomo_keras.ops.pixels import flatten_pixels
 from glomo_keras.ops.pixels import window_indices
 from glomo_keras.ops.pixels import window_offsets
 from glomo_keras.utils import validation as check
@@ -160,7 +160,9 @@ class PixelWindowDecoder(keras.layers.Layer):
     def _window_channels(self, images, table, positions, height, width):
         """Returns the embedded window, `(B, N, D, d)` for each channel."""
         indices, inside = window_indices(positions, self.offsets, height, width)
-        values = ops.take(to_units(images), indices, axis=1)  # (B, N, D, 3)
+        values = ops.take(
+            flatten_pixels(images), indices, axis=1
+        )  # (B, N, D, 3)
         values = ops.unstack(ops.cast(values, "int32"), axis=-1)
         inside = ops.cast(ops.expand_dims(inside, -1), table.dtype)
         return {

@@ -1,6 +1,5 @@
 """N-gram baselines against nltk's own models."""
 
-import json
 import math
 
 import nltk
