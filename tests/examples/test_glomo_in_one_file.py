@@ -124,9 +124,10 @@ def test_transfer_is_equal(models):
     )
 
 
-def test_sources_are_the_labels_of_the_opening_brackets():
-    texts, sources = one_file.make_texts(20, seed=0)
-    rows, closing = np.nonzero(sources >= 0)
-    at = sources[rows, closing]
-    np.testing.assert_array_equal(texts[rows, closing + 1], texts[rows, at])
-    np.testing.assert_array_equal(texts[rows, closing], texts[rows, at - 1] + 1)
+def test_colour_of_the_last_name_stands_behind_it_earlier():
+    texts, warm = one_file.make_task(20, seed=0)
+    words = np.array(one_file.WORDS)[texts]
+    for text, is_warm in zip(words, warm, strict=True):
+        *earlier, name = text
+        colour = earlier[earlier.index(name) + 1]
+        assert is_warm == (colour in ("red", "orange", "yellow"))
