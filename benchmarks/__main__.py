@@ -2,7 +2,7 @@
 
     make bench                                   # all cases, half an hour
     python -m benchmarks --cases 'pretrain:*:base:float32' 'transfer:*'
-    python -m benchmarks --against ../elsewhere  # beside another checkout
+    python -m benchmarks --against ../elsewhere  # next to another checkout
 
 Every case runs in a fresh process, in which a function is called until it is
 warm and then timed. A case that fails or takes too long is reported as such,
@@ -205,7 +205,7 @@ def make_row(case, here, there=None):
 
 
 def print_machine():
-    """Prints the processor and how busy it is."""
+    """Prints the processor and its load."""
     text = pathlib.Path("/proc/cpuinfo").read_text()
     names = [x for x in text.splitlines() if x.startswith("model name")]
     print(

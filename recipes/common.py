@@ -1,4 +1,4 @@
-"""What the recipes share: options, their checks, checksums."""
+"""Helpers of all recipes: options, their checks, checksums."""
 
 import dataclasses
 import json

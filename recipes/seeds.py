@@ -6,6 +6,7 @@ from typing import Literal
 
 import keras
 import numpy as np
+import tabulate
 
 from glomo_keras import training
 from recipes.common import check_positive
@@ -81,8 +82,11 @@ def run_seeds(options, load, train, describe, results=(), harmless=()):
 def report(options, metrics):
     """Prints mean and standard deviation over the seeds."""
     print(f"{options.out}: {options.graph}, {len(metrics)} seed(s)")
+    rows = []
     for name, value in metrics[0].items():
         if isinstance(value, float):
             values = np.array([row[name] for row in metrics])
-            spread = values.std(ddof=1) if len(values) > 1 else float("nan")
-            print(f"  {name}: {values.mean():.4f} +- {spread:.4f}")
+            spread = values.std(ddof=1) if len(values) > 1 else None
+            rows.append([name, values.mean(), spread])
+    headers = ["metric", "mean", "standard deviation"]
+    print(tabulate.tabulate(rows, headers, floatfmt=".4f"))

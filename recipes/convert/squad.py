@@ -10,7 +10,7 @@ STATE.npz holds the state_dict of the released model of SQuAD (its classes
 Which variant it is shows in the arrays: no graphs, graphs on the embeddings
 or on the states of the first RNN, the uniform graph; mixture weights that are
 free or conditioned, with products of graph layers (gate_fuse 3) or without
-(gate_fuse 2). What the package has no counterpart of is refused by name:
+(gate_fuse 2). Variants that the package does not have are refused by name:
 gate_fuse 0 and 1, ELMo, and the output without a pointer network.
 
 With `--predictor PRESET` the reader computes its graphs itself; without, they

@@ -59,7 +59,7 @@ class Options:
     out: pathlib.Path
     """The folder of the preset; its name is the model's."""
     note: str = ""
-    """What a user should know of the data: licences, origins."""
+    """Notes for users on the data: licences, origins."""
     max_megabytes: float = 20.0
 
 

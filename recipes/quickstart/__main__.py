@@ -12,7 +12,7 @@
    and one with the learned graphs, with three seeds each. All start from the
    predictor's embeddings, so that they differ by nothing but the graph.
 5. Draws the graphs of a held-out sentence, exports the predictor as a
-   SavedModel and runs that in a process without Keras and this package.
+   SavedModel and compares the graphs of both.
 
 No network is needed. The same command goes on where it stopped. README.md has
 what it printed.
@@ -24,8 +24,6 @@ import itertools
 import json
 import pathlib
 import statistics
-import subprocess
-import sys
 import zlib
 
 import keras
@@ -41,6 +39,8 @@ from glomo_keras import training
 from recipes.pretrain import text as pretrain_text
 from recipes.quickstart import standard_library_text
 from recipes.quickstart import swapped_words
+from recipes.serving.export import largest_error
+from recipes.serving.export import run_saved_model
 
 MIN_SENTENCES = 1000
 RESULTS = ("pretraining", "task", "results.csv", "saved_model")
@@ -84,6 +84,7 @@ class Options:
 
 
 def main(options):
+    """Runs the recipe."""
     sentences = read_sentences(options)
     for_pretraining, for_task = split_blocks(sentences)
     settings = {
@@ -263,24 +264,13 @@ def export(predictor, task, folder):
     if not target.exists():
         serving.export_saved_model(predictor, target.parent, version=1)
     inputs = {name: x[:8] for name, x in task["test"][0].items()}
-    files = [folder.path / "saved_model" / f"{x}.npz" for x in ("in", "out")]
-    np.savez(files[0], **inputs)
-    recipes = pathlib.Path(__file__).parents[1]
-    script = recipes / "serving" / "reload_saved_model.py"
-    subprocess.run([sys.executable, script, target, *files], check=True)
-    graphs = predictor(inputs)
-    with np.load(files[1]) as reloaded:
-        error = max(
-            float(np.abs(reloaded[name] - keras.ops.convert_to_numpy(x)).max())
-            for name, x in graphs.items()
-        )
-    for file in files:
-        file.unlink()
-    print(f"SavedModel without Keras: graphs differ by {error:.1e} at most")
+    error = largest_error(predictor, inputs, run_saved_model(target, inputs))
+    print(f"SavedModel: graphs differ by {error:.1e} at most")
     return error
 
 
 def print_places(folder, preset):
+    """Prints where everything is."""
     places = {
         "learned predictor": preset,
         "SavedModel": folder.path / "saved_model" / "1",

@@ -1,8 +1,6 @@
 """English text that every installation has: Python's documentation.
 
-    python -m recipes.quickstart.standard_library_text FOLDER
-
-Writes one text file per source: the topics of `help()`, the docstrings of the
+`write_texts` writes one text file per source: the topics of `help()`, the docstrings of the
 standard library, and those of the installed dependencies named in `PACKAGES`.
 Nothing is imported, the files are only parsed. A line is a paragraph: the
 sentences of one topic or docstring that read as prose. Code, tables, markup
@@ -12,16 +10,12 @@ the same text. It takes ten seconds.
 
 import ast
 import contextlib
-import dataclasses
 import gc
 import inspect
 import pathlib
 import re
 import sysconfig
 import warnings
-from typing import Annotated
-
-import tyro
 
 from glomo_keras.training import atomic_file
 
@@ -59,14 +53,6 @@ MIN_WORDS = 4
 MIN_WORD_SHARE = 0.8
 
 
-@dataclasses.dataclass
-class Options:
-    """Writes the documentation of Python as text files."""
-
-    folder: Annotated[pathlib.Path, tyro.conf.Positional]
-    """Where they go."""
-
-
 def write_texts(folder, sources=None):
     """Writes one text file per source.
 
@@ -96,7 +82,7 @@ def write_texts(folder, sources=None):
 
 @contextlib.contextmanager
 def without_collection():
-    """Stops the garbage collector, which syntax trees keep busy."""
+    """Stops the garbage collector, which slows down syntax trees."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -107,6 +93,7 @@ def without_collection():
 
 
 def write_if_changed(path, text):
+    """Writes a text file, unless it holds this text already."""
     if not path.exists() or path.read_text("utf-8") != text:
         with atomic_file(path) as file:
             file.write(text)
@@ -202,13 +189,3 @@ def is_prose(sentence):
         and PROSE.fullmatch(sentence) is not None
         and plain >= MIN_WORD_SHARE * len(words)
     )
-
-
-def main(options):
-    for path in write_texts(options.folder):
-        words = len(path.read_text("utf-8").split())
-        print(f"{path}: {words:,} words")
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Options))

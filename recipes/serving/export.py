@@ -15,8 +15,8 @@ alone runs them.
 writes one file that takes token ids (or images) and gives all graphs, for ONNX
 Runtime (needs the extra `onnx`).
 
-Then loads the export, and prints its size and how far its graphs are off those
-of the predictor. It takes seconds.
+Then loads the export, and prints its size and the largest difference of its
+graphs from the predictor's. It takes seconds.
 
 The requests that warm a server up need the extra `serving`; `--no-warmup` goes
 without. A preset without a tokenizer gives the signatures on token ids only,
@@ -44,7 +44,7 @@ TEXTS = (
     "when Armstrong, who had flown 78 combat missions in Korea, climbed down "
     "the ladder and said that it's one small step for man.",
 )
-"""The server is warmed up with these, as far as the limits allow."""
+"""Texts that warm the server up, except those beyond the limits."""
 
 MAX_TOKENS, MAX_PIXELS = 512, 32 * 32
 
@@ -147,6 +147,7 @@ def make_inputs(predictor, limit):
 
 
 def run_saved_model(folder, inputs):
+    """Returns the graphs that a SavedModel gives, as arrays."""
     import tensorflow as tf
 
     signatures = tf.saved_model.load(str(folder)).signatures
@@ -158,11 +159,21 @@ def run_saved_model(folder, inputs):
 
 
 def run_onnx(path, inputs):
+    """Returns the graphs that an ONNX file gives, as arrays."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def largest_error(predictor, inputs, graphs):
+    """Returns by how much graphs differ from the predictor's at most."""
+    wanted = predictor(inputs)
+    return max(
+        float(np.abs(graph - keras.ops.convert_to_numpy(wanted[name])).max())
+        for name, graph in graphs.items()
+    )
 
 
 def report(predictor, inputs, path, graphs):
@@ -172,11 +183,7 @@ def report(predictor, inputs, path, graphs):
     parameters = sum(
         weight.value.numpy().nbytes for weight in predictor.weights
     )
-    wanted = predictor(inputs)
-    error = max(
-        float(np.abs(graph - keras.ops.convert_to_numpy(wanted[name])).max())
-        for name, graph in graphs.items()
-    )
+    error = largest_error(predictor, inputs, graphs)
     print(
         f"{path}: {size / 1e6:.2f} MB, of which the parameters are "
         f"{parameters / 1e6:.2f} MB\n"

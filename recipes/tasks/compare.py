@@ -152,12 +152,12 @@ def paired(values, others, confidence):
     seeds = sorted(set(values) & set(others))
     differences = np.array([values[seed] - others[seed] for seed in seeds])
     low = high = p = math.nan
-    if len(seeds) > 1:
-        error = stats.sem(differences)
-        reach = error * stats.t.ppf((1 + confidence) / 2, len(seeds) - 1)
-        low, high = differences.mean() - reach, differences.mean() + reach
-        if error > 0:
-            p = stats.ttest_1samp(differences, 0).pvalue
+    if np.ptp(differences) > 0:
+        test = stats.ttest_1samp(differences, 0)
+        low, high = test.confidence_interval(confidence)
+        p = test.pvalue
+    elif len(seeds) > 1:
+        low = high = differences[0]
     return {
         "pairs": len(seeds),
         "difference": differences.mean() if seeds else math.nan,

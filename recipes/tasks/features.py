@@ -9,7 +9,7 @@ from glomo_keras import data
 
 @dataclasses.dataclass
 class Features:
-    """What the words of a task become in a model.
+    """Inputs of the words of a task, and the layers that embed them.
 
     Attributes:
         tables: dict of input name to an array with a row for each word of the

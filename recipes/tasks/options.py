@@ -36,7 +36,7 @@ class GraphOptions:
     """none: the baseline; predicted: the graphs of --predictor; uniform: equal
     weights; random: the same predictor, untrained."""
     placement: Literal["embeddings", "states"] = "embeddings"
-    """What the graphs multiply: the embeddings, or the states of the first
+    """Whether the graphs multiply the embeddings or the states of the first
     RNN."""
     matched: bool = False
     """No graphs; the model is widened until it has as many trained parameters

@@ -1,4 +1,4 @@
-"""What a run draws: learning curves, mixture weights, graphs of examples."""
+"""Pictures of a run: learning curves, mixture weights, graphs of examples."""
 
 import keras
 import numpy as np

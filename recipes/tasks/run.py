@@ -1,4 +1,4 @@
-"""What the runs of all tasks share: their data, training, prediction."""
+"""Data, training and prediction, the same for all tasks."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ BEST = "best.weights.h5"
 
 @dataclasses.dataclass
 class TaskData:
-    """What a recipe has read, ready for all seeds.
+    """The data of a recipe, ready for all seeds.
 
     Attributes:
         train, validation: `data.Examples`.
@@ -37,7 +37,7 @@ class TaskData:
 
 
 def describe(options, loaded):
-    """Returns what tells the data and predictor of a run from others."""
+    """Returns checksums of the data and the predictor of a run."""
     arrays = {f"{k}_table": x for k, x in loaded.train.tables.items()}
     for part in ("train", "validation"):
         examples = getattr(loaded, part)

@@ -113,7 +113,7 @@ def baseline_bits(train, images):
     """Returns the bits of each value of the images for the two baselines.
 
     Args:
-        train: uint8 array `(N, H, W, 3)`, what the baselines are fitted to.
+        train: uint8 array `(N, H, W, 3)`, to which the baselines are fitted.
         images: uint8 array `(M, H, W, 3)`.
 
     Returns:
@@ -165,15 +165,15 @@ def model_bits(pretrainer, train, images, batch_size=8):
 
 def _place(bits, predicted, offsets, sign):
     """Puts the bits of predicted pixels at the places of these pixels."""
-    beside, below = (
+    right, below = (
         predicted[..., offsets.index([sign * r, sign * c]), :]
         for r, c in (NEXT, BELOW)
     )
     if sign > 0:
-        bits[:, :, 1:] = beside[:, :, :-1]
+        bits[:, :, 1:] = right[:, :, :-1]
         bits[:, 1:, 0] = below[:, :-1, 0]
     else:
-        bits[:, :, :-1] = beside[:, :, 1:]
+        bits[:, :, :-1] = right[:, :, 1:]
         bits[:, :-1, -1] = below[:, 1:, -1]
 
 
