@@ -1,11 +1,11 @@
 """English text that every installation has: Python's documentation.
 
-`write_texts` writes one text file per source: the topics of `help()`, the docstrings of the
-standard library, and those of the installed dependencies named in `PACKAGES`.
-Nothing is imported, the files are only parsed. A line is a paragraph: the
-sentences of one topic or docstring that read as prose. Code, tables, markup
-and sentences that occurred before are left out. The same installation gives
-the same text. It takes ten seconds.
+`write_texts` writes one text file per source: the topics of `help()`, the
+docstrings of the standard library, and those of the installed dependencies
+named in `PACKAGES`. Nothing is imported, the files are only parsed. A line is
+a paragraph: the sentences of one topic or docstring that read as prose. Code,
+tables, markup and sentences that occurred before are left out. The same
+installation gives the same text.
 """
 
 import ast

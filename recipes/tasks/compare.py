@@ -152,7 +152,7 @@ def paired(values, others, confidence):
     seeds = sorted(set(values) & set(others))
     differences = np.array([values[seed] - others[seed] for seed in seeds])
     low = high = p = math.nan
-    if np.ptp(differences) > 0:
+    if len(seeds) > 1 and np.ptp(differences) > 0:
         test = stats.ttest_1samp(differences, 0)
         low, high = test.confidence_interval(confidence)
         p = test.pvalue
