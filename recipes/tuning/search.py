@@ -242,7 +242,8 @@ def report(options, trials, tuner, folder):
     table = tuning.trial_table(tuner)
     with training.atomic_file(folder.path / "trials.csv") as file:
         table.to_csv(file, index=False)
-    shown = table.drop(columns="error").astype(object).fillna("-")
+    shown = table.drop(columns="error").astype(object)
+    shown = shown.where(shown.notna(), "-")
     print(tabulate.tabulate(shown, headers="keys", showindex=False))
     for _, failed in table.dropna(subset="error").iterrows():
         print(f"trial {failed['trial']} failed: {failed['error']}")
