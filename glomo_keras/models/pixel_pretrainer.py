@@ -33,6 +33,8 @@ class PixelPretrainer(Pretrainer):
         num_positions: Integer or None, see above. Defaults to `None`.
         num_decoder_layers: Integer, GRU layers of the decoder. Defaults to
             `1`.
+        messages: `"slices"` or `"values"`, how heads act on the features,
+            see `FeaturePredictor`. Defaults to `"slices"`.
         composition: `"gru"` or `"residual"`, see `FeatureComposition`.
             Defaults to `"gru"`.
         share_cell: Boolean, one composition for all layers of a direction.
@@ -77,6 +79,7 @@ class PixelPretrainer(Pretrainer):
         channel_order=CHANNELS,
         num_positions=None,
         num_decoder_layers=1,
+        messages="slices",
         composition="gru",
         share_cell=True,
         seed=None,
@@ -92,6 +95,7 @@ class PixelPretrainer(Pretrainer):
         super().__init__(
             graph_predictor,
             num_positions,
+            messages,
             composition,
             share_cell,
             seed,

@@ -21,6 +21,7 @@ class Pretrainer(GlomoModel):
         graph_predictor: g. It is trained with f where it is trainable.
         num_positions: Integer, positions per batch and direction at which
             training takes the loss, or None for all.
+        messages: See `FeaturePredictor`.
         composition: See `FeaturePredictor`.
         share_cell: See `FeaturePredictor`.
         seed: Integer seed of what is drawn in training.
@@ -32,6 +33,7 @@ class Pretrainer(GlomoModel):
         self,
         graph_predictor,
         num_positions,
+        messages,
         composition,
         share_cell,
         seed,
@@ -40,8 +42,9 @@ class Pretrainer(GlomoModel):
     ):
         if num_positions is not None:
             check.check_positive(num_positions=num_positions)
-        _check_heads(graph_predictor)
-        _check_compositions(graph_predictor, composition, share_cell)
+        if messages == "slices":
+            _check_heads(graph_predictor)
+        _check_coupled(graph_predictor, messages, composition, share_cell)
         if dtype is None:
             dtype = graph_predictor.dtype_policy
         super().__init__(dtype=dtype, name=name)
@@ -49,6 +52,8 @@ class Pretrainer(GlomoModel):
         self.feature_predictor = FeaturePredictor(
             graph_predictor.embedding_dim,
             num_graph_layers=graph_predictor.num_graph_layers,
+            num_heads=graph_predictor.num_heads,
+            messages=messages,
             composition=composition,
             share_cell=share_cell,
             directions=graph_predictor.directions,
@@ -57,12 +62,13 @@ class Pretrainer(GlomoModel):
             name="feature_predictor",
         )
         self.num_positions = num_positions
+        self.messages = messages
         self.composition = composition
         self.share_cell = share_cell
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.directions = graph_predictor.directions
-        self._scaled_loss = _ComputedLoss(name="loss", dtype="float32")
+        self._scaled_loss = ComputedLoss(name="loss", dtype="float32")
 
     def draw_positions(self, count, training):
         """Draws `num_positions` integers below `count`, with replacement.
@@ -77,10 +83,7 @@ class Pretrainer(GlomoModel):
         """
         if not training or self.num_positions is None:
             return None
-        drawn = keras.random.uniform(
-            (self.num_positions,), seed=self.seed_generator
-        ) * ops.cast(count, "float32")
-        return ops.minimum(ops.cast(drawn, "int32"), count - 1)
+        return draw_below(count, self.num_positions, self.seed_generator)
 
     def layer_features(
         self,
@@ -175,6 +178,7 @@ class Pretrainer(GlomoModel):
                 self.graph_predictor
             ),
             "num_positions": self.num_positions,
+            "messages": self.messages,
             "composition": self.composition,
             "share_cell": self.share_cell,
             "seed": self.seed,
@@ -188,7 +192,14 @@ class Pretrainer(GlomoModel):
         return super().from_config({**config, "graph_predictor": predictor})
 
 
-class _ComputedLoss(keras.losses.Loss):
+def draw_below(count, number, seed_generator):
+    """Draws `number` integers below `count`, with replacement."""
+    drawn = keras.random.uniform((number,), seed=seed_generator)
+    drawn = ops.cast(drawn * ops.cast(count, "float32"), "int32")
+    return ops.minimum(drawn, count - 1)
+
+
+class ComputedLoss(keras.losses.Loss):
     """A loss that is computed already.
 
     Keras divides what a `Loss` returns by the number of replicas, whose
@@ -209,13 +220,12 @@ def _check_heads(predictor):
         )
 
 
-def _check_compositions(predictor, composition, share_cell):
+def _check_coupled(predictor, *given):
     if not hasattr(predictor, "compositions"):
         return
-    own = (predictor.composition, predictor.share_cell)
-    if own != (composition, share_cell):
+    own = ("slices", predictor.composition, predictor.share_cell)
+    if own != given:
         raise ValueError(
-            "`composition` and `share_cell` must be those of the "
-            f"CoupledGraphPredictor, {own}. Received: "
-            f"composition={composition!r}, share_cell={share_cell}"
+            "`messages`, `composition` and `share_cell` must be those of the "
+            f"CoupledGraphPredictor, {own}. Received: {given}"
         )

@@ -12,6 +12,11 @@ SMALL = {
     "num_heads": 8,
     "key_dim": 16,
     "num_conv_layers": 2,
+    "filters": 128,
+    "residual": False,
+    "rotary_dim": 0,
+    "first_threshold": 0.0,
+    "messages": "slices",
     "num_positions": 40,
     "num_candidates": 4000,
     "embedding_range": 0.5,
@@ -23,12 +28,32 @@ SMALL = {
     "epochs": 18,
     "lowercase": True,
 }
+MEDIUM = {
+    **SMALL,
+    "key_dim": 32,
+    "num_conv_layers": 3,
+    "filters": 256,
+    "residual": True,
+    "rotary_dim": 16,
+    "first_threshold": -1.0,
+    "messages": "values",
+    "num_positions": 36,
+    "num_candidates": 2000,
+    "learning_rate": 3e-3,
+    "steps_per_epoch": 250,
+    "epochs": 240,
+}
 BASE = {
     "vocabulary_size": 20_000,
     "embedding_dim": 512,
     "num_heads": 8,
     "key_dim": 256,
     "num_conv_layers": 4,
+    "filters": 512,
+    "residual": False,
+    "rotary_dim": 0,
+    "first_threshold": 0.0,
+    "messages": "slices",
     "num_positions": 20,
     "num_candidates": 0,
     "embedding_range": 0.1,
@@ -49,7 +74,7 @@ OFFICIAL = {
     "epochs": 1000,
     "lowercase": False,
 }
-CONFIGS = {"small": SMALL, "base": BASE, "official": OFFICIAL}
+CONFIGS = {"small": SMALL, "medium": MEDIUM, "base": BASE, "official": OFFICIAL}
 
 
 @dataclasses.dataclass
@@ -60,7 +85,7 @@ class Options:
     """Text files, folders, globs, or tfds:NAME."""
     out: pathlib.Path
     """The run folder."""
-    config: Literal["small", "base", "official"] = "small"
+    config: Literal["small", "medium", "base", "official"] = "small"
     """Where the values come from that are not given."""
 
     # The text.
@@ -83,6 +108,10 @@ class Options:
     key_dim: int | None = None
     kernel_size: int = 3
     num_conv_layers: int | None = None
+    filters: int | None = None
+    """Channels of the convolutions."""
+    residual: bool | None = None
+    """Whether each convolution adds to its input."""
     num_graph_layers: int = 3
     context_length: int = 3
     """Words predicted on each side, D."""
@@ -91,6 +120,12 @@ class Options:
     num_candidates: int | None = None
     """Words from which the softmax is estimated in training; 0: all."""
     threshold: Literal["query", "scalar"] = "query"
+    first_threshold: float | None = None
+    """First value of the thresholds; below 0, rows start with more edges."""
+    rotary_dim: int | None = None
+    """Dimensions of keys and queries that know their position."""
+    messages: Literal["slices", "values"] | None = None
+    """How the heads act on the features, see `FeaturePredictor`."""
     activation: Literal["squared_relu", "square", "softmax"] = "squared_relu"
     composition: Literal["gru", "residual"] = "gru"
     share_cell: bool = True
