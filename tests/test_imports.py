@@ -170,6 +170,8 @@ def test_library_never_imports_a_recipe():
                 "MaskedKeyQueryConv",
                 "MeanMaxPooling",
                 "MessageTransfer",
+                    "MultiHeadTransfer",
+                    "MultiHeadWeightedSum",
                 "PixelCoordinates",
                 "PixelEmbedding",
                 "PixelWindowDecoder",
