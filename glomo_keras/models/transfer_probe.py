@@ -11,6 +11,7 @@ from glomo_keras.models.context_decoding import make_decoders
 from glomo_keras.models.network_model import GlomoModel
 from glomo_keras.models.pretrainer import ComputedLoss
 from glomo_keras.models.pretrainer import draw_below
+from glomo_keras.models.text_inputs import text_inputs
 from glomo_keras.ops.cross_entropy import tied_cross_entropy
 from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
 from glomo_keras.ops.graphs import DIRECTIONS
@@ -59,6 +60,7 @@ class TransferProbe(GlomoModel):
             `None`.
         dtype: Dtype policy.
         name: String.
+        trainable: Boolean. Defaults to `True`.
 
     Call arguments:
         inputs: Dict of `token_ids`, int32 `(B, T)`, and `padding_mask`,
@@ -98,6 +100,7 @@ class TransferProbe(GlomoModel):
         seed=None,
         dtype=None,
         name=None,
+        trainable=True,
     ):
         check.check_positive(
             vocabulary_size=vocabulary_size, embedding_dim=embedding_dim
@@ -135,6 +138,13 @@ class TransferProbe(GlomoModel):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._scaled_loss = ComputedLoss(name="loss", dtype="float32")
 
+        # Called once with symbols, so that all layers are built.
+        inputs = text_inputs(["token_ids", "padding_mask"])
+        self._features(*inputs.values(), dict.fromkeys(directions), False)
+        self.built = True
+        if not trainable:
+            self.trainable = False
+
         # === Config ===
         self.vocabulary_size = vocabulary_size
         # Not the layer: it would be part of the model, and never built.
@@ -150,14 +160,8 @@ class TransferProbe(GlomoModel):
     def call(self, inputs, training=None):
         token_ids = inputs["token_ids"]
         mask = ops.cast(inputs["padding_mask"], "bool")
-        embedded = self.token_embedding(token_ids)
         positions = self._draw(ops.shape(token_ids)[1], training)
-        features = self._features(
-            embedded if self.vectors is None else self.vectors(token_ids),
-            self._source_graphs(token_ids, mask),
-            positions,
-            training,
-        )
+        features = self._features(token_ids, mask, positions, training)
         entropy = tied_cross_entropy_value
         if training:
             entropy = functools.partial(
@@ -168,12 +172,29 @@ class TransferProbe(GlomoModel):
         return context_losses(
             self.decoders,
             features,
-            embedded,
+            self.token_embedding(token_ids),
             token_ids,
             mask,
             positions,
             ops.convert_to_tensor(self.token_embedding.embeddings),
             entropy,
+        )
+
+    def features(self, inputs):
+        """Returns F, what the decoders start from, in inference mode.
+
+        Args:
+            inputs: Dict as for calling the model.
+
+        Returns:
+            Dict of `(B, T, d)` by direction.
+        """
+        inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
+        return self._features(
+            inputs["token_ids"],
+            ops.cast(inputs["padding_mask"], "bool"),
+            dict.fromkeys(self.directions),
+            training=False,
         )
 
     def _draw(self, length, training):
@@ -188,24 +209,26 @@ class TransferProbe(GlomoModel):
         }
         return in_reading_order(drawn, length)
 
-    def _source_graphs(self, token_ids, mask):
+    def _features(self, token_ids, mask, positions, training):
+        embed = self.token_embedding if self.vectors is None else self.vectors
+        embedded, graphs = embed(token_ids), self._graphs(token_ids, mask)
+        features = {}
+        for direction, rows in positions.items():
+            x = embedded
+            if graphs is not None:
+                own = {k: v for k, v in graphs.items() if direction in k}
+                x = self.transfers[direction](x, own, training=training)
+            if rows is not None:
+                x = ops.take(x, rows, axis=1)  # (B, N, w)
+            features[direction] = self.outputs_dense[direction](x)
+        return features
+
+    def _graphs(self, token_ids, mask):
         if self.graphs is None:
             return None
         if getattr(self.graphs, "input_names", ()):
             return self.graphs({"token_ids": token_ids, "padding_mask": mask})
         return self.graphs(mask)
-
-    def _features(self, inputs, graphs, positions, training):
-        features = {}
-        for direction in self.directions:
-            x, rows = inputs, positions[direction]
-            if graphs is not None:
-                own = {k: v for k, v in graphs.items() if direction in k}
-                x = self.transfers[direction](inputs, own, training=training)
-            if rows is not None:
-                x = ops.take(x, rows, axis=1)  # (B, N, w)
-            features[direction] = self.outputs_dense[direction](x)
-        return features
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

@@ -19,6 +19,7 @@ PRETRAINER = (
     "num_positions",
     "num_candidates",
     "num_decoder_layers",
+    "messages",
     "composition",
     "share_cell",
     "scale_embedding_gradient",

@@ -29,6 +29,7 @@ ABLATIONS = [
     {"activation": "square", "composition": "residual"},
     {"activation": "softmax", "num_graph_layers": 1, "context_length": 1},
     {"num_decoder_layers": 1, "num_graph_layers": 3, "context_length": 9},
+    {"messages": "values", "num_positions": 4, "filters": 12, "rotary_dim": 2},
 ]
 
 
@@ -359,6 +360,13 @@ def test_coupled_networks_share_their_compositions():
 def test_compositions_of_a_coupled_predictor_must_be_its_own():
     with pytest.raises(ValueError, match=r"CoupledGraphPredictor.*Received: "):
         gk.ContextPretrainer(coupled_predictor(), composition="residual")
+    with pytest.raises(ValueError, match=r"CoupledGraphPredictor.*Received: "):
+        gk.ContextPretrainer(coupled_predictor(), messages="values")
+
+
+def test_values_need_no_heads_that_divide_the_width():
+    model = make_pretrainer(num_heads=3, messages="values")
+    assert np.isfinite(to_numpy(model(repetitive())["loss"]))
 
 
 @pytest.mark.parametrize(
@@ -369,6 +377,7 @@ def test_compositions_of_a_coupled_predictor_must_be_its_own():
         ({"context_length": 0}, "`context_length` must be"),
         ({"num_decoder_layers": 0}, "`num_layers` must be"),
         ({"composition": "sum"}, "`composition` must be"),
+        ({"messages": "heads"}, "`messages` must be"),
         ({"activation": "relu"}, "`activation` must be"),
     ],
 )
