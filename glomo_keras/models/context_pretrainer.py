@@ -52,6 +52,9 @@ class ContextPretrainer(Pretrainer):
         scale_embedding_gradient: Boolean, whether in training the gradient of
             each token's lookups is divided by its count in the batch (the
             released code). Defaults to `False`.
+        empty_row_weight: Float, weight of a loss in training that gives rows
+            without an edge one, see `ops.statistics.row_shortfall`. Defaults
+            to `0.0`.
         seed: Integer seed of the positions and candidates. Defaults to
             `None`.
         dtype: Dtype policy. Defaults to that of the predictor.
@@ -98,6 +101,7 @@ class ContextPretrainer(Pretrainer):
         messages="slices",
         composition="gru",
         share_cell=True,
+        empty_row_weight=0.0,
         scale_embedding_gradient=False,
         seed=None,
         dtype=None,
@@ -117,6 +121,7 @@ class ContextPretrainer(Pretrainer):
             messages,
             composition,
             share_cell,
+            empty_row_weight,
             seed,
             dtype,
             name,

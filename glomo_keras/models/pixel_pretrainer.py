@@ -39,6 +39,9 @@ class PixelPretrainer(Pretrainer):
             Defaults to `"gru"`.
         share_cell: Boolean, one composition for all layers of a direction.
             Defaults to `True`.
+        empty_row_weight: Float, weight of a loss in training that gives rows
+            without an edge one, see `ops.statistics.row_shortfall`. Defaults
+            to `0.0`.
         seed: Integer seed of the positions. Defaults to `None`.
         dtype: Dtype policy. Defaults to that of the predictor.
         name: String.
@@ -82,6 +85,7 @@ class PixelPretrainer(Pretrainer):
         messages="slices",
         composition="gru",
         share_cell=True,
+        empty_row_weight=0.0,
         seed=None,
         dtype=None,
         name=None,
@@ -98,6 +102,7 @@ class PixelPretrainer(Pretrainer):
             messages,
             composition,
             share_cell,
+            empty_row_weight,
             seed,
             dtype,
             name,

@@ -5,6 +5,7 @@ from glomo_keras.models import presets
 from glomo_keras.models.feature_predictor import FeaturePredictor
 from glomo_keras.models.network_model import GlomoModel
 from glomo_keras.ops.statistics import layer_statistics
+from glomo_keras.ops.statistics import row_shortfall
 from glomo_keras.utils import validation as check
 
 
@@ -24,6 +25,8 @@ class Pretrainer(GlomoModel):
         messages: See `FeaturePredictor`.
         composition: See `FeaturePredictor`.
         share_cell: See `FeaturePredictor`.
+        empty_row_weight: Float, weight of a loss in training that gives rows
+            without an edge one, see `ops.statistics.row_shortfall`.
         seed: Integer seed of what is drawn in training.
         dtype: Dtype policy; None for that of the predictor.
         name: String.
@@ -36,6 +39,7 @@ class Pretrainer(GlomoModel):
         messages,
         composition,
         share_cell,
+        empty_row_weight,
         seed,
         dtype,
         name,
@@ -44,6 +48,11 @@ class Pretrainer(GlomoModel):
             check.check_positive(num_positions=num_positions)
         if messages == "slices":
             _check_heads(graph_predictor)
+        if empty_row_weight < 0:
+            raise ValueError(
+                "`empty_row_weight` must be at least 0. "
+                f"Received: empty_row_weight={empty_row_weight}"
+            )
         _check_coupled(graph_predictor, messages, composition, share_cell)
         if dtype is None:
             dtype = graph_predictor.dtype_policy
@@ -65,6 +74,7 @@ class Pretrainer(GlomoModel):
         self.messages = messages
         self.composition = composition
         self.share_cell = share_cell
+        self.empty_row_weight = empty_row_weight
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.directions = graph_predictor.directions
@@ -105,7 +115,8 @@ class Pretrainer(GlomoModel):
 
         Returns:
             Tuple of a dict of lists by direction, and a dict of the scalars
-            `edge_density` and `empty_rows`.
+            `edge_density`, `empty_rows` and, in training with an
+            `empty_row_weight`, `row_shortfall`.
         """
         positions = positions or dict.fromkeys(self.directions)
         factors = self.graph_predictor.layer_by_layer(
@@ -117,9 +128,9 @@ class Pretrainer(GlomoModel):
             features[direction] = self.feature_predictor.layer_by_layer(
                 direction, sequence, graphs, positions[direction]
             )
-        return features, self._statistics(factors)
+        return features, self._statistics(factors, training)
 
-    def _statistics(self, factors):
+    def _statistics(self, factors, training):
         densities, empty_rows = zip(
             *(
                 layer_statistics(layer, self.graph_predictor.activation)
@@ -128,15 +139,22 @@ class Pretrainer(GlomoModel):
             ),
             strict=True,
         )
-        return {
+        statistics = {
             "edge_density": sum(densities) / len(densities),
             "empty_rows": sum(empty_rows) / len(empty_rows),
         }
+        if training and self.empty_row_weight:
+            missing = [row_shortfall(x) for x in sum(factors.values(), [])]
+            statistics["row_shortfall"] = sum(missing) / len(missing)
+        return statistics
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        return self._scaled_loss(y_pred["loss"], y_pred["loss"])
+        loss = y_pred["loss"]
+        if "row_shortfall" in y_pred:
+            loss = loss + self.empty_row_weight * y_pred["row_shortfall"]
+        return self._scaled_loss(loss, loss)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         for name, tracker in self.trackers.items():
@@ -181,6 +199,7 @@ class Pretrainer(GlomoModel):
             "messages": self.messages,
             "composition": self.composition,
             "share_cell": self.share_cell,
+            "empty_row_weight": self.empty_row_weight,
             "seed": self.seed,
         }
 

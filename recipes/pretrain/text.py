@@ -122,6 +122,7 @@ def build(options, corpus):
         messages=options.messages,
         composition=options.composition,
         share_cell=options.share_cell,
+        empty_row_weight=options.empty_row_weight,
         scale_embedding_gradient=options.optimizer == "sgd",
         seed=options.seed,
     )

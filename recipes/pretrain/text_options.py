@@ -17,6 +17,7 @@ SMALL = {
     "rotary_dim": 0,
     "first_threshold": 0.0,
     "messages": "slices",
+    "empty_row_weight": 0.0,
     "num_positions": 40,
     "num_candidates": 4000,
     "embedding_range": 0.5,
@@ -37,6 +38,7 @@ MEDIUM = {
     "rotary_dim": 16,
     "first_threshold": -1.0,
     "messages": "values",
+    "empty_row_weight": 0.1,
     "num_positions": 36,
     "num_candidates": 2000,
     "learning_rate": 3e-3,
@@ -54,6 +56,7 @@ BASE = {
     "rotary_dim": 0,
     "first_threshold": 0.0,
     "messages": "slices",
+    "empty_row_weight": 0.0,
     "num_positions": 20,
     "num_candidates": 0,
     "embedding_range": 0.1,
@@ -119,6 +122,8 @@ class Options:
     """Positions decoded per batch and direction; 0 decodes all."""
     num_candidates: int | None = None
     """Words from which the softmax is estimated in training; 0: all."""
+    empty_row_weight: float | None = None
+    """Weight of a loss that gives rows without an edge one."""
     threshold: Literal["query", "scalar"] = "query"
     first_threshold: float | None = None
     """First value of the thresholds; below 0, rows start with more edges."""

@@ -22,6 +22,7 @@ PRETRAINER = (
     "messages",
     "composition",
     "share_cell",
+    "empty_row_weight",
     "scale_embedding_gradient",
     "seed",
 )

@@ -377,6 +377,7 @@ def test_values_need_no_heads_that_divide_the_width():
         ({"context_length": 0}, "`context_length` must be"),
         ({"num_decoder_layers": 0}, "`num_layers` must be"),
         ({"composition": "sum"}, "`composition` must be"),
+        ({"empty_row_weight": -1}, "`empty_row_weight` must be"),
         ({"messages": "heads"}, "`messages` must be"),
         ({"activation": "relu"}, "`activation` must be"),
     ],
@@ -389,6 +390,22 @@ def test_arguments_out_of_range_are_refused(options, message):
 def test_predictor_of_images_is_refused():
     with pytest.raises(ValueError, match="predictor of texts.*Received: "):
         gk.ContextPretrainer(gk.ImageGraphPredictor(12, 2, 4))
+
+
+def test_weight_fills_empty_rows():
+    """Thresholds far above all scores leave no edge, and no gradient."""
+    for weight, lower in ((0.0, False), (1.0, True)):
+        model = make_pretrainer(
+            threshold_initializer=keras.initializers.Constant(3.0),
+            threshold="scalar",
+            empty_row_weight=weight,
+        )
+        projection = model.graph_predictor.projections["forward"]
+        assert float(model(repetitive())["empty_rows"]) == 1.0
+        model.compile("sgd")
+        model.fit(repetitive(), verbose=0)
+        threshold = to_numpy(projection.threshold_bias)
+        assert (threshold < 3.0).all() == lower
 
 
 def test_candidates_count_in_training_only():
