@@ -69,5 +69,5 @@ def transfer_perplexity(
         keras.optimizers.Adam(schedule, global_clipnorm=1.0),
         jit_compile=keras.backend.backend() == "jax",
     )
-    probe.fit(train, steps_per_epoch=steps, verbose=verbose)
+    probe.fit(train, steps_per_epoch=steps, shuffle=False, verbose=verbose)
     return probe.evaluate(held_out, return_dict=True, verbose=verbose)

@@ -85,13 +85,20 @@ class PretrainingUse(keras.layers.Layer):
     def __init__(self, width, num_layers, **kwargs):
         super().__init__(**kwargs)
         self.width, self.num_layers = width, num_layers
-        self.features = gk.FeaturePredictor(width, num_layers)
+
+    def build(self, features_shape, graphs_shape):
+        (name,) = graphs_shape
+        self.direction = name.removesuffix("_graphs")
+        self.features = gk.FeaturePredictor(
+            self.width, self.num_layers, directions=(self.direction,)
+        )
 
     def call(self, features, graphs, training=None):
-        ((name, graph),) = graphs.items()
-        direction = name.removesuffix("_graphs")
-        layers = split_layers(graph)
-        return self.features.layer_by_layer(direction, features, layers)[-1]
+        (graph,) = graphs.values()
+        *_, top = self.features.layer_by_layer(
+            self.direction, features, split_layers(graph)
+        )
+        return top
 
     def get_config(self):
         sizes = {"width": self.width, "num_layers": self.num_layers}
