@@ -3,6 +3,7 @@
 from glomo_keras.layers.elmo.elmo import Elmo
 from glomo_keras.layers.elmo.elmo_language_model import ElmoLanguageModel
 from glomo_keras.layers.graph.context_decoder import ContextDecoder
+from glomo_keras.layers.graph.distance_decay_graph import DistanceDecayGraph
 from glomo_keras.layers.graph.feature_composition import FeatureComposition
 from glomo_keras.layers.graph.gated_graph_fusion import GatedGraphFusion
 from glomo_keras.layers.graph.graph_messages import GraphMessages
@@ -12,6 +13,10 @@ from glomo_keras.layers.graph.graph_weighted_sum import GraphWeightedSum
 from glomo_keras.layers.graph.key_query_projection import KeyQueryProjection
 from glomo_keras.layers.graph.masked_key_query_conv import MaskedKeyQueryConv
 from glomo_keras.layers.graph.message_transfer import MessageTransfer
+from glomo_keras.layers.graph.multi_head_transfer import MultiHeadTransfer
+from glomo_keras.layers.graph.multi_head_weighted_sum import (
+    MultiHeadWeightedSum,
+)
 from glomo_keras.layers.graph.squared_relu_graph import SquaredReLUGraph
 from glomo_keras.layers.graph.uniform_graph import UniformGraph
 from glomo_keras.layers.pixels.pixel_coordinates import PixelCoordinates
@@ -32,6 +37,7 @@ __all__ = [
     "BidirectionalGRU",
     "CharacterCNN",
     "ContextDecoder",
+    "DistanceDecayGraph",
     "Elmo",
     "ElmoLanguageModel",
     "FeatureComposition",
@@ -44,6 +50,8 @@ __all__ = [
     "MaskedKeyQueryConv",
     "MeanMaxPooling",
     "MessageTransfer",
+    "MultiHeadTransfer",
+    "MultiHeadWeightedSum",
     "PixelCoordinates",
     "PixelEmbedding",
     "PixelWindowDecoder",

@@ -3,11 +3,11 @@ import functools
 import keras
 from keras import ops
 
-from glomo_keras.layers import ContextDecoder
 from glomo_keras.metrics import Perplexity
+from glomo_keras.models.context_decoding import context_losses
+from glomo_keras.models.context_decoding import in_reading_order
+from glomo_keras.models.context_decoding import make_decoders
 from glomo_keras.models.pretrainer import Pretrainer
-from glomo_keras.ops.context import context_targets
-from glomo_keras.ops.context import losses_of_directions
 from glomo_keras.ops.context import scale_gradient_by_frequency
 from glomo_keras.ops.cross_entropy import tied_cross_entropy
 from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
@@ -43,6 +43,8 @@ class ContextPretrainer(Pretrainer):
             `None`, all words.
         num_decoder_layers: Integer, GRU layers of the decoder. Defaults to
             `2`.
+        messages: `"slices"` or `"values"`, how heads act on the features,
+            see `FeaturePredictor`. Defaults to `"slices"`.
         composition: `"gru"` or `"residual"`, see `FeatureComposition`.
             Defaults to `"gru"`.
         share_cell: Boolean, one composition for all layers of a direction.
@@ -50,6 +52,9 @@ class ContextPretrainer(Pretrainer):
         scale_embedding_gradient: Boolean, whether in training the gradient of
             each token's lookups is divided by its count in the batch (the
             released code). Defaults to `False`.
+        empty_row_weight: Float, weight of a loss in training that gives rows
+            without an edge one, see `ops.statistics.row_shortfall`. Defaults
+            to `0.0`.
         seed: Integer seed of the positions and candidates. Defaults to
             `None`.
         dtype: Dtype policy. Defaults to that of the predictor.
@@ -93,8 +98,10 @@ class ContextPretrainer(Pretrainer):
         num_positions=None,
         num_candidates=None,
         num_decoder_layers=2,
+        messages="slices",
         composition="gru",
         share_cell=True,
+        empty_row_weight=0.0,
         scale_embedding_gradient=False,
         seed=None,
         dtype=None,
@@ -111,25 +118,21 @@ class ContextPretrainer(Pretrainer):
         super().__init__(
             graph_predictor,
             num_positions,
+            messages,
             composition,
             share_cell,
+            empty_row_weight,
             seed,
             dtype,
             name,
         )
-        width = graph_predictor.embedding_dim
-        self.decoders = {
-            direction: ContextDecoder(
-                context_length,
-                num_layers=num_decoder_layers,
-                direction=direction,
-                dtype=self.dtype_policy,
-                name=f"{direction}_decoder",
-            )
-            for direction in DIRECTIONS
-        }
-        for decoder in self.decoders.values():
-            decoder.build((None, None, width), (None, None, width))
+        self.decoders = make_decoders(
+            graph_predictor.embedding_dim,
+            context_length,
+            num_decoder_layers,
+            DIRECTIONS,
+            self.dtype_policy,
+        )
         self.trackers = {
             "forward_loss": Perplexity(name="forward_perplexity"),
             "backward_loss": Perplexity(name="backward_perplexity"),
@@ -165,7 +168,7 @@ class ContextPretrainer(Pretrainer):
         return self._context_losses(
             token_ids,
             padding_mask,
-            _in_reading_order(drawn, length),
+            in_reading_order(drawn, length),
             training,
             entropy,
         )
@@ -196,7 +199,7 @@ class ContextPretrainer(Pretrainer):
         losses = self._context_losses(
             token_ids,
             ops.convert_to_tensor(padding_mask),
-            _in_reading_order(positions, ops.shape(token_ids)[1]),
+            in_reading_order(positions, ops.shape(token_ids)[1]),
             training,
             tied_cross_entropy,
         )
@@ -238,42 +241,19 @@ class ContextPretrainer(Pretrainer):
         features, statistics = self.layer_features(
             embedded, embedded, padding_mask, positions, training
         )
-        decoded = [
-            self._decode(
-                direction,
-                features[direction][-1],
-                embedded,
-                token_ids,
-                padding_mask,
-                positions[direction],
-            )
-            for direction in DIRECTIONS
-        ]
-        table = self.graph_predictor.token_embedding.embeddings
-        losses = losses_of_directions(
-            *decoded, ops.convert_to_tensor(table), entropy
+        losses = context_losses(
+            self.decoders,
+            {name: layers[-1] for name, layers in features.items()},
+            embedded,
+            token_ids,
+            padding_mask,
+            positions,
+            ops.convert_to_tensor(
+                self.graph_predictor.token_embedding.embeddings
+            ),
+            entropy,
         )
         return {**losses, **statistics}
-
-    def _decode(
-        self, direction, features, embedded, token_ids, padding_mask, positions
-    ):
-        """Returns the states, targets and weights of what is predicted.
-
-        Tensors `(R, d)`, `(R,)` and `(R,)` for R = B N D; the weights sum to
-        1, or to 0 where there is nothing to predict.
-        """
-        if positions is None:
-            positions = ops.arange(ops.shape(token_ids)[1], dtype="int32")
-        states = self.decoders[direction](features, embedded, positions)
-        targets, weights = context_targets(
-            token_ids, padding_mask, positions, self.context_length, direction
-        )
-        return (
-            ops.reshape(states, (-1, states.shape[-1])),
-            ops.reshape(targets, (-1,)),
-            ops.divide_no_nan(ops.reshape(weights, (-1,)), ops.sum(weights)),
-        )
 
     def get_config(self):
         return {
@@ -283,14 +263,3 @@ class ContextPretrainer(Pretrainer):
             "num_decoder_layers": self.num_decoder_layers,
             "scale_embedding_gradient": self.scale_embedding_gradient,
         }
-
-
-def _in_reading_order(positions, length):
-    """Positions counted from each direction's own start, from the left."""
-    in_order = {
-        direction: None if x is None else ops.cast(x, "int32")
-        for direction, x in positions.items()
-    }
-    if in_order["backward"] is not None:
-        in_order["backward"] = length - 1 - in_order["backward"]
-    return in_order

@@ -3,10 +3,13 @@ from keras import ops
 
 from glomo_keras.layers import FeatureComposition
 from glomo_keras.layers import GraphWeightedSum
+from glomo_keras.layers import MultiHeadWeightedSum
 from glomo_keras.models.network_model import GlomoModel
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.graphs import split_layers
 from glomo_keras.utils import validation as check
+
+MESSAGES = ("slices", "values")
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -18,9 +21,18 @@ class FeaturePredictor(GlomoModel):
 
         F^l_t = v(sum_s G^l_ts F^(l-1)_s, F^(l-1)_t)
 
+    In the sum, head k weighs slice k of the features. With
+    `messages="values"` f is flat instead, as tasks are: the heads of all
+    layers gather from the embeddings, each a learned projection of its own,
+
+        F_t = v(sum_l m^l_t, F^0_t),   m^l of `MultiHeadWeightedSum`.
+
     Args:
         embedding_dim: Integer d.
         num_graph_layers: Integer L. Defaults to `3`.
+        num_heads: Integer K, of which only `messages="values"` has weights.
+            Defaults to `8`.
+        messages: `"slices"` or `"values"`, see above. Defaults to `"slices"`.
         composition: `"gru"` or `"residual"`, the function v, see
             `FeatureComposition`. Defaults to `"gru"`.
         share_cell: Boolean, one composition for all layers of a direction.
@@ -41,7 +53,8 @@ class FeaturePredictor(GlomoModel):
 
     Returns:
         Dict of `forward_features` and `backward_features`, each
-        `(B, L, T, d)`: F^1 .. F^L in reading order.
+        `(B, L, T, d)`: F^1 .. F^L in reading order; `(B, 1, T, d)` with
+        `messages="values"`.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -54,6 +67,8 @@ class FeaturePredictor(GlomoModel):
         self,
         embedding_dim,
         num_graph_layers=3,
+        num_heads=8,
+        messages="slices",
         composition="gru",
         share_cell=True,
         directions=DIRECTIONS,
@@ -65,15 +80,27 @@ class FeaturePredictor(GlomoModel):
         check.check_positive(
             embedding_dim=embedding_dim, num_graph_layers=num_graph_layers
         )
+        check.check_option("messages", messages, MESSAGES)
         super().__init__(dtype=dtype, name=name)
 
         # === Layers ===
+        flat = messages == "values"
         self.weighted_sum = GraphWeightedSum(
             dtype=self.dtype_policy, name="weighted_sum"
         )
+        self.weighted_sums = {
+            direction: make_weighted_sums(
+                embedding_dim,
+                num_graph_layers,
+                num_heads,
+                f"{direction}_weighted_sum",
+                self.dtype_policy,
+            )
+            for direction in (directions if flat else ())
+        }
         self.compositions = make_compositions(
             embedding_dim,
-            num_graph_layers,
+            1 if flat else num_graph_layers,
             composition,
             share_cell,
             directions,
@@ -87,6 +114,8 @@ class FeaturePredictor(GlomoModel):
         # === Config ===
         self.embedding_dim = embedding_dim
         self.num_graph_layers = num_graph_layers
+        self.num_heads = num_heads
+        self.messages = messages
         self.composition = composition
         self.share_cell = share_cell
         self.directions = tuple(directions)
@@ -115,9 +144,11 @@ class FeaturePredictor(GlomoModel):
                 only. Defaults to `None`.
 
         Returns:
-            List of F^1 .. F^L, each `(B, T, d)`, the last `(B, N, d)` with
-            positions.
+            List of F^1 .. F^L (of `messages="values"` one F), each
+            `(B, T, d)`, the last `(B, N, d)` with positions.
         """
+        if self.messages == "values":
+            return [self._flat(direction, embeddings, graphs, positions)]
         features, outputs = embeddings, []
         *_, last = graphs
         for graph, composition in zip(
@@ -130,15 +161,42 @@ class FeaturePredictor(GlomoModel):
             outputs.append(features)
         return outputs
 
+    def _flat(self, direction, features, graphs, positions):
+        *_, last = graphs
+        messages = sum(
+            weighted_sum(features, graph, None if graph is last else positions)
+            for weighted_sum, graph in zip(
+                self.weighted_sums[direction], graphs, strict=True
+            )
+        )
+        if positions is not None:
+            features = ops.take(features, positions, axis=1)  # (B, N, d)
+        (composition,) = self.compositions[direction]
+        return composition(features, messages)
+
     def get_config(self):
         return {
             **super().get_config(),
             "embedding_dim": self.embedding_dim,
             "num_graph_layers": self.num_graph_layers,
+            "num_heads": self.num_heads,
+            "messages": self.messages,
             "composition": self.composition,
             "share_cell": self.share_cell,
             "directions": self.directions,
         }
+
+
+def make_weighted_sums(width, count, num_heads, name, dtype):
+    """Returns the sums of `messages="values"`, one for each graph layer."""
+    layers = []
+    for index in range(count):
+        layer = MultiHeadWeightedSum(
+            units=width, dtype=dtype, name=f"{name}_{index}"
+        )
+        layer.build((None, None, width), (None, num_heads, None, None))
+        layers.append(layer)
+    return layers
 
 
 def make_compositions(

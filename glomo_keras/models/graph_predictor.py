@@ -24,16 +24,23 @@ class GraphPredictor(TextPredictor):
 
     Args:
         vocabulary_size: Integer V.
-        embedding_dim: Integer d, also the channels of the CNNs. Defaults to
-            `512`.
+        embedding_dim: Integer d. Defaults to `512`.
         num_heads: Integer K. Defaults to `8`.
         key_dim: Integer C per head. Defaults to `None`, which is
             `embedding_dim // 2`.
         kernel_size: Integer, width of the convolutions. Defaults to `3`.
         num_conv_layers: Integer, convolutions in each CNN. Defaults to `4`.
+        filters: Integer, channels of the CNNs. Defaults to `None`, which is
+            `embedding_dim`.
+        residual: Boolean, whether each convolution adds to its input.
+            Defaults to `False`.
         num_graph_layers: Integer L. Defaults to `3`.
         threshold: `"query"` or `"scalar"`, see `KeyQueryProjection`. Defaults
             to `"query"`.
+        threshold_initializer: Initializer of the thresholds' bias, see
+            `KeyQueryProjection`. Defaults to `"zeros"`.
+        rotary_dim: Integer, dimensions of keys and queries that know their
+            position, see `KeyQueryProjection`. Defaults to `0`.
         activation: `"squared_relu"`, `"square"` or `"softmax"`, see
             `SquaredReLUGraph`. Defaults to `"squared_relu"`.
         normalization: `"batch"`, `"layer"` or `"none"`, in the CNNs. Defaults
@@ -81,8 +88,12 @@ class GraphPredictor(TextPredictor):
         key_dim=None,
         kernel_size=3,
         num_conv_layers=4,
+        filters=None,
+        residual=False,
         num_graph_layers=3,
         threshold="query",
+        threshold_initializer="zeros",
+        rotary_dim=0,
         activation="squared_relu",
         normalization="batch",
         dropout=0.0,
@@ -99,13 +110,15 @@ class GraphPredictor(TextPredictor):
             vocabulary_size, embedding_dim, embeddings_initializer
         )
         key_dim = embedding_dim // 2 if key_dim is None else key_dim
+        filters = embedding_dim if filters is None else filters
         self.convolutions = {
             direction: MaskedKeyQueryConv(
-                embedding_dim,
+                filters,
                 num_layers=num_conv_layers,
                 kernel_size=kernel_size,
                 direction=direction,
                 normalization=normalization,
+                residual=residual,
                 dropout=dropout,
                 dtype=dtype,
                 name=f"{direction}_convolutions",
@@ -119,6 +132,8 @@ class GraphPredictor(TextPredictor):
                 num_graph_layers=num_graph_layers,
                 threshold=threshold,
                 direction=direction,
+                rotary_dim=rotary_dim,
+                threshold_initializer=threshold_initializer,
                 dtype=dtype,
                 name=f"{direction}_projection",
             )
@@ -147,8 +162,14 @@ class GraphPredictor(TextPredictor):
         self.key_dim = key_dim
         self.kernel_size = kernel_size
         self.num_conv_layers = num_conv_layers
+        self.filters = filters
+        self.residual = residual
         self.num_graph_layers = num_graph_layers
         self.threshold = threshold
+        self.threshold_initializer = keras.initializers.get(
+            threshold_initializer
+        )
+        self.rotary_dim = rotary_dim
         self.activation = activation
         self.normalization = normalization
         self.dropout = dropout
@@ -172,6 +193,12 @@ class GraphPredictor(TextPredictor):
             **super().get_config(),
             "kernel_size": self.kernel_size,
             "num_conv_layers": self.num_conv_layers,
+            "filters": self.filters,
+            "residual": self.residual,
+            "threshold_initializer": keras.initializers.serialize(
+                self.threshold_initializer
+            ),
+            "rotary_dim": self.rotary_dim,
             "normalization": self.normalization,
             "dropout": self.dropout,
         }

@@ -33,10 +33,15 @@ class PixelPretrainer(Pretrainer):
         num_positions: Integer or None, see above. Defaults to `None`.
         num_decoder_layers: Integer, GRU layers of the decoder. Defaults to
             `1`.
+        messages: `"slices"` or `"values"`, how heads act on the features,
+            see `FeaturePredictor`. Defaults to `"slices"`.
         composition: `"gru"` or `"residual"`, see `FeatureComposition`.
             Defaults to `"gru"`.
         share_cell: Boolean, one composition for all layers of a direction.
             Defaults to `True`.
+        empty_row_weight: Float, weight of a loss in training that gives rows
+            without an edge one, see `ops.statistics.row_shortfall`. Defaults
+            to `0.0`.
         seed: Integer seed of the positions. Defaults to `None`.
         dtype: Dtype policy. Defaults to that of the predictor.
         name: String.
@@ -77,8 +82,10 @@ class PixelPretrainer(Pretrainer):
         channel_order=CHANNELS,
         num_positions=None,
         num_decoder_layers=1,
+        messages="slices",
         composition="gru",
         share_cell=True,
+        empty_row_weight=0.0,
         seed=None,
         dtype=None,
         name=None,
@@ -92,8 +99,10 @@ class PixelPretrainer(Pretrainer):
         super().__init__(
             graph_predictor,
             num_positions,
+            messages,
             composition,
             share_cell,
+            empty_row_weight,
             seed,
             dtype,
             name,

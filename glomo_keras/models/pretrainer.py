@@ -5,6 +5,7 @@ from glomo_keras.models import presets
 from glomo_keras.models.feature_predictor import FeaturePredictor
 from glomo_keras.models.network_model import GlomoModel
 from glomo_keras.ops.statistics import layer_statistics
+from glomo_keras.ops.statistics import row_shortfall
 from glomo_keras.utils import validation as check
 
 
@@ -21,8 +22,11 @@ class Pretrainer(GlomoModel):
         graph_predictor: g. It is trained with f where it is trainable.
         num_positions: Integer, positions per batch and direction at which
             training takes the loss, or None for all.
+        messages: See `FeaturePredictor`.
         composition: See `FeaturePredictor`.
         share_cell: See `FeaturePredictor`.
+        empty_row_weight: Float, weight of a loss in training that gives rows
+            without an edge one, see `ops.statistics.row_shortfall`.
         seed: Integer seed of what is drawn in training.
         dtype: Dtype policy; None for that of the predictor.
         name: String.
@@ -32,16 +36,24 @@ class Pretrainer(GlomoModel):
         self,
         graph_predictor,
         num_positions,
+        messages,
         composition,
         share_cell,
+        empty_row_weight,
         seed,
         dtype,
         name,
     ):
         if num_positions is not None:
             check.check_positive(num_positions=num_positions)
-        _check_heads(graph_predictor)
-        _check_compositions(graph_predictor, composition, share_cell)
+        if messages == "slices":
+            _check_heads(graph_predictor)
+        if empty_row_weight < 0:
+            raise ValueError(
+                "`empty_row_weight` must be at least 0. "
+                f"Received: empty_row_weight={empty_row_weight}"
+            )
+        _check_coupled(graph_predictor, messages, composition, share_cell)
         if dtype is None:
             dtype = graph_predictor.dtype_policy
         super().__init__(dtype=dtype, name=name)
@@ -49,6 +61,8 @@ class Pretrainer(GlomoModel):
         self.feature_predictor = FeaturePredictor(
             graph_predictor.embedding_dim,
             num_graph_layers=graph_predictor.num_graph_layers,
+            num_heads=graph_predictor.num_heads,
+            messages=messages,
             composition=composition,
             share_cell=share_cell,
             directions=graph_predictor.directions,
@@ -57,12 +71,14 @@ class Pretrainer(GlomoModel):
             name="feature_predictor",
         )
         self.num_positions = num_positions
+        self.messages = messages
         self.composition = composition
         self.share_cell = share_cell
+        self.empty_row_weight = empty_row_weight
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.directions = graph_predictor.directions
-        self._scaled_loss = _ComputedLoss(name="loss", dtype="float32")
+        self._scaled_loss = ComputedLoss(name="loss", dtype="float32")
 
     def draw_positions(self, count, training):
         """Draws `num_positions` integers below `count`, with replacement.
@@ -77,10 +93,7 @@ class Pretrainer(GlomoModel):
         """
         if not training or self.num_positions is None:
             return None
-        drawn = keras.random.uniform(
-            (self.num_positions,), seed=self.seed_generator
-        ) * ops.cast(count, "float32")
-        return ops.minimum(ops.cast(drawn, "int32"), count - 1)
+        return draw_below(count, self.num_positions, self.seed_generator)
 
     def layer_features(
         self,
@@ -102,7 +115,8 @@ class Pretrainer(GlomoModel):
 
         Returns:
             Tuple of a dict of lists by direction, and a dict of the scalars
-            `edge_density` and `empty_rows`.
+            `edge_density`, `empty_rows` and, in training with an
+            `empty_row_weight`, `row_shortfall`.
         """
         positions = positions or dict.fromkeys(self.directions)
         factors = self.graph_predictor.layer_by_layer(
@@ -114,9 +128,9 @@ class Pretrainer(GlomoModel):
             features[direction] = self.feature_predictor.layer_by_layer(
                 direction, sequence, graphs, positions[direction]
             )
-        return features, self._statistics(factors)
+        return features, self._statistics(factors, training)
 
-    def _statistics(self, factors):
+    def _statistics(self, factors, training):
         densities, empty_rows = zip(
             *(
                 layer_statistics(layer, self.graph_predictor.activation)
@@ -125,15 +139,22 @@ class Pretrainer(GlomoModel):
             ),
             strict=True,
         )
-        return {
+        statistics = {
             "edge_density": sum(densities) / len(densities),
             "empty_rows": sum(empty_rows) / len(empty_rows),
         }
+        if training and self.empty_row_weight:
+            missing = [row_shortfall(x) for x in sum(factors.values(), [])]
+            statistics["row_shortfall"] = sum(missing) / len(missing)
+        return statistics
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        return self._scaled_loss(y_pred["loss"], y_pred["loss"])
+        loss = y_pred["loss"]
+        if "row_shortfall" in y_pred:
+            loss = loss + self.empty_row_weight * y_pred["row_shortfall"]
+        return self._scaled_loss(loss, loss)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         for name, tracker in self.trackers.items():
@@ -175,8 +196,10 @@ class Pretrainer(GlomoModel):
                 self.graph_predictor
             ),
             "num_positions": self.num_positions,
+            "messages": self.messages,
             "composition": self.composition,
             "share_cell": self.share_cell,
+            "empty_row_weight": self.empty_row_weight,
             "seed": self.seed,
         }
 
@@ -188,7 +211,14 @@ class Pretrainer(GlomoModel):
         return super().from_config({**config, "graph_predictor": predictor})
 
 
-class _ComputedLoss(keras.losses.Loss):
+def draw_below(count, number, seed_generator):
+    """Draws `number` integers below `count`, with replacement."""
+    drawn = keras.random.uniform((number,), seed=seed_generator)
+    drawn = ops.cast(drawn * ops.cast(count, "float32"), "int32")
+    return ops.minimum(drawn, count - 1)
+
+
+class ComputedLoss(keras.losses.Loss):
     """A loss that is computed already.
 
     Keras divides what a `Loss` returns by the number of replicas, whose
@@ -209,13 +239,12 @@ def _check_heads(predictor):
         )
 
 
-def _check_compositions(predictor, composition, share_cell):
+def _check_coupled(predictor, *given):
     if not hasattr(predictor, "compositions"):
         return
-    own = (predictor.composition, predictor.share_cell)
-    if own != (composition, share_cell):
+    own = ("slices", predictor.composition, predictor.share_cell)
+    if own != given:
         raise ValueError(
-            "`composition` and `share_cell` must be those of the "
-            f"CoupledGraphPredictor, {own}. Received: "
-            f"composition={composition!r}, share_cell={share_cell}"
+            "`messages`, `composition` and `share_cell` must be those of the "
+            f"CoupledGraphPredictor, {own}. Received: {given}"
         )

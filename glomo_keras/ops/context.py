@@ -36,33 +36,35 @@ def context_targets(
     return targets, ops.cast(counts, "float32")
 
 
-def losses_of_directions(forward, backward, table, cross_entropy):
-    """Returns the losses of both directions, from one softmax.
+def losses_of_directions(decoded, table, cross_entropy):
+    """Returns the losses of all directions, from one softmax.
 
     Args:
-        forward: Tuple of states `(R, d)`, targets `(R,)` and weights `(R,)`
-            that sum to 1, or to 0 where there is nothing to predict.
-        backward: The same, of its own R.
+        decoded: Dict by direction of states `(R, d)`, targets `(R,)` and
+            weights `(R,)` that sum to 1, or to 0 where there is nothing to
+            predict; each of its own R.
         table: Tensor `(V, d)`, the embeddings that the softmax is tied to.
         cross_entropy: Function such as `tied_cross_entropy`.
 
     Returns:
-        Dict of the scalars `loss`, `forward_loss` and `backward_loss`.
+        Dict of the scalars `loss`, the mean of the directions, and
+        `forward_loss`, `backward_loss` or one of them.
     """
     states, targets, weights = (
-        ops.concatenate(pair) for pair in zip(forward, backward, strict=True)
+        parts[0] if len(parts) == 1 else ops.concatenate(parts)
+        for parts in zip(*decoded.values(), strict=True)
     )
     count = ops.cast(ops.shape(weights)[0], "float32")
     # Weights around 1: float16's smallest number is not far below 1 / count.
-    total, parts = cross_entropy(
+    total, rows = cross_entropy(
         states, ops.cast(table, states.dtype), targets, count * weights
     )
-    middle = ops.shape(forward[1])[0]
-    return {
-        "loss": 0.5 * total / count,
-        "forward_loss": ops.sum(parts[:middle]) / count,
-        "backward_loss": ops.sum(parts[middle:]) / count,
-    }
+    losses, start = {"loss": total / (len(decoded) * count)}, 0
+    for direction, (_, own_targets, _) in decoded.items():
+        stop = start + ops.shape(own_targets)[0]
+        losses[f"{direction}_loss"] = ops.sum(rows[start:stop]) / count
+        start = stop
+    return losses
 
 
 def scale_gradient_by_frequency(

@@ -115,16 +115,18 @@ def check_square(name, shape):
     )
 
 
-def checked_directions(graphs, kind="graphs"):
+def checked_directions(graphs, kind="graphs", built=None):
     """Returns the directions in a dict of graphs (or messages).
 
     Args:
         graphs: Dict with `forward_{kind}`, `backward_{kind}` or both.
         kind: String, the second half of the names. Defaults to `"graphs"`.
+        built: List of the directions that a layer was built with. Defaults
+            to `None`, any.
 
     Raises:
-        ValueError: If it is another dict, or if a factored graph has the
-            other direction's name.
+        ValueError: If it is another dict or has other directions, or if a
+            factored graph has the other direction's name.
     """
     names = {f"{direction}_{kind}": direction for direction in DIRECTIONS}
     if not isinstance(graphs, dict) or not graphs or set(graphs) - set(names):
@@ -140,7 +142,38 @@ def checked_directions(graphs, kind="graphs"):
                 f"named {KEYS[names[name]]!r}. Received: a dict with the "
                 f"entries {sorted(graph)}"
             )
-    return [names[name] for name in names if name in graphs]
+    directions = [names[name] for name in names if name in graphs]
+    if built is not None and directions != list(built):
+        raise ValueError(
+            f"`{kind}` must have the directions that the layer was built "
+            f"with, {list(built)}. Received: {sorted(graphs)}"
+        )
+    return directions
+
+
+def check_transfer_shapes(features_shape, graphs_shape, built=None):
+    """Returns the shape of each direction's graph, or raises.
+
+    Args:
+        features_shape: `(B, T, d)`.
+        graphs_shape: Dict of shapes of graphs of either form, with the axis
+            L.
+        built: See `checked_directions`.
+
+    Returns:
+        Dict of `(B, L, K, T, T)` by direction.
+    """
+    check.check_rank("features", features_shape, 3, "(B, T, d)")
+    shapes = {}
+    for direction in checked_directions(graphs_shape, built=built):
+        name = f"{direction}_graphs"
+        shape = checked_graph_shape(
+            name, graphs_shape[name], (5,), "(B, L, K, T, T)"
+        )
+        check_square(name, shape)
+        check.check_same_length(features=features_shape[1], graph=shape[-1])
+        shapes[direction] = shape
+    return shapes
 
 
 def layers_and_heads(graph):

@@ -40,9 +40,40 @@ def layer_statistics(factors, activation="squared_relu"):
         activation: See `equations.squared_relu_graph`. Defaults to
             `"squared_relu"`.
     """
+    *tensors, admissible = _first_sequence(factors)
+    tensors = [ops.stop_gradient(x) for x in tensors]
+    weights = edge_weights(*tensors, admissible, activation)
+    return edge_statistics(weights, admissible)
+
+
+def row_shortfall(factors, margin=0.1):
+    """Returns by how much empty rows miss an edge, of the first sequence.
+
+    A head whose rows are all empty has no gradient from the graph; this mean
+    over rows of `relu(margin - max_s (q_t . k_s - threshold_t))` gives it
+    one. Rows that can have no edge do not count.
+
+    Args:
+        factors: Factored graph of one layer, with or without `positions`.
+        margin: Float, the least score of a row that counts as filled.
+            Defaults to `0.1`.
+    """
+    queries, keys, thresholds, admissible = _first_sequence(factors)
+    scores = ops.matmul(queries, ops.swapaxes(keys, -1, -2))
+    scores = ops.cast(scores, "float32") - ops.cast(
+        thresholds[..., None], "float32"
+    )  # (1, K, R, S)
+    best = ops.max(ops.where(admissible, scores, -1e9), axis=-1)  # (1, K, R)
+    fillable = ops.cast(ops.any(admissible, axis=-1), "float32")
+    fillable = fillable * ops.ones_like(best)
+    missing = ops.sum(fillable * ops.relu(margin - best))
+    return ops.divide_no_nan(missing, ops.sum(fillable))
+
+
+def _first_sequence(factors):
+    """Returns queries, keys, thresholds and admissible edges of sequence 0."""
     queries, keys, thresholds = (
-        ops.stop_gradient(factors[name][:1, :, :NUM_POSITIONS])
-        for name in factor_names(factors)
+        factors[name][:1, :, :NUM_POSITIONS] for name in factor_names(factors)
     )
     columns = ops.arange(ops.shape(keys)[2], dtype="int32")
     rows, mask = columns, factors.get("padding_mask")
@@ -54,5 +85,4 @@ def layer_statistics(factors, activation="squared_relu"):
         direction_of(factors),
         None if mask is None else mask[:1],
     )
-    weights = edge_weights(queries, keys, thresholds, admissible, activation)
-    return edge_statistics(weights, admissible)
+    return queries, keys, thresholds, admissible

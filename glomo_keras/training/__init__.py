@@ -26,6 +26,7 @@ from glomo_keras.training.history import read_history
 from glomo_keras.training.history import write_history
 from glomo_keras.training.resume_training import ResumeTraining
 from glomo_keras.training.run_folder import RunFolder
+from glomo_keras.training.transfer_perplexity import transfer_perplexity
 from glomo_keras.utils.files import atomic_file
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "check_finite",
     "fit_resumable",
     "read_history",
+    "transfer_perplexity",
     "write_history",
 ]

@@ -4,10 +4,11 @@
 
 `--corpus` takes text files, folders, globs, WikiExtractor files and TFDS
 names (`tfds:wiki40b/en`), several of them if need be, or one file packed by
-`recipes.pretrain.pack`, which needs no TensorFlow. `--config small` is for a
-CPU, `base` has the paper's sizes with 20,000 words and Adam, `official` what
-the released code ran: 100,001 words, SGD with learning rate 8, halved after
-three evaluations without gain, stopped below 0.08.
+`recipes.pretrain.pack`, which needs no TensorFlow. `--config small` takes a
+CPU some hours and `medium` a day; `base` has the paper's sizes with 20,000
+words and Adam, `official` what the released code ran: 100,001 words, SGD with
+learning rate 8, halved after three evaluations without gain, stopped below
+0.08.
 
 The first run tokenises the corpus into `--cache`. OUT is a run folder:
 config.json, data.json, history.csv, timing.csv, metrics.json, tensorboard/,
@@ -104,8 +105,10 @@ def build(options, corpus):
         context_length=options.context_length,
         num_positions=options.num_positions or None,
         num_candidates=options.num_candidates or None,
+        messages=options.messages,
         composition=options.composition,
         share_cell=options.share_cell,
+        empty_row_weight=options.empty_row_weight,
         scale_embedding_gradient=options.optimizer == "sgd",
         seed=options.seed,
     )
@@ -138,6 +141,12 @@ def make_predictor(options, vocabulary_size):
         **shared,
         kernel_size=options.kernel_size,
         num_conv_layers=options.num_conv_layers,
+        filters=options.filters,
+        residual=options.residual,
+        rotary_dim=options.rotary_dim,
+        threshold_initializer=keras.initializers.Constant(
+            options.first_threshold
+        ),
         normalization=options.normalization,
         dropout=options.dropout,
     )

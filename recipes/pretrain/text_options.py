@@ -12,6 +12,11 @@ SMALL = {
     "num_heads": 8,
     "key_dim": 16,
     "num_conv_layers": 2,
+    "residual": False,
+    "rotary_dim": 0,
+    "first_threshold": 0.0,
+    "messages": "slices",
+    "empty_row_weight": 0.0,
     "num_positions": 40,
     "num_candidates": 4000,
     "embedding_range": 0.5,
@@ -23,12 +28,33 @@ SMALL = {
     "epochs": 18,
     "lowercase": True,
 }
+MEDIUM = {
+    **SMALL,
+    "key_dim": 32,
+    "num_conv_layers": 3,
+    "filters": 256,
+    "residual": True,
+    "rotary_dim": 16,
+    "first_threshold": -1.0,
+    "messages": "values",
+    "empty_row_weight": 0.1,
+    "num_positions": 36,
+    "num_candidates": 2000,
+    "learning_rate": 3e-3,
+    "steps_per_epoch": 250,
+    "epochs": 240,
+}
 BASE = {
     "vocabulary_size": 20_000,
     "embedding_dim": 512,
     "num_heads": 8,
     "key_dim": 256,
     "num_conv_layers": 4,
+    "residual": False,
+    "rotary_dim": 0,
+    "first_threshold": 0.0,
+    "messages": "slices",
+    "empty_row_weight": 0.0,
     "num_positions": 20,
     "num_candidates": 0,
     "embedding_range": 0.1,
@@ -49,7 +75,7 @@ OFFICIAL = {
     "epochs": 1000,
     "lowercase": False,
 }
-CONFIGS = {"small": SMALL, "base": BASE, "official": OFFICIAL}
+CONFIGS = {"small": SMALL, "medium": MEDIUM, "base": BASE, "official": OFFICIAL}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -58,7 +84,7 @@ class Options(PretrainOptions):
 
     corpus: tuple[str, ...]
     """Text files, folders, globs, or tfds:NAME."""
-    config: Literal["small", "base", "official"] = "small"
+    config: Literal["small", "medium", "base", "official"] = "small"
     """Where the values come from that are not given."""
 
     # The text.
@@ -72,10 +98,22 @@ class Options(PretrainOptions):
     validation_fraction: float = 0.01
 
     # The model.
+    filters: int | None = None
+    """Channels of the convolutions; as many as the embedding has, if None."""
+    residual: bool | None = None
+    """Whether each convolution adds to its input."""
+    first_threshold: float | None = None
+    """First value of the thresholds; below 0, rows start with more edges."""
+    rotary_dim: int | None = None
+    """Dimensions of keys and queries that know their position."""
+    messages: Literal["slices", "values"] | None = None
+    """How the heads act on the features, see `FeaturePredictor`."""
     context_length: int = 3
     """Words predicted on each side, D."""
     num_candidates: int | None = None
     """Words from which the softmax is estimated in training; 0: all."""
+    empty_row_weight: float | None = None
+    """Weight of a loss that gives rows without an edge one."""
     normalization: Literal["batch", "layer", "none"] = "batch"
     embedding_range: float | None = None
     """Embeddings start uniform in [-range, range]."""

@@ -19,8 +19,10 @@ PRETRAINER = (
     "num_positions",
     "num_candidates",
     "num_decoder_layers",
+    "messages",
     "composition",
     "share_cell",
+    "empty_row_weight",
     "scale_embedding_gradient",
     "seed",
 )

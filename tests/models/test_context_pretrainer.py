@@ -29,6 +29,7 @@ ABLATIONS = [
     {"activation": "square", "composition": "residual"},
     {"activation": "softmax", "num_graph_layers": 1, "context_length": 1},
     {"num_decoder_layers": 1, "num_graph_layers": 3, "context_length": 9},
+    {"messages": "values", "num_positions": 4, "filters": 12, "rotary_dim": 2},
 ]
 
 
@@ -361,6 +362,13 @@ def test_coupled_networks_share_their_compositions():
 def test_compositions_of_a_coupled_predictor_must_be_its_own():
     with pytest.raises(ValueError, match=r"CoupledGraphPredictor.*Received: "):
         gk.ContextPretrainer(coupled_predictor(), composition="residual")
+    with pytest.raises(ValueError, match=r"CoupledGraphPredictor.*Received: "):
+        gk.ContextPretrainer(coupled_predictor(), messages="values")
+
+
+def test_values_need_no_heads_that_divide_the_width():
+    model = make_pretrainer(num_heads=3, messages="values")
+    assert np.isfinite(to_numpy(model(repetitive())["loss"]))
 
 
 @pytest.mark.parametrize(
@@ -371,6 +379,8 @@ def test_compositions_of_a_coupled_predictor_must_be_its_own():
         ({"context_length": 0}, "`context_length` must be"),
         ({"num_decoder_layers": 0}, "`num_layers` must be"),
         ({"composition": "sum"}, "`composition` must be"),
+        ({"empty_row_weight": -1}, "`empty_row_weight` must be"),
+        ({"messages": "heads"}, "`messages` must be"),
         ({"activation": "relu"}, "`activation` must be"),
     ],
 )
@@ -382,6 +392,22 @@ def test_arguments_out_of_range_are_refused(options, message):
 def test_predictor_of_images_is_refused():
     with pytest.raises(ValueError, match="predictor of texts.*Received: "):
         gk.ContextPretrainer(gk.ImageGraphPredictor(12, 2, 4))
+
+
+def test_weight_fills_empty_rows():
+    """Thresholds far above all scores leave no edge, and no gradient."""
+    for weight, lower in ((0.0, False), (1.0, True)):
+        model = make_pretrainer(
+            threshold_initializer=keras.initializers.Constant(3.0),
+            threshold="scalar",
+            empty_row_weight=weight,
+        )
+        projection = model.graph_predictor.projections["forward"]
+        assert float(model(repetitive())["empty_rows"]) == 1.0
+        model.compile("sgd")
+        model.fit(repetitive(), verbose=0)
+        threshold = to_numpy(projection.threshold_bias)
+        assert (threshold < 3.0).all() == lower
 
 
 def test_candidates_count_in_training_only():

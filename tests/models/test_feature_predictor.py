@@ -55,8 +55,35 @@ def test_features_equal_the_formula(share_cell, composition):
             )
 
 
-def test_file_round_trip(tmp_path):
-    model = randomised(gk.FeaturePredictor(**OPTIONS, share_cell=False))
+def test_values_equal_the_formula():
+    """The heads of all layers gather from the embeddings at once."""
+    model = randomised(
+        gk.FeaturePredictor(**OPTIONS, num_heads=4, messages="values")
+    )
+    found = to_numpy(model(inputs()))
+    x = features().astype("float64")
+    for direction in DIRECTIONS:
+        graph = reference.graph(inputs()[f"{direction}_graphs"])
+        m = 0
+        for index, layer in enumerate(model.weighted_sums[direction]):
+            values, output = (to_numpy(w) for w in layer.weights)
+            m += reference.weighted_sum(graph[:, index], x @ values) @ output
+        weights = [
+            to_numpy(w) for w in model.compositions[direction][0].weights
+        ]
+        expected = reference.gru_cell(
+            np.concatenate([m * x, m], -1), x, *weights
+        )
+        np.testing.assert_allclose(
+            found[f"{direction}_features"], expected[:, None], atol=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize(
+    "options", [{"share_cell": False}, {"messages": "values", "num_heads": 4}]
+)
+def test_file_round_trip(options, tmp_path):
+    model = randomised(gk.FeaturePredictor(**OPTIONS, **options))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.get_config() == model.get_config()

@@ -30,6 +30,7 @@ ABLATIONS = [
     {"threshold": "scalar", "normalization": "layer"},
     {"activation": "square", "normalization": "none"},
     {"activation": "softmax"},
+    {"filters": 12, "residual": True, "rotary_dim": 2, "key_dim": 4},
 ]
 
 
@@ -268,6 +269,8 @@ def test_same_seed_gives_the_same_weights():
         ({"threshold": "none"}, "`threshold` must be"),
         ({"activation": "relu"}, "`activation` must be"),
         ({"normalization": "group"}, "`normalization` must be"),
+        ({"filters": 0}, "`filters` must be"),
+        ({"rotary_dim": 5}, "`rotary_dim` must be"),
         ({"dropout": 1.5}, "`dropout` must be"),
         ({"coupled": True, "composition": "sum"}, "`composition` must be"),
         ({"coupled": True, "num_heads": 3}, "must divide the width"),

@@ -6,6 +6,7 @@ from glomo_keras.ops.equations import admissible_edges
 from glomo_keras.ops.statistics import NUM_POSITIONS
 from glomo_keras.ops.statistics import edge_statistics
 from glomo_keras.ops.statistics import layer_statistics
+from glomo_keras.ops.statistics import row_shortfall
 from tests import reference
 from tests.backends import to_tensors
 from tests.layers.graph_inputs import factors
@@ -51,3 +52,29 @@ def test_rows_are_the_positions_of_the_factors():
     made["positions"] = np.array(rows)
     density, _ = layer_statistics(to_tensors(made), activation="square")
     np.testing.assert_allclose(float(density), 1.0)
+
+
+def test_shortfall_of_three_positions_by_hand():
+    """Head 0 is short of 0.1 by 1.1 in its two rows, head 1 has its edges."""
+    made = {
+        "queries": np.ones((2, 2, 3, 1), "float32"),
+        "past_keys": np.ones((2, 2, 3, 1), "float32"),
+        "thresholds": np.array([[[2.0] * 3, [0.0] * 3]] * 2, "float32"),
+    }
+    found = float(row_shortfall(to_tensors(made)))
+    np.testing.assert_allclose(found, 1.1 / 2, rtol=1e-6)
+
+
+def test_shortfall_leaves_padding_and_rows_without_sources_out():
+    made = factors(layers=None)
+    made["padding_mask"][0] = False
+    assert float(row_shortfall(to_tensors(made))) == 0
+    made["padding_mask"][0, :3] = True
+    expected = float(row_shortfall(to_tensors(made)))
+    short = {
+        name: values[:, :, :3] if name != "padding_mask" else values[:, :3]
+        for name, values in made.items()
+    }
+    np.testing.assert_allclose(
+        float(row_shortfall(to_tensors(short))), expected, rtol=1e-6
+    )

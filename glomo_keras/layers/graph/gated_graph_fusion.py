@@ -24,6 +24,8 @@ class GatedGraphFusion(keras.layers.Layer):
             sequence. Defaults to `0.0`.
         kernel_initializer: Initializer of W1 and W2. Defaults to
             `"glorot_uniform"`.
+        gate_initializer: Initializer of b2; far below 0, gates start nearly
+            closed. Defaults to `"zeros"`.
         seed: Integer seed of the dropout. Defaults to `None`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -55,6 +57,7 @@ class GatedGraphFusion(keras.layers.Layer):
         units=None,
         dropout=0.0,
         kernel_initializer="glorot_uniform",
+        gate_initializer="zeros",
         seed=None,
         **kwargs,
     ):
@@ -65,6 +68,7 @@ class GatedGraphFusion(keras.layers.Layer):
         self.units = units
         self.dropout = dropout
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.gate_initializer = keras.initializers.get(gate_initializer)
         self.seed = seed
         self.supports_masking = True
         self.dropout_layer = keras.layers.Dropout(
@@ -80,13 +84,16 @@ class GatedGraphFusion(keras.layers.Layer):
         self._check_shapes(features_shape, messages_shape)
         width = features_shape[-1] + messages_shape[-1]
         units = self.units or features_shape[-1]
-        self.value_dense = self._dense("value", units, width)
-        self.gate_dense = self._dense("gate", units, width)
+        self.value_dense = self._dense("value", units, width, "zeros")
+        self.gate_dense = self._dense(
+            "gate", units, width, fresh(self.gate_initializer)
+        )
 
-    def _dense(self, name, units, width):
+    def _dense(self, name, units, width, bias_initializer):
         dense = keras.layers.Dense(
             units,
             kernel_initializer=fresh(self.kernel_initializer),
+            bias_initializer=bias_initializer,
             dtype=self.dtype_policy,
             trainable=self.trainable,
             name=name,
@@ -122,6 +129,9 @@ class GatedGraphFusion(keras.layers.Layer):
             "dropout": self.dropout,
             "kernel_initializer": keras.initializers.serialize(
                 self.kernel_initializer
+            ),
+            "gate_initializer": keras.initializers.serialize(
+                self.gate_initializer
             ),
             "seed": self.seed,
         }

@@ -2,11 +2,9 @@ import keras
 
 from glomo_keras.ops.equations import num_terms
 from glomo_keras.ops.gather import gather_terms
-from glomo_keras.ops.graphs import check_square
+from glomo_keras.ops.graphs import check_transfer_shapes
 from glomo_keras.ops.graphs import checked_directions
-from glomo_keras.ops.graphs import checked_graph_shape
 from glomo_keras.ops.streaming import supports_jit
-from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -83,19 +81,9 @@ class GraphMessages(keras.layers.Layer):
         }
 
     def compute_output_shape(self, features_shape, graphs_shape):
-        check.check_rank("features", features_shape, 3, "(B, T, d)")
         shapes = {}
-        for direction in checked_directions(graphs_shape):
-            graph = checked_graph_shape(
-                f"{direction}_graphs",
-                graphs_shape[f"{direction}_graphs"],
-                (5,),
-                "(B, L, K, T, T)",
-            )
-            check_square(f"{direction}_graphs", graph)
-            check.check_same_length(
-                features=features_shape[1], graphs=graph[-1]
-            )
+        graphs = check_transfer_shapes(features_shape, graphs_shape)
+        for direction, graph in graphs.items():
             terms = num_terms(graph[1], graph[2], self.include_products)
             shapes[f"{direction}_messages"] = (
                 features_shape[0],

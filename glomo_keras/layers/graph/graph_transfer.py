@@ -4,10 +4,8 @@ from keras import ops
 from glomo_keras.layers.graph.gated_graph_fusion import GatedGraphFusion
 from glomo_keras.layers.graph.graph_mixture import GraphMixture
 from glomo_keras.ops.graphs import DIRECTIONS
-from glomo_keras.ops.graphs import check_square
+from glomo_keras.ops.graphs import check_transfer_shapes
 from glomo_keras.ops.graphs import checked_directions
-from glomo_keras.ops.graphs import checked_graph_shape
-from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -32,6 +30,8 @@ class GraphTransfer(keras.layers.Layer):
             of the features.
         dropout: Float, dropout of the inputs of the mixture weights and of
             the gate. Defaults to `0.0`.
+        gate_initializer: Initializer of the gate's bias; far below 0, the
+            task starts as if without graphs. Defaults to `"zeros"`.
         seed: Integer seed of the dropout. Defaults to `None`.
         max_length: Integer, the largest T there will be, if it is known; see
             `GraphMixture`. Defaults to `None`.
@@ -72,6 +72,7 @@ class GraphTransfer(keras.layers.Layer):
         include_products=True,
         units=None,
         dropout=0.0,
+        gate_initializer="zeros",
         seed=None,
         max_length=None,
         **kwargs,
@@ -82,9 +83,11 @@ class GraphTransfer(keras.layers.Layer):
         self.include_products = include_products
         self.units = units
         self.dropout = dropout
+        self.gate_initializer = keras.initializers.get(gate_initializer)
         self.seed = seed
         self.max_length = max_length
         self.supports_masking = True
+        self._directions = None
         self.mixtures = {
             direction: GraphMixture(
                 num_mixtures=num_mixtures,
@@ -102,6 +105,7 @@ class GraphTransfer(keras.layers.Layer):
         self.fusion = GatedGraphFusion(
             units=units,
             dropout=dropout,
+            gate_initializer=gate_initializer,
             seed=seed,
             dtype=self.dtype_policy,
             trainable=self.trainable,
@@ -109,8 +113,7 @@ class GraphTransfer(keras.layers.Layer):
         )
 
     def build(self, features_shape, graphs_shape=None):
-        directions = checked_directions(graphs_shape)
-        self._directions = tuple(directions)
+        self._directions = directions = checked_directions(graphs_shape)
         for direction in directions:
             mixture = self.mixtures[direction]
             shape = graphs_shape[f"{direction}_graphs"]
@@ -131,19 +134,9 @@ class GraphTransfer(keras.layers.Layer):
             self.mixtures[direction].weighted_sum(
                 graphs[f"{direction}_graphs"], features, training=training
             )
-            for direction in self._checked_directions(graphs)
+            for direction in checked_directions(graphs, built=self._directions)
         ]
         return self.fusion(features, self._messages(sums), training=training)
-
-    def _checked_directions(self, graphs):
-        directions = checked_directions(graphs)
-        if self.built and tuple(directions) != self._directions:
-            raise ValueError(
-                "`graphs` must have the directions that the layer was built "
-                f"with, {self._directions}. "
-                f"Received: {sorted(graphs)}"
-            )
-        return directions
 
     def _messages(self, sums):
         """Returns `[R_fw1, R_bw1, R_fw2, ...]`, `(B, T, parts * d)`."""
@@ -162,17 +155,9 @@ class GraphTransfer(keras.layers.Layer):
         return previous_mask
 
     def compute_output_shape(self, features_shape, graphs_shape):
-        for direction in self._checked_directions(graphs_shape):
-            graph = checked_graph_shape(
-                f"{direction}_graphs",
-                graphs_shape[f"{direction}_graphs"],
-                (5,),
-                "(B, L, K, T, T)",
-            )
-            check_square(f"{direction}_graphs", graph)
-            check.check_same_length(
-                features=features_shape[1], graphs=graph[-1]
-            )
+        check_transfer_shapes(
+            features_shape, graphs_shape, built=self._directions
+        )
         return self.fusion.compute_output_shape(features_shape, features_shape)
 
     def get_config(self):
@@ -183,6 +168,9 @@ class GraphTransfer(keras.layers.Layer):
             "include_products": self.include_products,
             "units": self.units,
             "dropout": self.dropout,
+            "gate_initializer": keras.initializers.serialize(
+                self.gate_initializer
+            ),
             "seed": self.seed,
             "max_length": self.max_length,
         }

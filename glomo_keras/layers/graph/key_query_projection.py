@@ -1,8 +1,10 @@
 import keras
 from keras import ops
 
+from glomo_keras.ops.equations import STEP
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.graphs import KEYS
+from glomo_keras.ops.rotary import rotate
 from glomo_keras.utils import validation as check
 from glomo_keras.utils.initializers import fresh
 
@@ -26,6 +28,10 @@ class KeyQueryProjection(keras.layers.Layer):
     The paper's scalar b is `-c`. The released code's threshold is the one
     computed from the query; its projections have biases too.
 
+    With `rotary_dim=r` the first r dimensions of each query and key are
+    turned by angles in proportion to their position, so that `q_t . k_s`
+    depends on the distance from s to t too. Thresholds are computed before.
+
     Args:
         num_heads: Integer K.
         key_dim: Integer C, the width of a key and of a query.
@@ -34,8 +40,12 @@ class KeyQueryProjection(keras.layers.Layer):
         threshold: `"query"` or `"scalar"`. Defaults to `"query"`.
         direction: `"forward"`, for graphs that look back, or `"backward"`.
             Defaults to `"forward"`.
+        rotary_dim: Even integer r, at most C. Defaults to `0`, scores that
+            know no distance, as in the paper.
         kernel_initializer: Initializer of the kernels. Defaults to
             `"glorot_uniform"`.
+        threshold_initializer: Initializer of c. Below 0, rows start with many
+            edges. Defaults to `"zeros"`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -62,7 +72,7 @@ class KeyQueryProjection(keras.layers.Layer):
     (2, 1, 3, 5, 4)
 
     Reference:
-        Yang et al. 2018, Eq. 1.
+        Yang et al. 2018, Eq. 1; Su et al. 2021, "RoFormer" (the rotation).
     """
 
     def __init__(
@@ -72,7 +82,9 @@ class KeyQueryProjection(keras.layers.Layer):
         num_graph_layers=1,
         threshold="query",
         direction="forward",
+        rotary_dim=0,
         kernel_initializer="glorot_uniform",
+        threshold_initializer="zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -83,12 +95,21 @@ class KeyQueryProjection(keras.layers.Layer):
         )
         check.check_option("threshold", threshold, THRESHOLDS)
         check.check_option("direction", direction, DIRECTIONS)
+        if rotary_dim not in range(0, key_dim + 1, 2):
+            raise ValueError(
+                "`rotary_dim` must be an even integer from 0 to `key_dim`. "
+                f"Received: rotary_dim={rotary_dim}, key_dim={key_dim}"
+            )
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.num_graph_layers = num_graph_layers
         self.threshold = threshold
         self.direction = direction
+        self.rotary_dim = rotary_dim
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.threshold_initializer = keras.initializers.get(
+            threshold_initializer
+        )
         self.supports_masking = True
 
     def build(self, keys_shape, queries_shape):
@@ -107,7 +128,7 @@ class KeyQueryProjection(keras.layers.Layer):
         self.threshold_bias = self.add_weight(
             name="threshold_bias",
             shape=(self.num_graph_layers,),
-            initializer="zeros",
+            initializer=fresh(self.threshold_initializer),
         )
 
     def _projection(self, name, shape):
@@ -168,24 +189,40 @@ class KeyQueryProjection(keras.layers.Layer):
         layers = []
         for index, (key, query, threshold) in enumerate(self._by_layer()):
             factors = self._keys(keys, *key)
-            if index == last and positions is not None:
-                queries = ops.take(queries, positions, axis=1)  # (B, N, d)
-                factors["positions"] = positions
-            factors |= self._queries(queries, query, threshold, "bktc,c->bkt")
+            rows = None
+            if positions is not None and index == last:
+                rows = factors["positions"] = positions
+            factors |= self._queries(
+                queries, query, threshold, "bktc,c->bkt", rows
+            )
             layers.append(self._with_mask(factors, padding_mask))
         return layers
 
     def _keys(self, keys, kernel, bias):
-        return {KEYS[self.direction]: _project(keys, kernel, bias)}
+        keys = self._rotate(_project(keys, kernel, bias))
+        return {KEYS[self.direction]: keys}
 
-    def _queries(self, queries, query_weights, threshold_weights, equation):
+    def _queries(
+        self, queries, query_weights, threshold_weights, equation, rows=None
+    ):
+        if rows is not None:
+            queries = ops.take(queries, rows, axis=1)  # (B, N, d)
         queries = _project(queries, *query_weights)
         kernel, bias = threshold_weights
         if self.threshold == "query":
             thresholds = ops.einsum(equation, queries, kernel) + bias
         else:
             thresholds = ops.broadcast_to(bias, ops.shape(queries)[:-1])
+        queries = self._rotate(queries, rows)
         return {"queries": queries, "thresholds": thresholds}
+
+    def _rotate(self, x, positions=None):
+        """Rotates queries or keys; backward graphs count from the end."""
+        if not self.rotary_dim:
+            return x
+        if positions is None:
+            positions = ops.arange(ops.shape(x)[-2], dtype="int32")
+        return rotate(x, STEP[self.direction] * positions, self.rotary_dim)
 
     def _with_mask(self, factors, mask):
         if mask is None:
@@ -247,8 +284,12 @@ class KeyQueryProjection(keras.layers.Layer):
             "num_graph_layers": self.num_graph_layers,
             "threshold": self.threshold,
             "direction": self.direction,
+            "rotary_dim": self.rotary_dim,
             "kernel_initializer": keras.initializers.serialize(
                 self.kernel_initializer
+            ),
+            "threshold_initializer": keras.initializers.serialize(
+                self.threshold_initializer
             ),
         }
 

@@ -44,6 +44,8 @@ class MaskedKeyQueryConv(keras.layers.Layer):
         activation: Name or function. Defaults to `"relu"`.
         normalization: `"batch"`, `"layer"` or `"none"`. Defaults to
             `"batch"`.
+        residual: Boolean, whether each layer adds to its input; the first
+            does where the input has `filters` channels. Defaults to `False`.
         dropout: Float, share of the input channels dropped for a whole
             sequence (variational dropout), drawn anew for each stack.
             Defaults to `0.0`.
@@ -89,6 +91,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
         first_mask="A",
         activation="relu",
         normalization="batch",
+        residual=False,
         dropout=0.0,
         kernel_initializer="glorot_uniform",
         seed=None,
@@ -116,6 +119,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
         self.first_mask = first_mask
         self.activation = keras.activations.get(activation)
         self.normalization = normalization
+        self.residual = residual
         self.dropout = dropout
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.seed = seed
@@ -199,9 +203,11 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             factor = ops.cast(ops.expand_dims(mask, -1), x.dtype)
         for conv, norm in zip(convs, norms, strict=True):
             x = x if mask is None else x * factor
-            x = conv(x, training=training)
-            x = self._normalize(norm, x, mask, training)
-            x = self.activation(x)
+            y = conv(x, training=training)
+            y = self._normalize(norm, y, mask, training)
+            y = self.activation(y)
+            adds = self.residual and x.shape[-1] == self.filters
+            x = x + y if adds else y
         return x
 
     def _normalize(self, norm, x, mask, training):
@@ -230,6 +236,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             "first_mask": self.first_mask,
             "activation": keras.activations.serialize(self.activation),
             "normalization": self.normalization,
+            "residual": self.residual,
             "dropout": self.dropout,
             "kernel_initializer": keras.initializers.serialize(
                 self.kernel_initializer

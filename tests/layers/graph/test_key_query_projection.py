@@ -190,3 +190,77 @@ def test_numpy_sizes_are_those_of_python():
     config = json.dumps(keras.saving.serialize_keras_object(layer))
     again = keras.saving.deserialize_keras_object(json.loads(config))
     assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_rotated_scores_know_the_distance(direction):
+    """A head of one key and one query for all sees positions alone."""
+    layer = KeyQueryProjection(1, 2, direction=direction, rotary_dim=2)
+    layer.build((1, 7, 6), (1, 7, 6))
+    layer.key_bias.assign([[[1.0, 0.0]]])
+    layer.query_bias.assign([[[1.0, 0.0]]])
+    x = np.zeros((1, 7, 6), "float32")
+    factors = to_numpy(layer(x, x))
+    scores = np.einsum(
+        "blktc,blksc->ts", factors["queries"], factors[KEYS[direction]]
+    )
+    distance = np.arange(7)[:, None] - np.arange(7)
+    np.testing.assert_allclose(scores, np.cos(distance), atol=TOLERANCE)
+
+
+def test_backward_rotation_mirrors_the_forward_one():
+    """Read from the end, backward factors give the forward scores."""
+    inputs = keys_and_queries()
+    scores = []
+    for direction in ("forward", "backward"):
+        layer = randomised(
+            KeyQueryProjection(2, 6, direction=direction, rotary_dim=4)
+        )
+        step = 1 if direction == "forward" else -1
+        factors = to_numpy(
+            layer(**{k: x[:, ::step] for k, x in inputs.items()})
+        )
+        product = factors["queries"] @ factors[KEYS[direction]].swapaxes(-1, -2)
+        scores.append(product[..., ::step, ::step])
+    np.testing.assert_allclose(*scores, atol=TOLERANCE)
+
+
+def test_rotation_leaves_thresholds_as_they_are():
+    plain = randomised(KeyQueryProjection(**OPTIONS))
+    turned = randomised(KeyQueryProjection(**OPTIONS, rotary_dim=4))
+    expected, factors = (
+        to_numpy(layer(**keys_and_queries())) for layer in (plain, turned)
+    )
+    np.testing.assert_allclose(factors["thresholds"], expected["thresholds"])
+
+
+def test_rotated_rows_are_those_of_all_positions():
+    layer = randomised(KeyQueryProjection(**OPTIONS, rotary_dim=4))
+    inputs = to_tensors(keys_and_queries())
+    whole = to_numpy(layer(**inputs))
+    positions = np.array([5, 0, 5], "int32")
+    *_, last = layer.layer_by_layer(
+        **inputs, positions=ops.convert_to_tensor(positions)
+    )
+    np.testing.assert_allclose(
+        to_numpy(last["queries"]),
+        whole["queries"][:, 2][:, :, positions],
+        atol=TOLERANCE,
+    )
+
+
+def test_threshold_starts_where_it_is_told():
+    layer = KeyQueryProjection(
+        2,
+        4,
+        threshold="scalar",
+        threshold_initializer=keras.initializers.Constant(-1.0),
+    )
+    factors = layer(**keys_and_queries())
+    np.testing.assert_array_equal(to_numpy(factors["thresholds"]), -1.0)
+
+
+@pytest.mark.parametrize("rotary_dim", [3, 6, -2])
+def test_rotary_dim_is_checked(rotary_dim):
+    with pytest.raises(ValueError, match=f"rotary_dim={rotary_dim}"):
+        KeyQueryProjection(2, 4, rotary_dim=rotary_dim)

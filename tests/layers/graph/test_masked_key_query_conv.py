@@ -57,11 +57,16 @@ def test_layer_in_two_dimensions(tmp_path):
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("normalization", ["batch", "layer", "none"])
 @pytest.mark.parametrize("masked", [True, False])
-def test_output_equals_the_formula(direction, normalization, masked):
+@pytest.mark.parametrize("residual", [True, False])
+def test_output_equals_the_formula(direction, normalization, masked, residual):
     x = features(6)
     layer = randomised(
         MaskedKeyQueryConv(
-            4, num_layers=2, direction=direction, normalization=normalization
+            4,
+            num_layers=2,
+            direction=direction,
+            normalization=normalization,
+            residual=residual,
         ),
         x.shape,
     )
@@ -76,10 +81,13 @@ def test_output_equals_the_formula(direction, normalization, masked):
             strict=True,
         ):
             kernel = to_numpy(conv.kernel)[::step]
+            inputs = expected * mask[:, ::step]
             expected = reference.causal_conv(
-                expected * mask[:, ::step], kernel, to_numpy(conv.bias)
+                inputs, kernel, to_numpy(conv.bias)
             )
             expected = np.maximum(normalised(expected, norm), 0)
+            if residual and inputs.shape == expected.shape:
+                expected = inputs + expected
         np.testing.assert_allclose(
             to_numpy(values), expected[:, ::step], atol=TOLERANCE
         )

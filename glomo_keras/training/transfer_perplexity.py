@@ -1,0 +1,73 @@
+"""How much frozen graphs help features that they have not seen."""
+
+import keras
+
+from glomo_keras.models import TransferProbe
+
+
+def transfer_perplexity(
+    graphs,
+    train,
+    held_out,
+    vocabulary_size,
+    transfer=None,
+    steps=500,
+    learning_rate=4e-3,
+    seed=0,
+    verbose=0,
+    **options,
+):
+    """Trains a `TransferProbe` and returns its perplexity on held-out text.
+
+    Calls with the same seed and data start from the same fresh weights and
+    see the same batches, positions and candidates, whatever the graphs:
+    compare them pair by pair. The seed is that of Python, NumPy and the
+    backend, too.
+
+    Args:
+        graphs: Source of graphs, or None; see `TransferProbe`. Make it anew
+            for each call if it has weights that are trained
+            (`DistanceDecayGraph`).
+        train: Dataset of dicts of `token_ids` and `padding_mask`, with at
+            least `steps` batches, or that repeats.
+        held_out: Dataset of such dicts, or one dict of arrays `(W, T)`.
+        vocabulary_size: Integer V.
+        transfer: Layer, see `TransferProbe`. Defaults to `None`.
+        steps: Integer, steps of Adam. The rate rises during a tenth of them
+            and falls to 0 by a cosine. Defaults to `500`.
+        learning_rate: Float, the highest. Defaults to `4e-3`.
+        seed: Integer. Defaults to `0`.
+        verbose: As in `keras.Model.fit`. Defaults to `0`.
+        **options: Other arguments of `TransferProbe`.
+
+    Returns:
+        Dict of `forward_perplexity` and `backward_perplexity` (or one of
+        them), the mean over the D words predicted at each position, and of
+        `loss`, in nats.
+
+    Example:
+
+    ```python
+    predictor = gk.GraphPredictor.from_preset("glomo_small_en")
+    source = gk.models.PredictedGraphs(predictor)
+    gk.training.transfer_perplexity(
+        source, train, held_out, predictor.vocabulary_size)
+    ```
+    """
+    keras.utils.set_random_seed(seed)
+    probe = TransferProbe(
+        vocabulary_size, graphs, transfer, seed=seed, **options
+    )
+    warmup = steps // 10
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=steps - warmup,
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
+    )
+    probe.compile(
+        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    probe.fit(train, steps_per_epoch=steps, shuffle=False, verbose=verbose)
+    return probe.evaluate(held_out, return_dict=True, verbose=verbose)

@@ -1,0 +1,321 @@
+"""Measures how much frozen graphs help features they have not seen.
+
+    python -m recipes.graphs.transfer_perplexity --predictor glomo_small_en \
+--corpus 'wiki/AA/wiki_0?' --held-out 'imdb/aclImdb/test/*/*.txt'
+
+Fresh embeddings, a fresh transfer and fresh decoders learn to predict the
+words around each word (`glomo_keras.models.TransferProbe`), under graphs of
+several sources: the predictor's (learned), an untrained one of its kind,
+distance decay with rates that are fitted, one for each layer and head,
+uniform graphs, none. It is the quickest honest measure of a predictor: no
+labels, and little variance, since all sources see the same batches and start
+from the same fresh weights.
+
+`--uses` says how graphs act: `heads` (`MultiHeadTransfer`, the default of the
+tasks), `mixture` (`GraphTransfer`, the paper's), `pretraining` (layer by
+layer, a slice of the features for each head). `--vectors` takes a file of
+word vectors, frozen, in place of the fresh embeddings.
+
+Writes OUT/runs.csv, a row for each run as it ends; the same command goes on
+where it stopped. Prints, and writes to OUT/table.md, the perplexity of each
+source and its ratio to those of uniform graphs and of the decay, paired by
+seed, with the 95 % interval of Student's t.
+"""
+
+import csv
+import dataclasses
+import itertools
+import json
+import pathlib
+import time
+from typing import Literal
+
+import keras
+import numpy as np
+import tabulate
+import tyro
+from scipy import stats
+
+import glomo_keras as gk
+from glomo_keras import data
+from glomo_keras import training
+from glomo_keras.ops.graphs import split_layers
+from recipes.common import check_positive
+from recipes.pretrain.evaluate import held_out_windows
+
+SOURCES = ("learned", "untrained", "decay", "uniform", "none")
+USES = ("heads", "mixture", "pretraining")
+CONTROLS = ("uniform", "decay")
+
+
+@dataclasses.dataclass
+class Options:
+    """Measures graphs under fresh features."""
+
+    corpus: tuple[str, ...]
+    """Text to train on: files, folders, globs, or tfds:NAME."""
+    held_out: tuple[str, ...]
+    """Other text, on which the perplexity is measured."""
+    predictor: str = "glomo_small_en"
+    """Name of a preset of the package, or a preset folder."""
+    out: pathlib.Path = pathlib.Path("runs/transfer_perplexity")
+    cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
+    """Where the tokenised text is kept."""
+    sources: tuple[Literal[*SOURCES], ...] = SOURCES
+    uses: tuple[Literal[*USES], ...] = ("heads",)
+    seeds: int = 3
+    """Runs of each source and use."""
+    directions: tuple[Literal["forward", "backward"], ...] = ("forward",)
+    """Each costs the same; they are mirrors of each other."""
+    vectors: pathlib.Path | None = None
+    """Word vectors in GloVe's text format, in place of fresh embeddings."""
+    embedding_dim: int = 128
+    steps: int = 500
+    batch_size: int = 16
+    max_length: int = 64
+    num_positions: int = 24
+    num_candidates: int = 2000
+    """Words from which the softmax is estimated in training; 0: all."""
+    held_out_windows: int = 96
+
+
+class PretrainingUse(keras.layers.Layer):
+    """Graphs act as in pretraining: layer by layer, a slice for each head."""
+
+    def __init__(self, width, num_layers, **kwargs):
+        super().__init__(**kwargs)
+        self.width, self.num_layers = width, num_layers
+
+    def build(self, features_shape, graphs_shape):
+        (name,) = graphs_shape
+        self.direction = name.removesuffix("_graphs")
+        self.features = gk.FeaturePredictor(
+            self.width, self.num_layers, directions=(self.direction,)
+        )
+
+    def call(self, features, graphs, training=None):
+        (graph,) = graphs.values()
+        *_, top = self.features.layer_by_layer(
+            self.direction, features, split_layers(graph)
+        )
+        return top
+
+    def get_config(self):
+        sizes = {"width": self.width, "num_layers": self.num_layers}
+        return {**super().get_config(), **sizes}
+
+
+def main(options):
+    """Runs the recipe; returns the rows of the table."""
+    check_positive(
+        options,
+        "seeds",
+        "steps",
+        "batch_size",
+        "embedding_dim",
+        "num_positions",
+    )
+    predictor = gk.GraphPredictor.from_preset(options.predictor)
+    train, held_out = load(options, predictor)
+    options.out.mkdir(parents=True, exist_ok=True)
+    runs = measure(options, predictor, train, held_out)
+    return report(options, runs)
+
+
+def load(options, predictor):
+    """Returns a stream to train on and held-out windows."""
+    if predictor.vocabulary is None:
+        raise ValueError(
+            "The predictor must be one of texts, with its vocabulary. "
+            f"Received: predictor={options.predictor}"
+        )
+
+    def stream(spec):
+        corpus = data.prepare_corpus(
+            list(spec),
+            options.cache.expanduser(),
+            vocabulary=predictor.vocabulary,
+            validation_fraction=0.0,
+            **{"normalize_unicode": False, **predictor.tokenizer_config},
+        )
+        return corpus.train
+
+    windows = held_out_windows(
+        stream(options.held_out), options.max_length, options.held_out_windows
+    )
+    return stream(options.corpus), windows
+
+
+def measure(options, predictor, train, held_out):
+    """Returns a row for each source, use and seed, with those made before."""
+    path = options.out / "runs.csv"
+    settings = settings_of(options)
+    runs = read_runs(path, settings)
+    for use, seed, source in itertools.product(
+        options.uses, range(options.seeds), options.sources
+    ):
+        if any(key(run) == (use, seed, source) for run in runs):
+            continue
+        start = time.perf_counter()
+        metrics = training.transfer_perplexity(
+            make_source(source, predictor),
+            batches(options, train, seed),
+            held_out,
+            predictor.vocabulary_size,
+            make_transfer(options, use, predictor),
+            steps=options.steps,
+            seed=seed,
+            vectors=read_vectors(options, predictor),
+            embedding_dim=options.embedding_dim,
+            num_positions=options.num_positions,
+            num_candidates=options.num_candidates or None,
+            directions=options.directions,
+        )
+        run = {"use": use, "seed": seed, "source": source}
+        run["perplexity"] = float(np.exp(metrics["loss"]))
+        run["seconds"] = round(time.perf_counter() - start, 1)
+        write_run(path, {**run, "settings": settings})
+        print(f"{use}, seed {seed}, {source}: {run['perplexity']:.1f}")
+        runs.append(run)
+    return runs
+
+
+def settings_of(options):
+    """Returns what makes runs comparable, as text."""
+    values = dataclasses.asdict(options)
+    for name in ("out", "cache", "sources", "uses", "seeds"):
+        del values[name]
+    return json.dumps(values, default=str, sort_keys=True)
+
+
+def read_runs(path, settings):
+    """Returns the rows of runs.csv with the same settings."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        {
+            **row,
+            "seed": int(row["seed"]),
+            "perplexity": float(row["perplexity"]),
+        }
+        for row in rows
+        if row["settings"] == settings
+    ]
+
+
+def write_run(path, row):
+    """Adds a row to runs.csv."""
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row)
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def key(run):
+    """Returns what tells a run from others."""
+    return run["use"], run["seed"], run["source"]
+
+
+def make_source(name, predictor):
+    """Returns the source of graphs, of as many layers and heads."""
+    sizes = (predictor.num_graph_layers, predictor.num_heads)
+    if name == "learned":
+        return gk.models.PredictedGraphs(predictor)
+    if name == "untrained":
+        keras.utils.set_random_seed(1000)  # one for all seeds
+        return gk.models.PredictedGraphs(keras.models.clone_model(predictor))
+    if name == "decay":
+        return gk.layers.DistanceDecayGraph(*sizes)
+    if name == "uniform":
+        return gk.layers.DistanceDecayGraph(*sizes, rate=0.0)
+    return None
+
+
+def make_transfer(options, use, predictor):
+    """Returns the layer that applies the graphs."""
+    if use == "heads":
+        return gk.layers.MultiHeadTransfer()
+    if use == "mixture":
+        return gk.layers.GraphTransfer()
+    return PretrainingUse(options.embedding_dim, predictor.num_graph_layers)
+
+
+def read_vectors(options, predictor):
+    """Returns a frozen embedding of the word vectors, or None."""
+    if options.vectors is None:
+        return None
+    vectors = data.read_word_vectors(options.vectors, predictor.vocabulary)
+    return vectors.embedding()
+
+
+def batches(options, stream, seed):
+    """Returns the dataset of a seed."""
+    sampler = data.WindowSampler(
+        stream, options.batch_size, options.max_length, seed, few_lengths=True
+    )
+    return data.as_dataset(sampler)
+
+
+def report(options, runs):
+    """Prints and writes the table; returns its rows."""
+    rows = [
+        row_of(runs, use, source)
+        for use in options.uses
+        for source in options.sources
+    ]
+    table = tabulate.tabulate(
+        rows, headers="keys", tablefmt="github", floatfmt=".1f"
+    )
+    print(table)
+    (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
+    return rows
+
+
+def row_of(runs, use, source):
+    """Returns a row of the table: means, and ratios with their intervals."""
+    own = perplexities(runs, use, source)
+    row = {
+        "use": use,
+        "graphs": source,
+        "perplexity": np.mean([*own.values()]),
+    }
+    for control in CONTROLS:
+        others = perplexities(runs, use, control)
+        seeds = sorted(set(own) & set(others))
+        ratios = np.log([own[seed] / others[seed] for seed in seeds])
+        row[f"/ {control}"] = ""
+        if len(seeds) and source != control:
+            row[f"/ {control}"] = interval_of(ratios)
+    return row
+
+
+def perplexities(runs, use, source):
+    """Returns the perplexity of each seed."""
+    return {
+        run["seed"]: run["perplexity"]
+        for run in runs
+        if run["use"] == use and run["source"] == source
+    }
+
+
+def interval_of(logarithms, confidence=0.95):
+    """Returns the mean ratio with its interval, as text."""
+    mean = np.mean(logarithms)
+    text = f"{np.exp(mean):.3f}"
+    if len(logarithms) > 1:
+        low, high = stats.t.interval(
+            confidence,
+            len(logarithms) - 1,
+            mean,
+            stats.sem(logarithms) or 1e-12,
+        )
+        text += f" ({np.exp(low):.3f} to {np.exp(high):.3f})"
+    return text
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

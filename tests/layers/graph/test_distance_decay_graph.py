@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from glomo_keras.layers import DistanceDecayGraph
+from glomo_keras.layers import UniformGraph
+from tests.backends import to_numpy
+from tests.layers.graph_inputs import padding_mask
+from tests.layers.run_layer_test import run_layer_test
+
+TOLERANCE = 1e-6
+
+
+@pytest.mark.parametrize(("rate", "num_weights"), [(None, 2), (0.5, 0)])
+def test_layer(tmp_path, rate, num_weights):
+    shape = (2, 3, 2, 7, 7)
+    run_layer_test(
+        DistanceDecayGraph,
+        {"num_layers": 3, "num_heads": 2, "rate": rate},
+        {"padding_mask": padding_mask()},
+        tmp_path,
+        {"forward_graphs": shape, "backward_graphs": shape},
+        num_weights,
+    )
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 40.0])
+def test_rows_are_exponentials_of_the_distance(rate):
+    mask = padding_mask()
+    graphs = to_numpy(DistanceDecayGraph(rate=rate)(mask))
+    distance = np.abs(np.arange(7)[:, None] - np.arange(7))
+    for direction, allowed in (
+        ("forward", np.tri(7, k=-1)),
+        ("backward", np.tri(7, k=-1).T),
+    ):
+        real = allowed * mask[:, :, None] * mask[:, None]
+        # From the nearest source on: float32 has no exp(-40 * 6).
+        weights = real * np.exp(-rate * (distance - 1.0))
+        sums = weights.sum(-1, keepdims=True)
+        expected = weights / np.where(sums > 0, sums, 1)
+        np.testing.assert_allclose(
+            graphs[f"{direction}_graphs"][:, 0, 0], expected, atol=TOLERANCE
+        )
+
+
+def test_rate_of_zero_is_the_uniform_graph():
+    uniform = to_numpy(UniformGraph()(padding_mask()))
+    decayed = to_numpy(DistanceDecayGraph(rate=0.0)(padding_mask()))
+    for name, graph in uniform.items():
+        np.testing.assert_allclose(decayed[name], graph, atol=TOLERANCE)
+
+
+def test_learned_rates_start_spread_over_the_heads():
+    layer = DistanceDecayGraph(2, 3)
+    layer.build((2, 7))
+    for direction in ("forward", "backward"):
+        rates = to_numpy(layer.rates(direction))
+        middle = np.sqrt(0.02 * 3)
+        np.testing.assert_allclose(rates, 2 * [[0.02, middle, 3]], rtol=1e-5)
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ValueError, match="rate=-1"):
+        DistanceDecayGraph(rate=-1)
+    with pytest.raises(ValueError, match="num_heads=0"):
+        DistanceDecayGraph(num_heads=0)

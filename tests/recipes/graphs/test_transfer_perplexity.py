@@ -1,0 +1,112 @@
+"""The instrument: frozen graphs under fresh features."""
+
+import numpy as np
+import pytest
+
+import glomo_keras as gk
+from recipes.graphs import transfer_perplexity
+
+WORDS = ["<pad>", "<unk>", *(f"w{i}" for i in range(10))]
+
+
+def write_text(path, seed):
+    rng = np.random.default_rng(seed)
+    path.write_text(" ".join(rng.choice(WORDS[2:], 400)), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("transfer")
+    predictor = gk.GraphPredictor(
+        len(WORDS),
+        embedding_dim=8,
+        num_heads=2,
+        key_dim=4,
+        num_conv_layers=1,
+        num_graph_layers=2,
+    )
+    predictor.vocabulary = WORDS
+    predictor.tokenizer_config = {"lowercase": True, "numbers": "keep"}
+    predictor.save_to_preset(folder / "preset")
+    return transfer_perplexity.Options(
+        corpus=(write_text(folder / "train.txt", 0),),
+        held_out=(write_text(folder / "held_out.txt", 1),),
+        predictor=str(folder / "preset"),
+        out=folder / "out",
+        cache=folder / "cache",
+        sources=("learned", "uniform"),
+        uses=("pretraining",),
+        seeds=1,
+        embedding_dim=8,
+        steps=2,
+        batch_size=2,
+        max_length=8,
+        num_positions=3,
+        num_candidates=0,
+        held_out_windows=4,
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(options):
+    return transfer_perplexity.main(options)
+
+
+def test_table_has_a_row_for_each_source(options, rows):
+    assert [row["graphs"] for row in rows] == ["learned", "uniform"]
+    for row in rows:
+        assert 1 < row["perplexity"] < 100
+    ratio = rows[0]["perplexity"] / rows[1]["perplexity"]
+    assert rows[0]["/ uniform"] == f"{ratio:.3f}"
+    assert rows[1]["/ uniform"] == rows[0]["/ decay"] == ""
+    table = (options.out / "table.md").read_text("utf-8")
+    assert table.count("\n") == 4
+
+
+def test_finished_runs_are_not_made_again(options, rows):
+    path = options.out / "runs.csv"
+    lines = path.read_text("utf-8")
+    assert lines.count("\n") == 1 + 2
+    assert transfer_perplexity.main(options) == rows
+    assert path.read_text("utf-8") == lines
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("learned", gk.models.PredictedGraphs),
+        ("untrained", gk.models.PredictedGraphs),
+        ("decay", gk.layers.DistanceDecayGraph),
+        ("uniform", gk.layers.DistanceDecayGraph),
+        ("none", type(None)),
+    ],
+)
+def test_sources_have_as_many_layers_and_heads(options, source, kind):
+    predictor = gk.GraphPredictor.from_preset(options.predictor)
+    made = transfer_perplexity.make_source(source, predictor)
+    assert isinstance(made, kind)
+    if kind is gk.layers.DistanceDecayGraph:
+        assert (made.num_layers, made.num_heads) == (2, 2)
+    if kind is gk.models.PredictedGraphs:
+        same = [
+            np.array_equal(a, b)
+            for a, b in zip(
+                predictor.get_weights(), made.get_weights(), strict=True
+            )
+        ]
+        assert all(same) == (source == "learned")
+
+
+def test_interval_is_that_of_student():
+    text = transfer_perplexity.interval_of(np.log([0.8, 0.9, 1.0]))
+    assert text == "0.896 (0.679 to 1.183)"
+
+
+def test_predictor_without_a_vocabulary_is_refused(options, tmp_path):
+    gk.GraphPredictor(20, 8, 2, 4).save_to_preset(tmp_path / "preset")
+    other = transfer_perplexity.dataclasses.replace(
+        options, predictor=str(tmp_path / "preset")
+    )
+    with pytest.raises(ValueError, match="with its vocabulary. Received: "):
+        transfer_perplexity.main(other)
