@@ -1,0 +1,224 @@
+// The heat map: rows are receivers, columns are sources.
+
+const MOST_LABELLED = 80;
+const MOST_CELLS = 64; // up to this length a file has a shape for each cell
+
+const measuring = document.createElement("canvas").getContext("2d");
+
+function textWidth(words, size) {
+  measuring.font = fontOf({ size });
+  return measuring.measureText(words).width;
+}
+
+// Cuts a text, the last sign being an ellipsis, to so many pixels.
+function fitted(words, size, width) {
+  if (textWidth(words, size) <= width) return words;
+  const signs = Array.from(words);
+  while (signs.length && textWidth(`${signs.join("")}…`, size) > width) {
+    signs.pop();
+  }
+  return `${signs.join("")}…`;
+}
+
+class MatrixView {
+  constructor(page) {
+    this.page = page;
+    this.element = document.getElementById("matrix");
+    this.panels = DATA.texts.map((text, index) => this.makePanel(text, index));
+    this.element.append(...this.panels.map((panel) => panel.section));
+  }
+
+  makePanel(text, index) {
+    const section = document.createElement("section");
+    const canvas = document.createElement("canvas");
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", "application");
+    canvas.setAttribute("aria-roledescription", "heat map");
+    const name = text.name ? `Heat map, ${text.name}` : "Heat map";
+    canvas.setAttribute(
+      "aria-label",
+      `${name}: rows are receivers, columns are sources. Arrow keys move.`,
+    );
+    if (text.name) {
+      const heading = document.createElement("h3");
+      heading.textContent = text.name;
+      section.append(heading);
+    }
+    section.append(canvas);
+    const panel = { section, canvas, cell: null };
+    this.listen(panel, index);
+    return panel;
+  }
+
+  listen(panel, text) {
+    const { canvas } = panel;
+    const cellAt = ({ offsetX, offsetY }) => {
+      const { left, top, side, length } = panel.frame;
+      const source = Math.floor((offsetX - left) / side);
+      const receiver = Math.floor((offsetY - top) / side);
+      const inside = [source, receiver].every((at) => at >= 0 && at < length);
+      return inside ? { source, receiver } : null;
+    };
+    canvas.addEventListener("pointermove", (event) => {
+      this.move(text, cellAt(event), {});
+    });
+    canvas.addEventListener("pointerleave", () => this.move(text, null, {}));
+    canvas.addEventListener("blur", () => this.move(text, null, {}));
+    canvas.addEventListener("click", (event) => {
+      const cell = cellAt(event);
+      if (cell) this.page.choose({ text, position: cell.receiver });
+    });
+    canvas.addEventListener("keydown", (event) => {
+      const steps = {
+        ArrowUp: [-1, 0],
+        ArrowDown: [1, 0],
+        ArrowLeft: [0, -1],
+        ArrowRight: [0, 1],
+      };
+      const { cell, frame } = panel;
+      if (steps[event.key]) {
+        const [down, right] = cell ? steps[event.key] : [0, 0];
+        const kept = (at) => Math.min(frame.length - 1, Math.max(0, at));
+        const receiver = kept((cell?.receiver ?? 0) + down);
+        const source = kept((cell?.source ?? 0) + right);
+        this.move(text, { receiver, source }, { aloud: true });
+      } else if (cell && (event.key === "Enter" || event.key === " ")) {
+        this.page.choose({ text, position: cell.receiver });
+      } else {
+        return;
+      }
+      event.preventDefault();
+    });
+  }
+
+  move(text, cell, { aloud = false }) {
+    this.panels[text].cell = cell;
+    this.page.point(cell && { text, position: cell.receiver }, {
+      words: cell && this.describe(text, cell),
+      aloud,
+    });
+  }
+
+  describe(text, { receiver, source }) {
+    const weights = this.page.shownGraphs(text).map((graph) => {
+      const weight = weightOf(graph, receiver, source);
+      return weight > 0 ? `${weight.toFixed(3)} ${graph.direction}` : "";
+    });
+    const edge = `${nameOf(text, receiver)} (${receiver + 1}) looks at ${nameOf(text, source)} (${source + 1})`;
+    return `${edge}: ${weights.filter(Boolean).join(", ") || "no edge"}`;
+  }
+
+  resize() {
+    this.draw();
+  }
+
+  draw() {
+    this.panels.forEach((panel, text) => {
+      const [scene, frame] = this.makeScene(panel, text);
+      panel.frame = frame;
+      paintOn(panel.canvas, scene);
+    });
+  }
+
+  makeScene(panel, text) {
+    const { length } = DATA.texts[text];
+    const frame = this.makeFrame(text, length);
+    const { left, top, side } = frame;
+    const scene = new Scene(left + side * length + 8, top + side * length + 8);
+    this.label(scene, text, frame);
+    this.fill(scene, text, frame);
+    const whole = side * length;
+    scene.rectangle(left, top, whole, whole, colours().faint, { line: 1 });
+    const marked = panel.cell?.receiver ?? this.pinned(text);
+    if (marked !== null) {
+      const y = top + marked * side;
+      scene.rectangle(left, y, whole, side, colours().mark, { line: 1.5 });
+    }
+    if (panel.cell) {
+      const x = left + panel.cell.source * side;
+      scene.rectangle(x, top, side, whole, colours().mark, { line: 1.5 });
+    }
+    return [scene, frame];
+  }
+
+  pinned(text) {
+    const { word } = this.page.state;
+    return word?.text === text ? word.position : null;
+  }
+
+  makeFrame(text, length) {
+    const room = this.element.clientWidth - 12;
+    const labelled = length <= MOST_LABELLED && !DATA.image;
+    const shown = DATA.texts[text].shown;
+    const longest = labelled
+      ? Math.max(...shown.map((word) => textWidth(word, 12)))
+      : textWidth(`${length}`, 11);
+    const margin = Math.min(longest + 10, room * 0.3, 110);
+    const side = Math.min(30, (room - margin) / length);
+    const fit = side >= 1 ? side : 1;
+    const size = Math.max(7, Math.min(12, fit * 0.85));
+    return { left: margin, top: margin, side: fit, size, labelled, length };
+  }
+
+  label(scene, text, { left, top, side, size, labelled, length }) {
+    const step = labelled ? 1 : [50, 100, 200, 500].find((n) => length / n < 12);
+    for (let at = 0; at < length; at += step) {
+      const name = labelled ? DATA.texts[text].shown[at] : `${at + 1}`;
+      const words = fitted(name, size, left - 8);
+      const middle = (at + 0.5) * side;
+      scene.text(left - 5, top + middle, words, { size, align: "end" });
+      scene.text(left + middle, top - 5, words, { size, angle: -90 });
+    }
+  }
+
+  fill(scene, text, { left, top, side, length }) {
+    const graphs = this.page.shownGraphs(text);
+    const heaviest = Math.max(...graphs.map(heaviestOf));
+    const { least } = this.page.state;
+    const each = (visit) => {
+      for (const graph of graphs) {
+        for (let receiver = 0; receiver < length; receiver++) {
+          const end = graph.starts[receiver + 1];
+          for (let edge = graph.starts[receiver]; edge < end; edge++) {
+            const weight = graph.weights[edge];
+            if (weight < least) continue;
+            const dark = darkness(weight, heaviest);
+            visit(graph.sources[edge], receiver, dark, graph.direction);
+          }
+        }
+      }
+    };
+    if (length > MOST_CELLS) {
+      const canvas = cellCanvas(length, length, each);
+      scene.picture(left, top, side * length, side * length, canvas);
+      return;
+    }
+    each((column, row, opacity, direction) => {
+      const [x, y] = [left + column * side, top + row * side];
+      scene.rectangle(x, y, side, side, colours()[direction], { opacity });
+    });
+  }
+
+  scene() {
+    const scenes = this.panels.map((panel, text) => {
+      const { cell } = panel;
+      panel.cell = null;
+      const [scene] = this.makeScene(panel, text);
+      panel.cell = cell;
+      return scene;
+    });
+    const width = Math.max(...scenes.map((scene) => scene.width));
+    const heading = DATA.texts[0].name ? 28 : 0;
+    const heights = scenes.map((scene) => scene.height + heading);
+    const total = heights.reduce((sum, height) => sum + height, 0);
+    const whole = new Scene(width, total);
+    let y = 0;
+    scenes.forEach((scene, text) => {
+      const { name } = DATA.texts[text];
+      if (name) whole.text(4, y + 14, name, { size: 15, bold: true });
+      whole.place(0, y + heading, scene);
+      y += heights[text];
+    });
+    return whole;
+  }
+}
