@@ -72,7 +72,7 @@ def view_graphs(
     example=0,
     weights=None,
     title="Graphs",
-    max_edges=1_000_000,
+    max_edges=2_000_000,
 ):
     """Makes an interactive page of the graphs of a text, texts or an image.
 
@@ -84,7 +84,7 @@ def view_graphs(
     The page is a file of its own and loads nothing. It holds up to
     `max_edges` edges: each row, of each head, layer, direction and text,
     keeps its `max_edges // rows` heaviest, which is all of them for texts of
-    140 words and two directions of 24 heads. Weights are rounded to 1/65535
+    200 words and two directions of 24 heads. Weights are rounded to 1/65535
     of the heaviest in their row, or 1/255 where the graphs have more than
     500,000 entries, and edges that round to 0 are dropped. The page says
     which share of the weight it holds. What it computes, it computes from
@@ -111,8 +111,8 @@ def view_graphs(
             `transfer.mixtures["forward"].mixture_weights()[0]`; N = L K, or
             (2L - 1) K with products. Defaults to None: all equal.
         title: string. Defaults to `"Graphs"`.
-        max_edges: int, see above. Defaults to 1,000,000, which makes a file
-            of 2 to 3 MB.
+        max_edges: int, see above. Defaults to 2,000,000, which makes a file
+            of about 5 MB.
 
     Returns:
         A `GraphPage`: shown by notebooks, written by `page.save(path)`.

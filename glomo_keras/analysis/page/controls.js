@@ -49,11 +49,14 @@ class Controls {
   // Hides what these data have no use for.
   prepare() {
     const image = DATA.image !== null;
+    for (const element of document.querySelectorAll(".noun")) {
+      element.textContent = image ? "pixel" : "word";
+    }
     this.byId("choose-text").hidden = image;
     this.byId("choose-pixels").hidden = !image;
     this.byId("directions").hidden = DATA.directions.length < 2;
     this.byId("with-products").hidden = DATA.layers < 2;
-    this.byId("which-text").hidden = DATA.texts.length < 2;
+    this.byId("text").hidden = DATA.texts.length < 2;
     for (const direction of ["forward", "backward"]) {
       const shown = DATA.directions.includes(direction);
       this.byId(`legend-${direction}`).hidden = !shown;
@@ -94,6 +97,7 @@ async function start() {
   prepareTexts();
   const page = new Page(await readTexts());
   page.start();
+  performance.mark("first view");
   document.body.dataset.ready = "true";
 }
 

@@ -75,17 +75,30 @@ class Details {
   }
 
   summary() {
-    if (this.page.state.view === "matrix") {
-      return `${this.page.title()}. Rows are receivers, columns sources.`;
+    const title = this.page.title();
+    const { view, word } = this.page.state;
+    if (view === "matrix") {
+      return `${title}. Rows are receivers, columns sources.`;
     }
-    let [shown, all] = [0, 0];
+    if (view === "pixels") {
+      const shown = this.page
+        .edges(0)
+        .filter((edge) => this.page.touches(edge, word.position));
+      return `${title}: ${shown.length} edges of this pixel pass the filters.`;
+    }
+    let [passed, lines, all] = [0, 0, 0];
     DATA.texts.forEach((_, text) => {
-      shown += this.page.edges(text).length;
+      const edges = this.page.edges(text);
+      passed += edges.length;
+      lines += Math.min(edges.length, MOST_LINES);
       for (const graph of this.page.shownGraphs(text)) {
         all += graph.starts[graph.length] - graph.starts[0];
       }
     });
-    return `${this.page.title()}: ${shown} of ${all} edges pass the filters.`;
+    const drawn = lines < passed
+      ? ` The ${lines} furthest above uniform are drawn.`
+      : "";
+    return `${title}: ${passed} of ${all} edges pass the filters.${drawn}`;
   }
 
   // Says the edges of the active word to screen readers.

@@ -109,36 +109,45 @@ class MatrixView {
   }
 
   resize() {
+    this.panels.forEach((panel, text) => {
+      panel.frame = this.makeFrame(text, DATA.texts[text].length);
+      panel.cells = this.cellScene(text, panel.frame);
+    });
     this.draw();
   }
 
   draw() {
     this.panels.forEach((panel, text) => {
-      const [scene, frame] = this.makeScene(panel, text);
-      panel.frame = frame;
-      paintOn(panel.canvas, scene);
+      paintOn(panel.canvas, this.markedScene(panel, text, panel.cell));
     });
   }
 
-  makeScene(panel, text) {
-    const { length } = DATA.texts[text];
-    const frame = this.makeFrame(text, length);
-    const { left, top, side } = frame;
-    const scene = new Scene(left + side * length + 8, top + side * length + 8);
+  // All that does not depend on the pointer.
+  cellScene(text, frame) {
+    const { left, top, side, length } = frame;
+    const whole = side * length;
+    const scene = new Scene(left + whole + 8, top + whole + 8);
     this.label(scene, text, frame);
     this.fill(scene, text, frame);
-    const whole = side * length;
     scene.rectangle(left, top, whole, whole, colours().faint, { line: 1 });
-    const marked = panel.cell?.receiver ?? this.pinned(text);
-    if (marked !== null) {
-      const y = top + marked * side;
-      scene.rectangle(left, y, whole, side, colours().mark, { line: 1.5 });
+    return scene;
+  }
+
+  markedScene(panel, text, cell) {
+    const { left, top, side, length } = panel.frame;
+    const scene = new Scene(panel.cells.width, panel.cells.height);
+    scene.place(0, 0, panel.cells);
+    const look = { line: 1.5 };
+    const row = cell?.receiver ?? this.pinned(text);
+    if (row !== null) {
+      const y = top + row * side;
+      scene.rectangle(left, y, side * length, side, colours().mark, look);
     }
-    if (panel.cell) {
-      const x = left + panel.cell.source * side;
-      scene.rectangle(x, top, side, whole, colours().mark, { line: 1.5 });
+    if (cell) {
+      const x = left + cell.source * side;
+      scene.rectangle(x, top, side, side * length, colours().mark, look);
     }
-    return [scene, frame];
+    return scene;
   }
 
   pinned(text) {
@@ -147,7 +156,7 @@ class MatrixView {
   }
 
   makeFrame(text, length) {
-    const room = this.element.clientWidth - 12;
+    const room = roomIn(this.element) - 8;
     const labelled = length <= MOST_LABELLED && !DATA.image;
     const shown = DATA.texts[text].shown;
     const longest = labelled
@@ -200,13 +209,9 @@ class MatrixView {
   }
 
   scene() {
-    const scenes = this.panels.map((panel, text) => {
-      const { cell } = panel;
-      panel.cell = null;
-      const [scene] = this.makeScene(panel, text);
-      panel.cell = cell;
-      return scene;
-    });
+    const scenes = this.panels.map((panel, text) =>
+      this.markedScene(panel, text, null),
+    );
     const width = Math.max(...scenes.map((scene) => scene.width));
     const heading = DATA.texts[0].name ? 28 : 0;
     const heights = scenes.map((scene) => scene.height + heading);

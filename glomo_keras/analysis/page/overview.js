@@ -2,6 +2,7 @@
 // the weights of its terms.
 
 const THUMBNAIL = 64; // cells a side at most
+const PAUSE = 10; // milliseconds between pictures that take time
 
 class Overview {
   constructor(page) {
@@ -136,20 +137,19 @@ class Overview {
   }
 
   // Draws the small pictures: layers at once, products and the mixture, which
-  // have to be computed, one after the other.
+  // have to be computed, one after the other, so that the page stays awake.
   draw() {
-    const isLayer = (cell) => cell.term !== MIXTURE && !TERMS[cell.term].product;
+    const isLayer = ({ term }) => term !== MIXTURE && !TERMS[term].product;
     for (const cell of this.cells) if (isLayer(cell)) this.drawCell(cell);
-    const later = this.cells.filter((cell) => !isLayer(cell) && this.isShown(cell));
     const idle = this.waiting.length === 0;
-    this.waiting = later;
-    if (idle && later.length) setTimeout(() => this.drawNext());
+    this.waiting = this.cells.filter((cell) => !isLayer(cell));
+    if (idle) setTimeout(() => this.drawNext());
   }
 
   drawNext() {
     const cell = this.waiting.shift();
     if (cell) this.drawCell(cell);
-    if (this.waiting.length) setTimeout(() => this.drawNext());
+    if (this.waiting.length) setTimeout(() => this.drawNext(), PAUSE);
   }
 
   drawMixture() {

@@ -65,7 +65,7 @@ class PixelsView {
 
   scene() {
     const { width, height } = DATA.image;
-    const room = this.element.clientWidth - 4;
+    const room = roomIn(this.element) - 2;
     const abreast = room > 640;
     const wide = abreast ? (room - 24) / 2 : room;
     const side = Math.max(2, Math.floor(Math.min(wide / width, 480 / height)));

@@ -110,6 +110,13 @@ function paint(context, scene) {
   context.globalAlpha = 1;
 }
 
+// The width inside the padding of an element.
+function roomIn(element) {
+  const { paddingLeft, paddingRight } = getComputedStyle(element);
+  const padding = parseFloat(paddingLeft) + parseFloat(paddingRight);
+  return element.clientWidth - padding;
+}
+
 // Sizes a canvas for the screen and paints a scene on it.
 function paintOn(canvas, scene) {
   const scale = window.devicePixelRatio || 1;

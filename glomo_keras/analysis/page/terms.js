@@ -135,14 +135,16 @@ function edgesOf(graph, receiver, filters) {
   const [start, end] = [graph.starts[receiver], graph.starts[receiver + 1]];
   let sum = 0;
   for (let edge = start; edge < end; edge++) sum += graph.weights[edge];
-  const share = (1.001 * sum) / admissible(graph, receiver);
+  const share = sum / admissible(graph, receiver);
   const edges = [];
   for (let edge = start; edge < end; edge++) {
     const weight = graph.weights[edge];
     if (weight < filters.least) continue;
-    if (filters.aboveShare && weight <= share) continue;
+    const excess = weight - share;
+    if (filters.aboveShare && excess <= 1e-3 * share) continue;
     const { direction } = graph;
-    edges.push({ receiver, source: graph.sources[edge], weight, direction });
+    const source = graph.sources[edge];
+    edges.push({ receiver, source, weight, excess, direction });
   }
   edges.sort((a, b) => b.weight - a.weight);
   return edges.slice(0, filters.count);
@@ -154,6 +156,13 @@ function allEdges(graph, filters) {
     edges.push(...edgesOf(graph, receiver, filters));
   }
   return edges;
+}
+
+// Those edges that are the furthest above the uniform share of their row.
+function mostTelling(edges, count) {
+  if (edges.length <= count) return edges;
+  const sorted = edges.toSorted((a, b) => b.excess - a.excess);
+  return sorted.slice(0, count);
 }
 
 // The weight of one edge, 0 if there is none.

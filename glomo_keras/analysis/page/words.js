@@ -9,6 +9,8 @@ const LAYOUTS = [
   { most: Infinity, size: 14, gap: 22, arrows: false },
 ];
 
+const MOST_LINES = 300; // that are drawn while no word is chosen
+
 class WordsView {
   constructor(page) {
     this.page = page;
@@ -132,7 +134,7 @@ class WordsView {
     const here = active?.text === text ? active.position : null;
     const edges = this.page.edges(text);
     const near = edges.filter((edge) => this.page.touches(edge, here));
-    const far = here === null ? edges : [];
+    const far = here === null ? mostTelling(edges, MOST_LINES) : [];
     if (here !== null) this.shade(scene, panel, text, here);
     for (const edge of far) drawEdge(scene, panel, edge, 0.75);
     if (here !== null) for (const edge of near) drawEdge(scene, panel, edge, 1);
