@@ -55,7 +55,7 @@ class Controls {
     this.byId("choose-text").hidden = image;
     this.byId("choose-pixels").hidden = !image;
     this.byId("directions").hidden = DATA.directions.length < 2;
-    this.byId("with-products").hidden = DATA.layers < 2;
+    document.body.classList.toggle("of-image", image);
     this.byId("text").hidden = DATA.texts.length < 2;
     for (const direction of ["forward", "backward"]) {
       const shown = DATA.directions.includes(direction);

@@ -21,8 +21,12 @@ class Details {
     const { text, position } = place;
     const name = nameOf(text, position);
     this.add("h3", DATA.image ? `Pixel ${name}` : `${name} (word ${position + 1})`);
-    this.list("looks at", text, this.page.sourcesOf(place), "source");
-    this.list("is looked at by", text, this.page.receiversOf(place), "receiver");
+    const sources = this.page.sourcesOf(place);
+    const receivers = this.page.receiversOf(place);
+    const weights = [...sources, ...receivers].map(({ weight }) => weight);
+    this.heaviest = Math.max(...weights);
+    this.list("looks at", "nothing", text, sources, "source");
+    this.list("is looked at by", "none", text, receivers, "receiver");
   }
 
   add(kind, words, style) {
@@ -33,9 +37,9 @@ class Details {
     return element;
   }
 
-  list(verb, text, edges, end) {
+  list(verb, none, text, edges, end) {
     if (!edges.length) {
-      this.add("p", `${verb} nothing`.replace("by nothing", "by none"), "hint");
+      this.add("p", `${verb} ${none}`, "hint");
       return;
     }
     const table = this.add("table", "");
@@ -70,7 +74,7 @@ class Details {
     direction.className = edge.direction;
     const weight = row.insertCell();
     weight.textContent = edge.weight.toFixed(3);
-    weight.style.setProperty("--weight", Math.min(1, edge.weight));
+    weight.style.setProperty("--weight", edge.weight / this.heaviest);
     weight.className = `weight ${edge.direction}`;
   }
 
@@ -95,7 +99,7 @@ class Details {
         all += graph.starts[graph.length] - graph.starts[0];
       }
     });
-    const drawn = lines < passed
+    const drawn = lines < passed && !this.page.active()
       ? ` The ${lines} furthest above uniform are drawn.`
       : "";
     return `${title}: ${passed} of ${all} edges pass the filters.${drawn}`;

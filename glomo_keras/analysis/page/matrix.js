@@ -1,6 +1,7 @@
 // The heat map: rows are receivers, columns are sources.
 
 const MOST_LABELLED = 80;
+const LARGEST = 44; // pixels of a cell
 const MOST_CELLS = 64; // up to this length a file has a shape for each cell
 
 const measuring = document.createElement("canvas").getContext("2d");
@@ -126,9 +127,13 @@ class MatrixView {
   cellScene(text, frame) {
     const { left, top, side, length } = frame;
     const whole = side * length;
-    const scene = new Scene(left + whole + 8, top + whole + 8);
+    const width = Math.max(left + whole + 8, left + SCALE + 60);
+    const scene = new Scene(width, top + whole + 52);
+    const graphs = this.page.shownGraphs(text);
+    const heaviest = Math.max(...graphs.map(heaviestOf));
     this.label(scene, text, frame);
-    this.fill(scene, text, frame);
+    this.fill(scene, graphs, heaviest, frame);
+    drawScale(scene, left, top + whole + 14, graphs, heaviest);
     scene.rectangle(left, top, whole, whole, colours().faint, { line: 1 });
     return scene;
   }
@@ -160,13 +165,13 @@ class MatrixView {
     const labelled = length <= MOST_LABELLED && !DATA.image;
     const shown = DATA.texts[text].shown;
     const longest = labelled
-      ? Math.max(...shown.map((word) => textWidth(word, 12)))
+      ? Math.max(...shown.map((word) => textWidth(word, 13)))
       : textWidth(`${length}`, 11);
-    const margin = Math.min(longest + 10, room * 0.3, 110);
-    const side = Math.min(30, (room - margin) / length);
-    const fit = side >= 1 ? side : 1;
-    const size = Math.max(7, Math.min(12, fit * 0.85));
-    return { left: margin, top: margin, side: fit, size, labelled, length };
+    const margin = Math.ceil(Math.min(longest + 10, room * 0.3, 110));
+    const fitting = Math.min(LARGEST, (room - margin) / length);
+    const side = fitting < 8 ? fitting : Math.floor(fitting);
+    const size = labelled ? Math.max(7, Math.min(13, side * 0.85)) : 11;
+    return { left: margin, top: margin, side, size, labelled, length };
   }
 
   label(scene, text, { left, top, side, size, labelled, length }) {
@@ -180,9 +185,7 @@ class MatrixView {
     }
   }
 
-  fill(scene, text, { left, top, side, length }) {
-    const graphs = this.page.shownGraphs(text);
-    const heaviest = Math.max(...graphs.map(heaviestOf));
+  fill(scene, graphs, heaviest, { left, top, side, length }) {
     const { least } = this.page.state;
     const each = (visit) => {
       for (const graph of graphs) {
@@ -191,14 +194,20 @@ class MatrixView {
           for (let edge = graph.starts[receiver]; edge < end; edge++) {
             const weight = graph.weights[edge];
             if (weight < least) continue;
-            const dark = darkness(weight, heaviest);
+            const dark = darkness(weight, heaviest, length);
             visit(graph.sources[edge], receiver, dark, graph.direction);
           }
         }
       }
     };
     if (length > MOST_CELLS) {
-      const canvas = cellCanvas(length, length, each);
+      const count = Math.min(length, Math.max(1, Math.floor(side * length)));
+      const scale = count / length;
+      const canvas = cellCanvas(count, count, (set) =>
+        each((column, row, ...look) =>
+          set(Math.floor(column * scale), Math.floor(row * scale), ...look),
+        ),
+      );
       scene.picture(left, top, side * length, side * length, canvas);
       return;
     }
@@ -226,4 +235,27 @@ class MatrixView {
     });
     return whole;
   }
+}
+
+const SCALE = 160; // pixels, the width of the scale of darkness
+
+// Draws which weight is how dark.
+function drawScale(scene, x, y, graphs, heaviest) {
+  const steps = 32;
+  const { length } = graphs[0];
+  graphs.forEach(({ direction }, row) => {
+    for (let step = 0; step < steps; step++) {
+      const weight = (heaviest * (step + 0.5)) / steps;
+      const opacity = darkness(weight, heaviest, length);
+      const place = [x + (SCALE * step) / steps, y + 9 * row];
+      scene.rectangle(...place, SCALE / steps, 8, colours()[direction], {
+        opacity,
+      });
+    }
+  });
+  const below = y + 9 * graphs.length + 9;
+  scene.text(x, below, "0", { size: 11 });
+  const most = heaviest.toPrecision(2);
+  scene.text(x + SCALE, below, most, { size: 11, align: "middle" });
+  scene.text(x + SCALE / 2, below, "weight", { size: 11, align: "middle" });
 }

@@ -70,6 +70,7 @@ class Overview {
     const row = document.getElementById("mixture");
     const cell = this.makeCell("mixture", MIXTURE, 0);
     row.prepend(cell.box);
+    this.hint = document.getElementById("mixture-hint");
     this.weightButtons = document.getElementById("weight-buttons");
     const actions = {
       "weights-equal": () => 1,
@@ -118,6 +119,10 @@ class Overview {
   mark() {
     const { state } = this.page;
     const mixing = state.term === MIXTURE;
+    document.getElementById("with-products").hidden = mixing || DATA.layers < 2;
+    this.hint.textContent = mixing
+      ? "The sum of all terms with the weights below them, which are scaled to sum to 1."
+      : "The weighted sum of all terms. Choose it to set their weights.";
     document.body.classList.toggle("mixing", mixing);
     document.body.classList.toggle("products", state.products);
     this.weightButtons.hidden = !mixing;
@@ -209,7 +214,7 @@ function thumbnail(graphs) {
         const end = graph.starts[receiver + 1];
         for (let edge = graph.starts[receiver]; edge < end; edge++) {
           const column = Math.floor(graph.sources[edge] * scale);
-          const dark = darkness(graph.weights[edge], heaviest);
+          const dark = darkness(graph.weights[edge], heaviest, length);
           set(column, row, dark, graph.direction);
         }
       }

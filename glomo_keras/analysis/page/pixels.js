@@ -160,7 +160,7 @@ function rowCanvas(graphs, receiver) {
       const end = graph.starts[receiver + 1];
       for (let edge = graph.starts[receiver]; edge < end; edge++) {
         const source = graph.sources[edge];
-        const dark = darkness(graph.weights[edge], heaviest);
+        const dark = darkness(graph.weights[edge], heaviest, 1);
         set(source % width, Math.floor(source / width), dark, graph.direction);
       }
     }

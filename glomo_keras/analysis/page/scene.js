@@ -267,9 +267,11 @@ function channels(colour) {
   return [number >> 16, (number >> 8) & 255, number & 255];
 }
 
-// How dark a weight is drawn: the square root tells small weights apart.
-function darkness(weight, heaviest) {
-  return heaviest > 0 ? Math.sqrt(Math.min(1, weight / heaviest)) : 0;
+// How dark a weight is drawn. The root tells small weights apart: the square
+// root, or in long texts, whose weights are smaller, the cube root.
+function darkness(weight, heaviest, length) {
+  const root = length > MOST_LABELLED ? Math.cbrt : Math.sqrt;
+  return heaviest > 0 ? root(Math.min(1, weight / heaviest)) : 0;
 }
 
 // A canvas of cells; values(set) calls set(column, row, darkness, direction),

@@ -161,7 +161,7 @@ function allEdges(graph, filters) {
 // Those edges that are the furthest above the uniform share of their row.
 function mostTelling(edges, count) {
   if (edges.length <= count) return edges;
-  const sorted = edges.toSorted((a, b) => b.excess - a.excess);
+  const sorted = [...edges].sort((a, b) => b.excess - a.excess);
   return sorted.slice(0, count);
 }
 

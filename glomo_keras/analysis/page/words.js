@@ -4,6 +4,7 @@
 // are read by screen readers; the lines are painted on a canvas behind them.
 
 const LAYOUTS = [
+  { most: 16, size: 22, gap: 90, arrows: true },
   { most: 40, size: 18, gap: 74, arrows: true },
   { most: 200, size: 16, gap: 38, arrows: true },
   { most: Infinity, size: 14, gap: 22, arrows: false },
