@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import zlib
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -75,16 +74,15 @@ def read_example(graphs, padding_mask, example):
     chosen, shapes = {}, set()
     for direction in directions:
         name = f"{direction}_graphs"
-        graph = keras.tree.map_structure(ops.convert_to_tensor, graphs[name])
+        chosen[direction] = graphs[name]
         shape = forms.checked_graph_shape(
             name,
-            keras.tree.map_structure(lambda x: tuple(x.shape), graph),
+            _each(graphs[name], lambda value: tuple(np.shape(value))),
             (5,),
             "(B, L, K, T, T)",
         )
         forms.check_square(name, shape)
         shapes.add(tuple(shape))
-        chosen[direction] = graph
     if len(shapes) > 1:
         raise ValueError(
             "The graphs of both directions must have the same shape. "
@@ -92,10 +90,13 @@ def read_example(graphs, padding_mask, example):
         )
     _check_size(shape, example)
     if padding_mask is None:
-        padding_mask = forms.mask_of(graph)
+        padding_mask = forms.mask_of(graphs[name])
     kept = _real_positions(padding_mask, shape, example)
     return Example(
-        {d: _take(graph, example) for d, graph in chosen.items()},
+        {
+            direction: _each(graph, lambda value: value[example : example + 1])
+            for direction, graph in chosen.items()
+        },
         shape[1:4],
         kept,
     )
@@ -114,11 +115,11 @@ def _check_size(shape, example):
         )
 
 
-def _take(graph, example):
-    """One example of a graph of either form, B = 1, without its mask."""
-    return keras.tree.map_structure(
-        lambda value: value[example : example + 1], forms.without_mask(graph)
-    )
+def _each(graph, function):
+    """Applies a function to a graph, or to each of its factors."""
+    if forms.is_factored(graph):
+        return {name: function(value) for name, value in graph.items()}
+    return function(graph)
 
 
 def _real_positions(padding_mask, shape, example):
