@@ -167,7 +167,7 @@ def pack(layers, direction, per_row, bits):
         other = np.triu if direction == "forward" else np.tril
         one_sided = one_sided and not other(layer).any()
     arrays = [np.concatenate(each) for each in zip(*parts, strict=True)]
-    data = zlib.compress(b"".join(array.tobytes() for array in arrays), 9)
+    data = zlib.compress(b"".join(array.tobytes() for array in arrays))
     entry = {
         "edges": len(arrays[-1]),
         "bits": bits,

@@ -116,9 +116,8 @@ class Browser:
         session = self.send(
             "Target.attachToTarget", flatten=True, targetId=target["targetId"]
         )["sessionId"]
-        tab = Tab(self, session)
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            tab.send(f"{domain}.enable")
+        tab = Tab(self, session, target["targetId"])
+        tab.start()
         tab.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -142,9 +141,21 @@ class Browser:
 class Tab:
     """A page in the browser."""
 
-    def __init__(self, browser, session):
+    def __init__(self, browser, session, target):
         self.browser = browser
         self.session = session
+        self.target = target
+
+    def start(self):
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.send(f"{domain}.enable")
+        self.send("Performance.enable", timeDomain="threadTicks")
+        self.send(
+            "Target.setAutoAttach",
+            autoAttach=True,
+            waitForDebuggerOnStart=False,
+            flatten=True,
+        )
 
     def send(self, method, **params):
         return self.browser.send(method, self.session, **params)
@@ -168,6 +179,26 @@ class Tab:
             if time.monotonic() > end:
                 raise TimeoutError(f"{condition}; {self.errors()}")
             time.sleep(0.02)
+
+    def cpu_seconds(self):
+        """Returns the processor time that the page has taken so far."""
+        metrics = self.send("Performance.getMetrics")["metrics"]
+        named = {metric["name"]: metric["value"] for metric in metrics}
+        return named["TaskDuration"]
+
+    def frame(self):
+        """Returns the frame in the page, which is a process of its own."""
+        self.wait("document.readyState === 'complete'")
+        (event,) = self.events("Target.attachedToTarget")
+        inner = event["params"]
+        target = inner["targetInfo"]["targetId"]
+        tab = Tab(self.browser, inner["sessionId"], target)
+        tab.start()
+        tab.wait("document.body?.dataset.ready")
+        return tab
+
+    def close(self):
+        self.browser.send("Target.closeTarget", targetId=self.target)
 
     def press(self, key):
         """Presses a key, such as "ArrowRight"."""
@@ -206,23 +237,25 @@ class Tab:
         data = self.send("Page.captureScreenshot")["data"]
         path.write_bytes(base64.b64decode(data))
 
-    def errors(self):
-        """Returns what the page has thrown or written to the console."""
+    def events(self, *methods):
+        """Returns what the browser has told of this page."""
         self.run("0")  # lets messages arrive
-        kinds = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled")
         return [
             message
             for message in self.browser.messages
             if message.get("sessionId") == self.session
-            and message["method"] in (*kinds, "Log.entryAdded")
+            and message["method"] in methods
         ]
+
+    def errors(self):
+        """Returns what the page has thrown or written to the console."""
+        return self.events(
+            "Runtime.exceptionThrown",
+            "Runtime.consoleAPICalled",
+            "Log.entryAdded",
+        )
 
     def requests(self):
         """Returns the addresses that the page has asked for."""
-        self.run("0")
-        return [
-            message["params"]["request"]["url"]
-            for message in self.browser.messages
-            if message.get("sessionId") == self.session
-            and message["method"] == "Network.requestWillBeSent"
-        ]
+        events = self.events("Network.requestWillBeSent")
+        return [event["params"]["request"]["url"] for event in events]
