@@ -114,6 +114,17 @@ def test_first_view_takes_less_than_2_seconds(show, length):
     assert tab.run("document.querySelectorAll('.word').length") == length
 
 
+@pytest.mark.slow
+def test_long_text_stays_fluid(show):
+    graphs = both_directions(1000, layers=3, heads=8)
+    tab = show(view_graphs(graphs, ["word"] * 1000))
+    tab.wait("document.querySelector('#mixture canvas').width === 64")
+    start, count = tab.cpu_seconds(), 20
+    for number in range(1, count + 1):
+        tab.mouse("move", f".word:nth-of-type({number})")
+    assert tab.cpu_seconds() - start < 0.05 * count
+
+
 def test_edges_of_a_word_are_those_of_the_chosen_head(show):
     graphs = both_directions(len(WORDS))
     page = view_graphs(graphs, WORDS)

@@ -194,8 +194,7 @@ class MatrixView {
           for (let edge = graph.starts[receiver]; edge < end; edge++) {
             const weight = graph.weights[edge];
             if (weight < least) continue;
-            const dark = darkness(weight, heaviest, length);
-            visit(graph.sources[edge], receiver, dark, graph.direction);
+            visit(graph.sources[edge], receiver, weight, graph.direction);
           }
         }
       }
@@ -203,15 +202,16 @@ class MatrixView {
     if (length > MOST_CELLS) {
       const count = Math.min(length, Math.max(1, Math.floor(side * length)));
       const scale = count / length;
-      const canvas = cellCanvas(count, count, (set) =>
-        each((column, row, ...look) =>
-          set(Math.floor(column * scale), Math.floor(row * scale), ...look),
+      const canvas = cellCanvas(count, count, heaviest, length, (set) =>
+        each((column, row, ...edge) =>
+          set(Math.floor(column * scale), Math.floor(row * scale), ...edge),
         ),
       );
       scene.picture(left, top, side * length, side * length, canvas);
       return;
     }
-    each((column, row, opacity, direction) => {
+    each((column, row, weight, direction) => {
+      const opacity = darkness(weight, heaviest, length);
       const [x, y] = [left + column * side, top + row * side];
       scene.rectangle(x, y, side, side, colours()[direction], { opacity });
     });

@@ -207,15 +207,14 @@ function thumbnail(graphs) {
   const side = Math.min(length, THUMBNAIL);
   const scale = side / length;
   const heaviest = Math.max(...graphs.map(heaviestOf));
-  return cellCanvas(side, side, (set) => {
+  return cellCanvas(side, side, heaviest, length, (set) => {
     for (const graph of graphs) {
       for (let receiver = 0; receiver < length; receiver++) {
         const row = Math.floor(receiver * scale);
         const end = graph.starts[receiver + 1];
         for (let edge = graph.starts[receiver]; edge < end; edge++) {
           const column = Math.floor(graph.sources[edge] * scale);
-          const dark = darkness(graph.weights[edge], heaviest, length);
-          set(column, row, dark, graph.direction);
+          set(column, row, graph.weights[edge], graph.direction);
         }
       }
     }

@@ -155,13 +155,13 @@ function heaviestInRows(graphs, receiver) {
 function rowCanvas(graphs, receiver) {
   const { width, height } = DATA.image;
   const heaviest = heaviestInRows(graphs, receiver);
-  return cellCanvas(width, height, (set) => {
+  return cellCanvas(width, height, heaviest, 1, (set) => {
     for (const graph of graphs) {
       const end = graph.starts[receiver + 1];
       for (let edge = graph.starts[receiver]; edge < end; edge++) {
         const source = graph.sources[edge];
-        const dark = darkness(graph.weights[edge], heaviest, 1);
-        set(source % width, Math.floor(source / width), dark, graph.direction);
+        const row = Math.floor(source / width);
+        set(source % width, row, graph.weights[edge], graph.direction);
       }
     }
   });

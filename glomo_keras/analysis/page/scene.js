@@ -23,6 +23,7 @@ class Scene {
     this.shapes.push({ kind: "polygon", points, colour, opacity: 1, ...options });
   }
 
+  // With `width`, a file keeps to it in whatever font it is shown.
   text(x, y, words, options = {}) {
     const shape = { kind: "text", x, y, words, colour: colours().text };
     const defaults = { size: 12, align: "start", angle: 0, bold: false };
@@ -177,6 +178,10 @@ const WRITE = {
       "font-weight": shape.bold ? 600 : 400,
       "text-anchor": shape.align,
       dy: "0.35em",
+      ...(shape.width && {
+        textLength: shape.width,
+        lengthAdjust: "spacingAndGlyphs",
+      }),
     });
     element.textContent = shape.words;
     return element;
@@ -274,25 +279,31 @@ function darkness(weight, heaviest, length) {
   return heaviest > 0 ? root(Math.min(1, weight / heaviest)) : 0;
 }
 
-// A canvas of cells; values(set) calls set(column, row, darkness, direction),
-// and of several values of a cell the darkest stays.
-function cellCanvas(columns, rows, values) {
-  const canvas = document.createElement("canvas");
-  canvas.width = columns;
-  canvas.height = rows;
-  const image = new ImageData(columns, rows);
+// A canvas of cells; visit(set) calls set(column, row, weight, direction), and
+// of several weights of a cell the heaviest stays.
+function cellCanvas(columns, rows, heaviest, length, visit) {
+  const weights = new Float32Array(columns * rows);
+  const directions = new Array(columns * rows);
+  visit((column, row, weight, direction) => {
+    const cell = row * columns + column;
+    if (weight > weights[cell]) {
+      weights[cell] = weight;
+      directions[cell] = direction;
+    }
+  });
   const tints = {
     forward: channels(colours().forward),
     backward: channels(colours().backward),
   };
-  values((column, row, dark, direction) => {
-    const at = 4 * (row * columns + column);
-    const alpha = Math.round(255 * dark);
-    if (alpha > image.data[at + 3]) {
-      image.data.set(tints[direction], at);
-      image.data[at + 3] = alpha;
-    }
+  const image = new ImageData(columns, rows);
+  weights.forEach((weight, cell) => {
+    if (weight === 0) return;
+    const alpha = Math.round(255 * darkness(weight, heaviest, length));
+    image.data.set([...tints[directions[cell]], alpha], 4 * cell);
   });
+  const canvas = document.createElement("canvas");
+  canvas.width = columns;
+  canvas.height = rows;
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }

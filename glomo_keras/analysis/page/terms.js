@@ -175,10 +175,13 @@ function weightOf(graph, receiver, source) {
 }
 
 function heaviestOf(graph) {
-  let heaviest = 0;
-  const end = graph.starts[graph.length];
-  for (let edge = graph.starts[0]; edge < end; edge++) {
-    heaviest = Math.max(heaviest, graph.weights[edge]);
+  if (graph.heaviest === undefined) {
+    graph.heaviest = 0;
+    const end = graph.starts[graph.length];
+    for (let edge = graph.starts[0]; edge < end; edge++) {
+      const weight = graph.weights[edge];
+      if (weight > graph.heaviest) graph.heaviest = weight;
+    }
   }
-  return heaviest;
+  return graph.heaviest;
 }

@@ -12,6 +12,8 @@ const LAYOUTS = [
 
 const MOST_LINES = 300; // that are drawn while no word is chosen
 
+const PADDING = 3; // pixels left and right of a word, as in page.css
+
 class WordsView {
   constructor(page) {
     this.page = page;
@@ -169,10 +171,12 @@ class WordsView {
       y += names[text];
       const sheet = this.edgeScene(panel, text);
       panel.boxes.forEach((box, position) => {
-        const words = panel.words[position].textContent;
-        const [x, middle] = [box.x + box.width / 2, box.y + box.height / 2];
         const { size } = panel.layout;
-        sheet.text(x, middle, words, { size, align: "middle" });
+        const width = box.width - 2 * PADDING;
+        const word = DATA.texts[text].shown[position];
+        const words = fitted(word, size, width + 1);
+        const [x, middle] = [box.x + box.width / 2, box.y + box.height / 2];
+        sheet.text(x, middle, words, { size, align: "middle", width });
       });
       scene.place(0, y, sheet);
       y += panel.size[1];
