@@ -16,7 +16,7 @@ import time
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PATIENCE = 30  # seconds for an answer
+PATIENCE = 60  # seconds for an answer
 FIRST_FREE = 10  # file descriptors that cannot be 3 or 4
 
 

@@ -85,6 +85,8 @@ class Controls {
     this.byId("text").value = state.text;
     this.byId("release").hidden = DATA.image !== null || state.word === null;
     const matrix = state.view === "matrix";
+    const long = state.view === "text" && longestText() > SHORT;
+    document.body.classList.toggle("tall", matrix || long);
     for (const element of document.querySelectorAll(".for-lines")) {
       element.hidden = matrix;
     }

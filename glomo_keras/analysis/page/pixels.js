@@ -111,7 +111,7 @@ class PixelsView {
     const { position } = this.page.state.word;
     const rows = this.page.shownGraphs(0);
     const heaviest = heaviestInRows(rows, position);
-    const title = `Weights, darkest ${heaviest.toPrecision(2)}`;
+    const title = `Weights up to ${heaviest.toPrecision(2)}`;
     scene.text(x, y - HEADING / 2, title, { size: 13, bold: true });
     const canvas = rowCanvas(rows, position);
     scene.picture(x, y, side * width, side * height, canvas);

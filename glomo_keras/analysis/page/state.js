@@ -2,15 +2,20 @@
 
 const MOST_EDGES = 20; // the end of the scale, which stands for all
 
+const SHORT = 40; // words of a text that leaves room below it
+
+function longestText() {
+  return Math.max(...DATA.texts.map(({ length }) => length));
+}
+
 function firstState() {
-  const longest = Math.max(...DATA.texts.map((text) => text.length));
   const { image } = DATA;
   return {
     view: image ? "pixels" : "text",
     term: 0,
     head: 0,
     direction: DATA.directions.length > 1 ? "both" : DATA.directions[0],
-    count: image ? 8 : longest <= 40 ? 3 : 1,
+    count: image ? 8 : longestText() <= SHORT ? 3 : 1,
     least: 0,
     aboveShare: true,
     side: "sources",
