@@ -231,6 +231,15 @@ def test_words_and_heads_are_reached_by_keys(show):
     assert tab.run(selected) == "tired"
 
 
+def test_changed_address_changes_the_view(show):
+    tab = show(view_graphs(both_directions(5), WORDS[:5]))
+    tab.run("location.hash = 'term=1&head=2&direction=backward&count=x'")
+    tab.wait(
+        "document.getElementById('status').textContent.startsWith('Layer 2')"
+    )
+    assert status(tab).startswith("Layer 2, head 3, backward: ")
+
+
 def test_filters_count_edges(show):
     graphs = {"forward_graphs": forward_graphs(len(WORDS))}
     head = graphs["forward_graphs"][0, 0, 0]

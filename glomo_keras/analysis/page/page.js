@@ -22,13 +22,26 @@ class Page {
     this.details = new Details(this);
     this.controls = new Controls(this);
     this.show();
-    const panel = document.getElementById("view");
-    new ResizeObserver(() => this.view().resize()).observe(panel);
+    addEventListener("hashchange", () => {
+      this.update({ ...firstState(), ...readAddress() });
+    });
+    this.followWidth(document.getElementById("view"));
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", () => {
       forgetColours();
       this.show();
     });
+  }
+
+  // The observer also calls at once, when nothing has changed.
+  followWidth(panel) {
+    let width = panel.clientWidth;
+    const follow = () => {
+      if (panel.clientWidth === width) return;
+      width = panel.clientWidth;
+      this.view().resize();
+    };
+    new ResizeObserver(follow).observe(panel);
   }
 
   view() {
