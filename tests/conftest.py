@@ -1,0 +1,28 @@
+"""Fixtures of all tests."""
+
+import pathlib
+
+import keras
+import pytest
+
+EAGER = ("recipes", "tuning", "test_docs.py", "test_doctests.py")
+"""Where TensorFlow's functions run eagerly."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eager_functions(request):
+    """Runs TensorFlow's functions eagerly in the tests of recipes and examples.
+
+    Tracing and compiling a small model for training, validation and
+    prediction takes longer than its few steps by far. The tests of models and
+    of training show that models train in traced and compiled functions.
+    """
+    place = request.path.relative_to(pathlib.Path(__file__).parent).parts[0]
+    if keras.backend.backend() != "tensorflow" or place not in EAGER:
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
