@@ -5,20 +5,23 @@ import pathlib
 import keras
 import pytest
 
-EAGER = ("recipes", "tuning", "test_docs.py", "test_doctests.py")
+EAGER = ("recipes/tasks", "recipes/tuning")
 """Where TensorFlow's functions run eagerly."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def eager_functions(request):
-    """Runs TensorFlow's functions eagerly in the tests of recipes and examples.
+    """Runs TensorFlow's functions eagerly in the tests of some recipes.
 
     Tracing and compiling a small model for training, validation and
     prediction takes longer than its few steps by far. The tests of models and
     of training show that models train in traced and compiled functions.
     """
-    place = request.path.relative_to(pathlib.Path(__file__).parent).parts[0]
-    if keras.backend.backend() != "tensorflow" or place not in EAGER:
+    folder = request.path.parent.relative_to(pathlib.Path(__file__).parent)
+    if (
+        keras.backend.backend() != "tensorflow"
+        or folder.as_posix() not in EAGER
+    ):
         yield
         return
     import tensorflow as tf
