@@ -1,3 +1,5 @@
+import types
+
 import keras
 from keras import ops
 
@@ -194,6 +196,11 @@ def _shared_lstm(units, dtype, name):
         units, return_sequences=True, dtype=dtype, name="lstm"
     )
     both_ways = keras.layers.Bidirectional(lstm, dtype=dtype, name="both_ways")
+    # Bidirectional copies the LSTM by its config. While a file is read, Keras
+    # takes objects with the same `id` for one object, so an LSTM that is freed
+    # could hand its `id` and with it its copy to the next one. A namespace
+    # keeps it and hides it from Keras.
+    both_ways.copied = types.SimpleNamespace(layer=lstm)
     return _PairRNN(both_ways, dtype=dtype, name=name)
 
 

@@ -1,0 +1,31 @@
+"""Fixtures of all tests."""
+
+import pathlib
+
+import keras
+import pytest
+
+EAGER = ("recipes/tasks", "recipes/tuning")
+"""Where TensorFlow's functions run eagerly."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eager_functions(request):
+    """Runs TensorFlow's functions eagerly in the tests of some recipes.
+
+    Tracing and compiling a small model for training, validation and
+    prediction takes longer than its few steps by far. The tests of models and
+    of training show that models train in traced and compiled functions.
+    """
+    folder = request.path.parent.relative_to(pathlib.Path(__file__).parent)
+    if (
+        keras.backend.backend() != "tensorflow"
+        or folder.as_posix() not in EAGER
+    ):
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
