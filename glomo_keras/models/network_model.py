@@ -12,6 +12,12 @@ class GlomoModel(keras.Model):
     are cloned by their config.
     """
 
+    def compile(self, *args, **kwargs):
+        super().compile(*args, **kwargs)
+        # TensorFlow traces a first step twice if it makes variables.
+        if self.built and self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
     def quantize(self, mode=None, config=None, **kwargs):
         """Refuses: scores and tied embeddings need floating point numbers.
 
