@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from glomo_keras.ops.graphs import DIRECTIONS
-from glomo_keras.ops.graphs import direction_of
 from glomo_keras.ops.graphs import checked_directions
+from glomo_keras.ops.graphs import direction_of
 from glomo_keras.ops.graphs import is_factored
 from glomo_keras.ops.streaming import materialize
 from glomo_keras.utils.graph_arrays import admissible_pairs

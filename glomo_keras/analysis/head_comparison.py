@@ -61,9 +61,7 @@ def compare_heads(graphs, padding_mask=None):
     """
     rows = []
     for direction in checked_directions(graphs):
-        graph = checked_graphs(
-            as_array(graphs[f"{direction}_graphs"]), rank=5
-        )
+        graph = checked_graphs(as_array(graphs[f"{direction}_graphs"]), rank=5)
         rows += _rows(graph, padding_mask, direction)
     return rows
 

@@ -4,7 +4,9 @@ import numpy as np
 
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.graphs import checked_directions
+from glomo_keras.utils.graph_arrays import admissible_pairs
 from glomo_keras.utils.graph_arrays import check_axes
+from glomo_keras.utils.graph_arrays import ratio
 
 SIGNS = {"forward": -1, "backward": 1}
 
@@ -76,6 +78,28 @@ def offset_sources(lengths, offsets):
         )[None].astype("int32")
         for direction in DIRECTIONS
     }
+
+
+def decay_graphs(lengths, rate=0.5):
+    """Yields graphs whose weights fall with distance, `exp(-rate * d)`.
+
+    Args:
+        lengths: sequence of integers, the words of each text.
+        rate: float. Defaults to 0.5.
+
+    Yields:
+        Dicts of `forward_graphs` and `backward_graphs`, arrays
+        `(1, 1, T, T)`, rows of sum 1 (or 0 at an end).
+    """
+    for length in lengths:
+        at = np.arange(length)
+        weights = np.exp(-rate * np.abs(at[:, None] - at))  # (T, T)
+        graphs = {}
+        for direction in DIRECTIONS:
+            rows = weights * admissible_pairs(length, direction)
+            rows = ratio(rows, rows.sum(-1, keepdims=True))
+            graphs[f"{direction}_graphs"] = rows[None, None]
+        yield graphs
 
 
 def check_words(answers, count):

@@ -1,0 +1,166 @@
+"""The tables and the picture of recipes.graphs.probe."""
+
+import csv
+import json
+
+import numpy as np
+import tabulate
+from matplotlib.figure import Figure
+
+MOST_RELATIONS = 20
+LONGEST = 8  # words, of the table by distance
+LIMITS = """\
+A row of a forward graph can name words before its own alone, a row of a
+backward graph words after it. So "before" and "after" are asked of one
+direction each, and "both" is the score of a pair of heads whose reader knows
+on which side the answer is: it is no parser. Roots are not asked. Where the
+best of many heads is chosen and measured on the same file, its number and
+interval are too favourable. A head that finds heads of words well need not
+have learned syntax: compare it with the offsets, the distance and the
+untrained predictor. "Occurrence" is an earlier (after: later) place of the
+same words, "successor" the word after (before) it."""
+
+
+def write(results, out):
+    """Prints the tables and writes probes.md, .json, .png and heads.csv.
+
+    Args:
+        results: dict of `recipes.graphs.probe.main`.
+        out: path of the folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    text = section(results)
+    print(text)
+    (out / "probes.md").write_text(text, "utf-8")
+    (out / "probes.json").write_text(json.dumps(results, indent=1), "utf-8")
+    with open(out / "heads.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, results["heads"][0])
+        writer.writeheader()
+        writer.writerows(results["heads"])
+    draw(results, out / "probes.png")
+    print(f"-> {out}/probes.md, probes.json, heads.csv, probes.png")
+
+
+def section(results):
+    """Returns the section of a model card, Markdown."""
+    lines = ["## Probes", "", LIMITS, "", rule_table(results["rules"])]
+    for by, rows in (
+        ("relation", results.get("by_relation", [])[:MOST_RELATIONS]),
+        (
+            "distance",
+            [
+                row
+                for row in results.get("by_distance", [])
+                if abs(row["distance"]) <= LONGEST
+            ],
+        ),
+    ):
+        if rows:
+            lines += ["", f"Dependency heads by {by}, per cent:", ""]
+            lines += [percent_table(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def rule_table(rows):
+    """Returns the table of the chosen rules, per cent with intervals."""
+    prefixes = (
+        ["", "test_"] if any("test_asked" in row for row in rows) else [""]
+    )
+    table = []
+    for row in rows:
+        kind = row["kind"]
+        cells = {
+            "question": row["question"],
+            "side": row["side"],
+            "rule": row["rule"] if kind == "offset" else kind,
+        }
+        if row["rule"].startswith("head"):
+            cells["rule"] = f"{kind}, {row['rule']}"
+        for prefix in prefixes:
+            if f"{prefix}asked" in row:
+                name = prefix.replace("_", " ")
+                cells[f"{name}asked"] = row[f"{prefix}asked"]
+                cells[f"{name}right, %"] = with_interval(row, prefix, "")
+                cells[f"{name}gain"] = with_interval(row, prefix, "gain")
+        table.append(cells)
+    return tabulate.tabulate(table, "keys", "github", intfmt=",")
+
+
+def with_interval(row, prefix, name):
+    """Returns `31.2 (30.1 to 32.0)`, in per cent."""
+    names = (
+        ("gain", "gain_low", "gain_high")
+        if name
+        else ("accuracy", "low", "high")
+    )
+    if f"{prefix}{names[0]}" not in row:
+        return ""
+    value, low, high = (100 * row[f"{prefix}{name}"] for name in names)
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def percent_table(rows):
+    """Returns a table whose shares are per cent."""
+    rows = [
+        {
+            name: 100 * value if isinstance(value, float) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+    return tabulate.tabulate(rows, "keys", "github", floatfmt=".1f", intfmt=",")
+
+
+def draw(results, path):
+    """Draws the accuracy of every head, with the best of the other rules."""
+    questions = list(
+        dict.fromkeys(
+            (row["question"], row["side"]) for row in results["heads"]
+        )
+    )
+    columns = 4 if len(questions) > 4 else len(questions)
+    rows = -(-len(questions) // columns)
+    figure = Figure((3.2 * columns, 2.6 * rows), dpi=120, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat[len(questions) :]:
+        axes.remove()
+    for (question, side), axes in zip(questions, panels.flat, strict=False):
+        heads = [
+            row
+            for row in results["heads"]
+            if (row["question"], row["side"]) == (question, side)
+        ]
+        for layer in sorted({row["layer"] for row in heads}):
+            values = [r["accuracy"] for r in heads if r["layer"] == layer]
+            at = layer + np.linspace(-0.25, 0.25, len(values))
+            axes.plot(at, 100 * np.array(values), "o", markersize=4)
+        for row, style in zip(
+            others(results, question, side), ("--", ":", "-."), strict=False
+        ):
+            axes.axhline(
+                100 * row["accuracy"],
+                color="0.3",
+                linestyle=style,
+                linewidth=1,
+                label=row["kind"],
+            )
+        axes.set_title(f"{question}, {side}", fontsize=9)
+        axes.set_xticks(sorted({row["layer"] for row in heads}))
+        axes.set_ylim(bottom=0)
+        axes.tick_params(labelsize=8)
+        axes.legend(fontsize=7)
+    figure.supxlabel("graph layer (a point a head)", fontsize=9)
+    figure.supylabel("right, %", fontsize=9)
+    figure.savefig(path)
+
+
+def others(results, question, side):
+    """Returns the best rules that are not of the trained predictor."""
+    return [
+        row
+        for row in results["rules"]
+        if row["question"] == question
+        and row["side"] in (side, "both")
+        and row["kind"] != "learned"
+        and " and " not in row["rule"]
+    ]
