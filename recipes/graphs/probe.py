@@ -27,21 +27,17 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras.analysis import probes
+from glomo_keras.ops.graphs import DIRECTIONS
 from recipes.common import check_positive
-from recipes.graphs import probe_report
+from recipes.graphs.probe_report import HEADS
+from recipes.graphs.probe_report import NAMES
+from recipes.graphs.probe_report import NGRAMS
+from recipes.graphs.probe_report import OFFSETS
+from recipes.graphs.probe_report import TREES
+from recipes.graphs.probe_report import head_rows
+from recipes.graphs.probe_report import rule_rows
+from recipes.graphs.probe_report import write
 
-HEADS, TREES = "dependency heads", "dependency trees"
-NAMES = "pronoun's name"
-NGRAMS = {
-    f"{target} of {count}": (target, length)
-    for target in ("occurrence", "successor")
-    for length, count in ((1, "a word"), (2, "two words"))
-}
-"""What induction is asked, as target and length of the n-gram."""
-DIRECTIONS = ("forward", "backward")
-SIDES = {"forward": "before", "backward": "after", "both": "both"}
-KINDS = ("learned", "untrained", "offset", "distance decay")
-OFFSETS = (1, 2, 3, 4, 5)
 UNKNOWN_ID = 1
 
 
@@ -84,7 +80,7 @@ def main(options):
         results["heads"] += head_rows(tallies)
     if "treebank" in files:
         results |= tables(options, predictors["learned"], files["treebank"][0])
-    probe_report.write(results, options.out)
+    write(results, options.out)
     return results
 
 
@@ -200,106 +196,6 @@ def probe_texts(options, predictors, pronouns, chosen=None):
             sides = probes.induction_tallies(answers, ids, length, target)
             tallies |= {(question, kind, side): t for side, t in sides.items()}
     return tallies
-
-
-def rule_rows(options, tallies, others, chosen):
-    """Returns a row for each chosen rule, and for pairs of both sides.
-
-    Args:
-        options: `Options`.
-        tallies: dict of `Tally` by question, kind and side.
-        others: the same of the test file, or None.
-        chosen: dict of the index of the rule by the same keys.
-    """
-    parts = [
-        {key: part[key].rule(chosen[key]) for key in part}
-        for part in (tallies, others or {})
-    ]
-    names = {key: rule_name(key[1], index) for key, index in chosen.items()}
-    for kind in dict.fromkeys(key[1] for key in tallies if key[0] == HEADS):
-        sides = [(HEADS, kind, side) for side in DIRECTIONS]
-        names[HEADS, kind, "both"] = " and ".join(names[key] for key in sides)
-        for part in parts:
-            if part:
-                part[HEADS, kind, "both"] = part[sides[0]] + part[sides[1]]
-    return [
-        {
-            "question": key[0],
-            "side": SIDES[key[2]],
-            "kind": key[1],
-            "rule": names[key],
-            **measured("", parts[0], key, options),
-            **(measured("test_", parts[1], key, options) if parts[1] else {}),
-        }
-        for key in sorted(parts[0], key=_order)
-    ]
-
-
-def _order(key):
-    question, kind, side = key
-    questions = (HEADS, TREES, NAMES, *NGRAMS)
-    return (
-        questions.index(question),
-        list(SIDES).index(side),
-        KINDS.index(kind),
-    )
-
-
-def rule_name(kind, index):
-    """Returns a name for the best rule of a kind."""
-    if kind == "offset":
-        return f"offset {OFFSETS[index[1]]}"
-    if kind == "distance decay" or not index:
-        return kind
-    return f"head {index[0] + 1}.{index[1] + 1}"
-
-
-def measured(prefix, tallies, key, options):
-    """Returns accuracy and interval, of a predictor also the gain.
-
-    The gain is over the best rule of the same question and side that is not
-    of the trained predictor.
-    """
-    tally = tallies[key]
-    draw = {"resamples": options.resamples, "seed": options.seed}
-    low, high = tally.interval(**draw)
-    row = {
-        f"{prefix}asked": int(tally.total.sum()),
-        f"{prefix}accuracy": float(tally.accuracy()),
-        f"{prefix}low": float(low),
-        f"{prefix}high": float(high),
-    }
-    others = [
-        other
-        for (question, kind, side), other in tallies.items()
-        if question == key[0] and kind != "learned"
-        if side in (key[2], "both")
-    ]
-    if key[1] == "learned" and others:
-        best = max(others, key=lambda other: other.accuracy())
-        low, high = tally.interval(best, **draw)
-        row[f"{prefix}gain"] = float(tally.accuracy() - best.accuracy())
-        row |= {
-            f"{prefix}gain_low": float(low),
-            f"{prefix}gain_high": float(high),
-        }
-    return row
-
-
-def head_rows(tallies):
-    """Returns a row for each question and head of the trained predictor."""
-    return [
-        {
-            "question": question,
-            "side": SIDES[side],
-            "layer": layer + 1,
-            "head": head + 1,
-            "accuracy": float(accuracy),
-        }
-        for (question, kind, side), tally in tallies.items()
-        if kind == "learned" and side in DIRECTIONS
-        for (layer, head), accuracy in np.ndenumerate(tally.accuracy())
-    ]
 
 
 def tables(options, predictor, sentences):
