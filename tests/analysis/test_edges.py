@@ -92,9 +92,7 @@ def test_pandas_makes_a_table_of_edges():
     graphs = forward_graphs()
     table = pandas.DataFrame(graph_edges(graphs))
     sums = table.groupby([*NAMES[:4]])["weight"].sum()
-    np.testing.assert_allclose(
-        sums, graphs.sum(-1)[graphs.any(-1)], rtol=1e-6
-    )
+    np.testing.assert_allclose(sums, graphs.sum(-1)[graphs.any(-1)], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -85,4 +85,3 @@ def test_files_of_another_format_are_refused(tmp_path, text, message):
     (tmp_path / "bad.tsv").write_text(text)
     with pytest.raises(ValueError, match=f"bad.tsv.*{message}"):
         probes.read_gap(tmp_path / "bad.tsv")
-

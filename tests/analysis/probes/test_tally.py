@@ -36,7 +36,7 @@ def test_difference_of_a_rule_to_itself_is_nothing():
     assert tally.interval(tally).tolist() == [0, 0]
     better = Tally(np.array([2, 1, 2]), tally.total)
     low, high = better.interval(tally)
-    assert 0 < low < 1 / 3 < high
+    assert 0 <= low < 1 / 3 < high
 
 
 def test_interval_is_the_same_for_the_same_seed():
