@@ -10,7 +10,9 @@ from tests.models.small_models import inputs
 from tests.models.small_models import randomised
 from tests.models.small_models import small_predictor
 
-SIZES = {"num_heads": 4, "num_graph_layers": 3}
+# Of key widths that are no multiple of 8, products of matrices of other sizes
+# are rounded otherwise.
+SIZES = {"num_heads": 4, "num_graph_layers": 3, "key_dim": 8}
 CHOICES = [
     ([1, 3], [2, 4]),
     ([2], None),
@@ -73,11 +75,18 @@ def test_other_predictors_are_selected_too(options):
     assert_equal(to_numpy(smaller(inputs())), expected)
 
 
+def test_odd_key_widths_differ_by_rounding_alone():
+    predictor = small_predictor(**{**SIZES, "key_dim": 3})
+    expected = kept(to_numpy(predictor(inputs())), [1, 3], [2, 4])
+    found = to_numpy(predictor.select([1, 3], [2, 4])(inputs()))
+    for name, graph in expected.items():
+        np.testing.assert_allclose(found[name], graph, atol=2e-6)
+
+
 def test_images_are_selected_too():
     predictor = randomised(
         gk.ImageGraphPredictor(
             embedding_dim=6,
-            key_dim=3,
             num_conv_layers=1,
             bidirectional=True,
             **SIZES,
