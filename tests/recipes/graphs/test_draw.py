@@ -2,21 +2,7 @@
 
 import pytest
 
-import glomo_keras as gk
 from recipes.graphs import draw as draw_graphs
-
-WORDS = ["<pad>", "<unk>", "the", "cat", "sat"]
-
-
-@pytest.fixture
-def preset(tmp_path):
-    predictor = gk.GraphPredictor(
-        len(WORDS), embedding_dim=8, num_heads=2, key_dim=4, num_conv_layers=1
-    )
-    predictor.vocabulary = WORDS
-    predictor.tokenizer_config = {"lowercase": True, "numbers": "keep"}
-    predictor.save_to_preset(tmp_path / "preset")
-    return str(tmp_path / "preset")
 
 
 def test_edges_and_pictures(preset, tmp_path, capsys):
