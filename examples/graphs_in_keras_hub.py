@@ -66,7 +66,7 @@ def build(predictor, width=32):
         name: keras.Input(shape, name=name)
         for name in ("forward_graphs", "backward_graphs")
     }
-    features = backbone(backbone.input)["sequence_output"]  # (B, S, d)
+    features = backbone.output["sequence_output"]  # (B, S, d)
     features = gk.layers.GraphTransfer(units=width)(features, graphs)
     pooled = keras.layers.GlobalMaxPooling1D()(features)
     outputs = keras.layers.Dense(2, activation="softmax")(pooled)

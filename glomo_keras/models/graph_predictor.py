@@ -180,10 +180,10 @@ class GraphPredictor(Predictor):
         """Returns a smaller predictor, of some graph layers and heads.
 
         Its graphs are those of this predictor for the heads kept, in the
-        order given: called eagerly, bit by bit if `key_dim` is a multiple of
-        8; else, and compiled, a library may round products of smaller
-        matrices otherwise. The embedding and the CNNs stay whole. It is a
-        model of its own: it shares no weights with this one.
+        order given, up to the rounding of products of smaller matrices (of
+        the shipped predictors, called eagerly on TensorFlow, bit by bit). The
+        embedding and the CNNs stay whole. It is a model of its own: it shares
+        no weights with this one.
 
         Args:
             layers: Sequence of the numbers of the graph layers kept, from 1.

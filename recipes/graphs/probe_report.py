@@ -105,7 +105,7 @@ def measured(prefix, tallies, key, options):
         other
         for (question, kind, side), other in tallies.items()
         if question == key[0] and kind != "learned"
-        if side in (key[2], "both")
+        if side == key[2] or kind == "distance decay"
     ]
     if key[1] == "learned" and others:
         best = max(others, key=lambda other: other.accuracy())

@@ -10,9 +10,8 @@ from tests.models.small_models import inputs
 from tests.models.small_models import randomised
 from tests.models.small_models import small_predictor
 
-# Of key widths that are no multiple of 8, products of matrices of other sizes
-# are rounded otherwise.
-SIZES = {"num_heads": 4, "num_graph_layers": 3, "key_dim": 8}
+SIZES = {"num_heads": 4, "num_graph_layers": 3}
+TOLERANCE = 2e-6  # products of matrices of other sizes are rounded otherwise
 CHOICES = [
     ([1, 3], [2, 4]),
     ([2], None),
@@ -48,19 +47,17 @@ def kept(graphs, layers, heads):
     return result
 
 
-def assert_equal(found, expected):
+def assert_close(found, expected, atol=TOLERANCE):
     assert found.keys() == expected.keys()
     for name, graph in expected.items():
-        np.testing.assert_array_equal(found[name], graph)
+        np.testing.assert_allclose(found[name], graph, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("layers, heads", CHOICES, ids=str)
-def test_graphs_of_the_kept_heads_are_equal_bit_by_bit(
-    predictor, layers, heads
-):
+def test_graphs_are_those_of_the_kept_heads(predictor, layers, heads):
     smaller = predictor.select(layers=layers, heads=heads)
     expected = kept(to_numpy(predictor(inputs())), layers, heads)
-    assert_equal(to_numpy(smaller(inputs())), expected)
+    assert_close(to_numpy(smaller(inputs())), expected)
     shape = expected["forward_graphs"].shape
     assert (smaller.num_graph_layers, smaller.num_heads) == shape[1:3]
 
@@ -72,15 +69,20 @@ def test_other_predictors_are_selected_too(options):
     predictor = small_predictor(**SIZES, **options)
     smaller = predictor.select([2, 3], [1, 4])
     expected = kept(to_numpy(predictor(inputs())), [2, 3], [1, 4])
-    assert_equal(to_numpy(smaller(inputs())), expected)
+    assert_close(to_numpy(smaller(inputs())), expected)
 
 
-def test_odd_key_widths_differ_by_rounding_alone():
-    predictor = small_predictor(**{**SIZES, "key_dim": 3})
-    expected = kept(to_numpy(predictor(inputs())), [1, 3], [2, 4])
-    found = to_numpy(predictor.select([1, 3], [2, 4])(inputs()))
-    for name, graph in expected.items():
-        np.testing.assert_allclose(found[name], graph, atol=2e-6)
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="the tokenizer"
+)
+def test_graphs_of_the_shipped_predictor_are_equal_bit_by_bit():
+    predictor = gk.GraphPredictor.from_preset("glomo_small_en")
+    tokenizer = gk.data.WordTokenizer.from_preset("glomo_small_en")
+    batch = tokenizer(["The cat sat on the mat because it was tired.", "So?"])
+    smaller = predictor.select([1, 3], [2, 5, 7])
+    for name, graph in predictor(batch).items():
+        expected = graph.numpy()[:, [0, 2]][:, :, [1, 4, 6]]
+        np.testing.assert_array_equal(smaller(batch)[name], expected)
 
 
 def test_images_are_selected_too():
@@ -96,7 +98,7 @@ def test_images_are_selected_too():
     images = {"images": images.astype("uint8")}
     smaller = predictor.select(layers=[3], heads=[2, 1])
     expected = kept(to_numpy(predictor(images)), [3], [2, 1])
-    assert_equal(to_numpy(smaller(images)), expected)
+    assert_close(to_numpy(smaller(images)), expected)
 
 
 def test_selected_predictor_is_a_model_of_its_own(predictor):
@@ -129,7 +131,7 @@ def test_selected_predictor_is_saved_like_any_other(predictor, tmp_path):
         keras.saving.load_model(tmp_path / "small.keras"),
         gk.GraphPredictor.from_preset(tmp_path / "preset"),
     ):
-        assert_equal(to_numpy(copy(inputs())), expected)
+        assert_close(to_numpy(copy(inputs())), expected, atol=0)
 
 
 @pytest.mark.skipif(
