@@ -175,11 +175,12 @@ def report(options, drawn):
                 f"{edge.source_position}: {edge.weight:.2f}"
             )
         paths.append(options.out / f"{letter}.png")
+        rows = relevant_rows(item)
         analysis.plot_graph(
-            relevant_rows(item),
+            item["graph"][rows],
             item["tokens"],
             title=title,
-            drop_empty_rows=True,
+            row_tokens=[item["tokens"][row] for row in rows],
             path=paths[-1],
         )
     join(paths, options.out / "four_graphs.png")
@@ -187,16 +188,14 @@ def report(options, drawn):
 
 
 def relevant_rows(item):
-    """Returns the graph without the rows that rule 4 leaves out."""
+    """Returns the rows that rule 4 leaves, a sorted list of positions."""
     name = f"{item['direction']}_graphs"
     edges = analysis.top_edges(
         {name: item["graph"][None, None]},
         item["tokens"],
         k=item["graph"].size,
     )
-    kept = {e.receiver_position for e in edges if e.excess >= RELEVANT}
-    shown = np.isin(np.arange(len(item["graph"])), list(kept))
-    return item["graph"] * shown[:, None]
+    return sorted({e.receiver_position for e in edges if e.excess >= RELEVANT})
 
 
 def join(paths, path):

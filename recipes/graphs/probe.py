@@ -73,7 +73,11 @@ def main(options):
     results = {"predictor": options.predictor, "rules": [], "heads": []}
     for name, (dev, test) in files.items():
         measure = {"treebank": probe_treebank, "gap": probe_texts}[name]
-        tallies = measure(options, predictors, dev)
+        tallies = {
+            key: tally
+            for key, tally in measure(options, predictors, dev).items()
+            if tally.total.any()
+        }
         chosen = {key: tally.best() for key, tally in tallies.items()}
         others = test and measure(options, predictors, test, chosen)
         results["rules"] += rule_rows(options, tallies, others, chosen)

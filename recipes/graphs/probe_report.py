@@ -44,7 +44,11 @@ def rule_rows(options, tallies, others, chosen):
         chosen: dict of the index of the rule by the same keys.
     """
     parts = [
-        {key: part[key].rule(chosen[key]) for key in part}
+        {
+            key: tally.rule(chosen[key])
+            for key, tally in part.items()
+            if key in chosen and tally.total.any()
+        }
         for part in (tallies, others or {})
     ]
     names = {key: rule_name(key[1], index) for key, index in chosen.items()}
@@ -52,7 +56,7 @@ def rule_rows(options, tallies, others, chosen):
         sides = [(HEADS, kind, side) for side in DIRECTIONS]
         names[HEADS, kind, "both"] = " and ".join(names[key] for key in sides)
         for part in parts:
-            if part:
+            if all(key in part for key in sides):
                 part[HEADS, kind, "both"] = part[sides[0]] + part[sides[1]]
     return [
         {
@@ -61,7 +65,11 @@ def rule_rows(options, tallies, others, chosen):
             "kind": key[1],
             "rule": names[key],
             **measured("", parts[0], key, options),
-            **(measured("test_", parts[1], key, options) if parts[1] else {}),
+            **(
+                measured("test_", parts[1], key, options)
+                if key in parts[1]
+                else {}
+            ),
         }
         for key in sorted(parts[0], key=_order)
     ]
