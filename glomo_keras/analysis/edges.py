@@ -202,11 +202,8 @@ def _edges_of(graph, padding_mask, side):
         present &= pairs[:, None, None]
     weights = graph[present]
     check_weights(weights)
-    return {
-        **_places(present),
-        "weight": weights,
-        "direction": np.full(len(weights), side, "object"),
-    }
+    direction = np.full(len(weights), side, "U8")
+    return {**_places(present), "weight": weights, "direction": direction}
 
 
 def _places(present):
@@ -214,8 +211,8 @@ def _places(present):
 
     Repeating the few indices of an axis takes a quarter of the time.
     """
-    length = present.shape[-1]
-    source = (np.flatnonzero(present) % length).astype("int32")
+    source = np.arange(present.shape[-1], dtype="int32")
+    source = np.broadcast_to(source, present.shape)[present]
     counts = np.count_nonzero(present, axis=-1)  # (B, L, K, T)
     places = []
     for axis in reversed(range(counts.ndim)):
