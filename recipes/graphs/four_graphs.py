@@ -14,7 +14,7 @@ Nobody chooses by hand. The rule:
    exceeds the uniform share of the row) between words that are not neighbours
    exceed it most; no sentence twice.
 4. Rows without an edge 0.2 above the uniform share are left out, as the paper
-   leaves out "irrelevant rows".
+   leaves out "irrelevant rows"; if there is no other row, all are drawn.
 
 Writes a.png to d.png, and four_graphs.png with all of them. The predictor was
 not trained on MNLI. About a minute on one core.
@@ -175,7 +175,7 @@ def report(options, drawn):
                 f"{edge.source_position}: {edge.weight:.2f}"
             )
         paths.append(options.out / f"{letter}.png")
-        rows = relevant_rows(item)
+        rows = relevant_rows(item) or range(len(item["tokens"]))
         analysis.plot_graph(
             item["graph"][rows],
             item["tokens"],

@@ -177,10 +177,11 @@ def probe_texts(options, predictors, pronouns, chosen=None):
     tokenizer = data.WordTokenizer.from_preset(options.predictor)
     batch = tokenizer([pronoun.text for pronoun in pronouns])
     lengths = np.asarray(batch["padding_mask"]).sum(1)
-    ids, offsets = (
+    ids, offsets, words = (
         [row[:n] for row, n in zip(rows, lengths, strict=True)]
         for rows in (
-            np.asarray(batch[name]) for name in ("token_ids", "token_offsets")
+            np.asarray(batch[name])
+            for name in ("token_ids", "token_offsets", "tokens")
         )
     )
     nearest = probes.nearest_name(pronouns, offsets)
@@ -197,7 +198,7 @@ def probe_texts(options, predictors, pronouns, chosen=None):
         )
     for question, (target, length) in NGRAMS.items():
         for kind, answers in found.items():
-            sides = probes.induction_tallies(answers, ids, length, target)
+            sides = probes.induction_tallies(answers, words, length, target)
             tallies |= {(question, kind, side): t for side, t in sides.items()}
     return tallies
 
