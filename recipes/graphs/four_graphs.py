@@ -17,7 +17,7 @@ Nobody chooses by hand. The rule:
    leaves out "irrelevant rows"; if there is no other row, all are drawn.
 
 Writes a.png to d.png, and four_graphs.png with all of them. The predictor was
-not trained on MNLI. About a minute on one core.
+not trained on MNLI.
 """
 
 import dataclasses

@@ -14,7 +14,7 @@ sentences or texts.
 Writes probes.md (a section for the predictor's model card), probes.json,
 heads.csv and probes.png. On glomo_small_en and EWT's dev file 33.3 % of the
 heads before a word and 51.6 % of those after it, on GAP's development file
-58.4 %. About 4 minutes on one core.
+58.4 %. Some minutes on one core.
 """
 
 import dataclasses
