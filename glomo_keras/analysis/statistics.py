@@ -2,7 +2,11 @@
 
 import numpy as np
 
+from glomo_keras.utils.graph_arrays import admissible_pairs
 from glomo_keras.utils.graph_arrays import checked_graphs
+from glomo_keras.utils.graph_arrays import checked_mask
+from glomo_keras.utils.graph_arrays import ratio
+from glomo_keras.utils.graph_arrays import side_of
 from glomo_keras.utils.validation import check_option
 
 
@@ -58,12 +62,12 @@ def graph_statistics(graphs, padding_mask=None, direction=None):
     distances = np.abs(at[:, None] - at)  # (T, T)
     filled, fillable = edges.any(-1), admissible.any(-1)  # (B, ?, ?, T)
     return {
-        "density": _ratio(edges.sum((0, 3, 4)), admissible.sum()),
-        "empty_rows": _ratio((fillable & ~filled).sum((0, 3)), fillable.sum()),
-        "mean_distance": _ratio(
+        "density": ratio(edges.sum((0, 3, 4)), admissible.sum()),
+        "empty_rows": ratio((fillable & ~filled).sum((0, 3)), fillable.sum()),
+        "mean_distance": ratio(
             (graphs * distances).sum((0, 3, 4)), graphs.sum((0, 3, 4))
         ),
-        "mean_entropy": _ratio(
+        "mean_entropy": ratio(
             _entropies(graphs).sum((0, 3)), filled.sum((0, 3))
         ),
     }
@@ -72,33 +76,13 @@ def graph_statistics(graphs, padding_mask=None, direction=None):
 def _admissible(graphs, padding_mask, direction):
     """Boolean `(B, 1, 1, T, T)`: where there may be an edge."""
     batch, length = graphs.shape[0], graphs.shape[-1]
-    if padding_mask is None:
-        padding_mask = np.ones((batch, length), "bool")
-    real = np.asarray(padding_mask)
-    if real.shape != (batch, length) or real.dtype != "bool":
-        raise ValueError(
-            f"`padding_mask` must be boolean, of shape {(batch, length)}. "
-            f"Received: padding_mask of {real.dtype}, shape {real.shape}"
-        )
-    pairs = np.ones((length, length), "bool")
-    sides = {"forward": np.tril(pairs, -1), "backward": np.triu(pairs, 1)}
-    if direction is None:
-        used = (graphs > 0).any(axis=(0, 1, 2))  # (T, T)
-        fitting = [side for side in sides.values() if not (used & ~side).any()]
-        side = fitting[0] if fitting else pairs
-    else:
-        side = sides[direction]
-    return (side & real[:, :, None] & real[:, None])[:, None, None]
-
-
-def _ratio(part, whole):
-    """`part / whole`, 0 where the whole is 0."""
-    part, whole = np.broadcast_arrays(part, whole)
-    return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+    real = checked_mask(padding_mask, (batch, length))
+    pairs = admissible_pairs(length, direction or side_of(graphs))
+    return (pairs & real[:, :, None] & real[:, None])[:, None, None]
 
 
 def _entropies(graphs):
     """The entropy of every row in nats, `(B, L, K, T)`."""
-    rows = _ratio(graphs, graphs.sum(-1, keepdims=True))
+    rows = ratio(graphs, graphs.sum(-1, keepdims=True))
     logs = np.log(rows, out=np.zeros(rows.shape), where=rows > 0)
     return -(rows * logs).sum(-1)

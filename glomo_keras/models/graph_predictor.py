@@ -2,6 +2,7 @@ import keras
 
 from glomo_keras.layers import KeyQueryProjection
 from glomo_keras.layers import MaskedKeyQueryConv
+from glomo_keras.models.selected_heads import select_heads
 from glomo_keras.models.text_inputs import text_inputs
 from glomo_keras.models.text_predictor import TextPredictor
 from glomo_keras.ops.graphs import DIRECTIONS
@@ -187,6 +188,41 @@ class GraphPredictor(TextPredictor):
                 keys, queries, padding_mask, (positions or {}).get(direction)
             )
         return layers
+
+    def select(self, layers=None, heads=None):
+        """Returns a smaller predictor, of some graph layers and heads.
+
+        Its graphs are those of this predictor for the heads kept, in the
+        order given, up to the rounding of products of smaller matrices (of
+        the shipped predictors, called eagerly on TensorFlow, bit by bit). The
+        embedding and the CNNs stay whole. It is a model of its own: it shares
+        no weights with this one.
+
+        Args:
+            layers: Sequence of the numbers of the graph layers kept, from 1.
+                Defaults to `None`, all.
+            heads: Sequence of the numbers of the heads kept, from 1, the same
+                in each layer; or one such sequence for each layer kept, all
+                of one length; or a dict of either by direction. Defaults to
+                `None`, all.
+
+        Returns:
+            A `GraphPredictor`.
+
+        Raises:
+            ValueError: If there is no such layer or head, one is given twice,
+                or the layers do not keep as many heads each.
+
+        Example:
+
+        >>> import glomo_keras as gk
+        >>> predictor = gk.GraphPredictor.from_preset("glomo_small_en")
+        >>> small = predictor.select(layers=[1, 3], heads=[2, 5, 7])
+        >>> small.num_graph_layers, small.num_heads
+        (2, 3)
+        >>> other = predictor.select(layers=[1, 3], heads=[[2, 5], [1, 8]])
+        """
+        return select_heads(self, layers, heads)
 
     def get_config(self):
         return {

@@ -7,6 +7,7 @@ from glomo_keras.layers import PixelCoordinates
 from glomo_keras.layers import PixelEmbedding
 from glomo_keras.layers.pixels._flatten_pixels import FlattenPixels
 from glomo_keras.models.predictor import Predictor
+from glomo_keras.models.selected_heads import select_heads
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
@@ -209,6 +210,40 @@ class ImageGraphPredictor(Predictor):
             )
             for direction, projection in self.projections.items()
         }
+
+    def select(self, layers=None, heads=None):
+        """Returns a smaller predictor, of some graph layers and heads.
+
+        Its graphs are those of this predictor for the heads kept, in the
+        order given, up to the rounding of products of smaller matrices (of
+        the shipped predictors, called eagerly on TensorFlow, bit by bit). The
+        embedding and the CNNs stay whole. It is a model of its own: it shares
+        no weights with this one.
+
+        Args:
+            layers: Sequence of the numbers of the graph layers kept, from 1.
+                Defaults to `None`, all.
+            heads: Sequence of the numbers of the heads kept, from 1, the same
+                in each layer; or one such sequence for each layer kept, all
+                of one length; or a dict of either by direction. Defaults to
+                `None`, all.
+
+        Returns:
+            A `ImageGraphPredictor`.
+
+        Raises:
+            ValueError: If there is no such layer or head, one is given twice,
+                or the layers do not keep as many heads each.
+
+        Example:
+
+        >>> import glomo_keras as gk
+        >>> predictor = gk.ImageGraphPredictor(
+        ...     embedding_dim=12, num_heads=2, key_dim=4)
+        >>> predictor.select(layers=[1, 3], heads=[[2], [1]]).num_heads
+        1
+        """
+        return select_heads(self, layers, heads)
 
     def get_config(self):
         return {

@@ -3,15 +3,16 @@
     python -m recipes.graphs.draw --text "The cat sat on the mat because it \
 was tired." --predictor glomo_small_en --out runs/graphs
 
-Prints the strongest edges of every layer and direction, with the heads that
-have them. Writes forward_graphs.png and backward_graphs.png with all layers
-and heads.
+Prints the edges that exceed the uniform share of their row most, with the
+positions of their words, counted from 0. Writes forward_graphs.png and
+backward_graphs.png with all layers and heads.
 """
 
 import dataclasses
 import pathlib
 
 import numpy as np
+import tabulate
 import tyro
 
 import glomo_keras as gk
@@ -28,14 +29,20 @@ class Options:
     """Name of a preset of the package, or a preset folder."""
     out: pathlib.Path = pathlib.Path("runs/graphs")
     """Folder of the pictures."""
-    edges: int = 5
-    """Strongest edges printed for each layer."""
+    edges: int = 20
+    """Strongest edges printed."""
+    layer: int | None = None
+    """Print edges of this layer alone, from 1."""
+    head: int | None = None
+    """Print edges of this head alone, from 1."""
+    direction: str | None = None
+    """Print edges of this direction alone: forward or backward."""
 
 
 def main(options):
     """Runs the recipe."""
     tokens, graphs = graphs_of(options.text, options.predictor)
-    print_edges(tokens, graphs, options.edges)
+    print_edges(options, tokens, graphs)
     options.out.mkdir(parents=True, exist_ok=True)
     for name, value in graphs.items():
         path = options.out / f"{name}.png"
@@ -74,25 +81,28 @@ def graphs_of(text, predictor_name):
     }
 
 
-def print_edges(tokens, graphs, count):
-    """Prints the strongest edges of each layer."""
-    for name, value in graphs.items():
-        for layer, heads in enumerate(value):
-            strongest = sorted(
-                (
-                    (weight, receiver, source, head + 1)
-                    for head, graph in enumerate(heads)
-                    for receiver, source, weight in analysis.top_edges(
-                        graph, tokens, count
-                    )
-                ),
-                reverse=True,
-            )
-            listed = ", ".join(
-                f"{receiver} <- {source} ({weight:.2f}, head {head})"
-                for weight, receiver, source, head in strongest[:count]
-            )
-            print(f"{name}, layer {layer + 1}: {listed or 'no edge'}")
+def print_edges(options, tokens, graphs):
+    """Prints the strongest edges as a table."""
+    edges = analysis.top_edges(
+        graphs,
+        tokens,
+        options.edges,
+        layer=options.layer,
+        head=options.head,
+        direction=options.direction,
+    )
+    rows = [
+        {
+            "receiver": f"{edge.receiver} {edge.receiver_position}",
+            "source": f"{edge.source} {edge.source_position}",
+            "weight": edge.weight,
+            "above uniform": edge.excess,
+            "direction": edge.direction,
+            "head": f"{edge.layer}.{edge.head}",
+        }
+        for edge in edges
+    ]
+    print(tabulate.tabulate(rows, "keys", floatfmt=".2f") or "no edge")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,12 @@
     python -m recipes.pretrain.model_card --run runs/wiki \\
         --out glomo_keras/presets/NAME
 
+with the probes of the heads, if there are any in the run folder:
+
+    python -m recipes.graphs.probe --predictor runs/wiki/preset \\
+        --treebank en_ewt-ud-dev.conllu --gap gap-development.tsv \\
+        --out runs/wiki
+
 and for a run on images
 
     python -m recipes.vision.evaluate --run runs/pixels
@@ -91,6 +97,7 @@ def make_preset(options):
         "num_heads": predictor.num_heads,
         **common_facts(found),
         **facts(options, found),
+        "probes": found.get("probes", ""),
     }
     template = pathlib.Path(__file__).with_suffix(".md").read_text("utf-8")
     with tempfile.TemporaryDirectory() as temporary:
@@ -127,6 +134,9 @@ def load(run):
         found[name] = json.loads(path.read_text("utf-8"))
     found["history"] = training.read_history(run / "history.csv")
     found["timing"] = training.read_history(run / "timing.csv")
+    path = run / "probes.md"
+    if path.is_file():
+        found["probes"] = path.read_text("utf-8")
     path = run / "ngrams.json"
     if path.is_file():
         found["ngrams"] = json.loads(path.read_text("utf-8"))

@@ -2,33 +2,30 @@
 
 import pytest
 
-import glomo_keras as gk
 from recipes.graphs import draw as draw_graphs
-
-WORDS = ["<pad>", "<unk>", "the", "cat", "sat"]
-
-
-@pytest.fixture
-def preset(tmp_path):
-    predictor = gk.GraphPredictor(
-        len(WORDS), embedding_dim=8, num_heads=2, key_dim=4, num_conv_layers=1
-    )
-    predictor.vocabulary = WORDS
-    predictor.tokenizer_config = {"lowercase": True, "numbers": "keep"}
-    predictor.save_to_preset(tmp_path / "preset")
-    return str(tmp_path / "preset")
 
 
 def test_edges_and_pictures(preset, tmp_path, capsys):
     options = draw_graphs.Options(
-        "The cat sat down", preset, tmp_path / "out", edges=2
+        "The cat sat, the cat", preset, tmp_path / "out", edges=2, layer=3
     )
     draw_graphs.main(options)
-    printed = capsys.readouterr().out
     for direction in ("forward", "backward"):
-        assert f"{direction}_graphs, layer 3: " in printed
         assert (tmp_path / "out" / f"{direction}_graphs.png").stat().st_size
-    assert " <- " in printed
+    header, _, *rows, forward, backward = (
+        capsys.readouterr().out.strip().split("\n")
+    )
+    assert header.split()[:3] == ["receiver", "source", "weight"]
+    assert len(rows) == 2
+    assert all(" 3." in row for row in rows)
+
+
+def test_direction_that_is_none_is_refused(preset, tmp_path):
+    options = draw_graphs.Options(
+        "The cat sat", preset, tmp_path, direction="up"
+    )
+    with pytest.raises(ValueError, match="Received: direction='up'"):
+        draw_graphs.main(options)
 
 
 def test_graphs_are_those_of_the_words(preset):

@@ -75,6 +75,14 @@ def find_row(card, label):
     return [cell.strip() for cell in line.split("|")[2:-1]]
 
 
+def test_card_has_the_probes_that_lie_in_the_run(run, options, tmp_path):
+    (run.out / "probes.md").write_text("## Probes\n\nOf heads.\n")
+    options = dataclasses.replace(options, out=tmp_path / "probed")
+    card = model_card.make_preset(options).read_text("utf-8")
+    (run.out / "probes.md").unlink()
+    assert "## Probes\n\nOf heads.\n\n## Data" in card
+
+
 def test_example_of_the_card_runs(options, card):
     code = card.split("```python\n")[1].split("```")[0]
     code = code.replace(f'"{options.out.name}"', repr(str(options.out)))

@@ -1,0 +1,93 @@
+"""Sentences with their dependency heads, in the CoNLL-U format."""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+COLUMNS = 10
+
+
+class Sentence(NamedTuple):
+    """A sentence of a treebank with T words.
+
+    Attributes:
+        words: list of T strings, as the file gives them.
+        heads: int32 array `(T,)`, the positions of the heads, from 0; the
+            root has -1.
+        relations: list of T strings.
+        tags: list of T strings, universal parts of speech.
+    """
+
+    words: list
+    heads: np.ndarray
+    relations: list
+    tags: list
+
+
+def read_conllu(path):
+    """Reads a treebank of Universal Dependencies.
+
+    Multiword tokens (`1-2`) and empty nodes (`1.1`) are left out: the words
+    that the tree is of stay.
+
+    Args:
+        path: path of a `.conllu` file.
+
+    Returns:
+        List of `Sentence`.
+
+    Raises:
+        ValueError: if a line is not of the format, or a head is not a word of
+            the sentence. The message names the file and the line.
+
+    Example:
+
+    >>> row = "{}\\t{}\\t_\\tNOUN\\t_\\t_\\t{}\\t{}\\t_\\t_\\n".format
+    >>> _ = pathlib.Path("two.conllu").write_text(
+    ...     row(1, "cats", 2, "nsubj") + row(2, "sleep", 0, "root"))
+    >>> [sentence] = read_conllu("two.conllu")
+    >>> sentence.words, sentence.heads
+    (['cats', 'sleep'], array([ 1, -1], dtype=int32))
+    """
+    sentences, rows = [], []
+    text = pathlib.Path(path).read_text("utf-8")
+    for number, line in enumerate([*text.split("\n"), ""], 1):
+        place = f"{path}, line {number}"
+        if line.strip() and not line.startswith("#"):
+            rows += _row(place, line.rstrip("\r"))
+        elif rows and not line.strip():
+            sentences.append(_sentence(place, rows))
+            rows = []
+    if not sentences:
+        raise ValueError(f"{path} has no sentence. Received: {len(text)} signs")
+    return sentences
+
+
+def _row(place, line):
+    cells = line.split("\t")
+    if len(cells) != COLUMNS:
+        raise ValueError(
+            f"{place}: a word has {COLUMNS} columns. Received: {line[:60]!r}"
+        )
+    number, word, _, tag, _, _, head, relation, _, _ = cells
+    if "-" in number or "." in number:
+        return []
+    if not (number.isdecimal() and head.isdecimal()):
+        raise ValueError(
+            f"{place}: columns 1 and 7 must be numbers. "
+            f"Received: {number!r} and {head!r}"
+        )
+    return [(word, int(head) - 1, relation, tag)]
+
+
+def _sentence(place, rows):
+    words, heads, relations, tags = (
+        list(cells) for cells in zip(*rows, strict=True)
+    )
+    if max(heads) >= len(words):
+        raise ValueError(
+            f"{place}: the sentence above it has {len(words)} words. "
+            f"Received: the head {max(heads) + 1}"
+        )
+    return Sentence(words, np.array(heads, "int32"), relations, tags)

@@ -1,0 +1,119 @@
+"""A smaller predictor, of some graph layers and heads of another."""
+
+import keras
+import numpy as np
+
+from glomo_keras.utils import validation as check
+
+
+def select_heads(predictor, layers=None, heads=None):
+    """Returns a predictor of some of the layers and heads of another.
+
+    Args:
+        predictor: `GraphPredictor` or `ImageGraphPredictor`.
+        layers: See `GraphPredictor.select`.
+        heads: See `GraphPredictor.select`.
+
+    Returns:
+        A new predictor of the same class, with the kept heads' weights.
+    """
+    layers, heads = _chosen(predictor, layers, heads)
+    some = next(iter(heads.values()))
+    config = {
+        **predictor.get_config(),
+        "num_graph_layers": some.shape[0],
+        "num_heads": some.shape[1],
+    }
+    smaller = type(predictor).from_config(config)
+    selected = {
+        id(weight): values
+        for direction, projection in predictor.projections.items()
+        for weight, values in _selected(projection, layers, heads[direction])
+    }
+    for ours, theirs in zip(smaller.weights, predictor.weights, strict=True):
+        ours.assign(selected.get(id(theirs), theirs))
+    smaller.trainable = predictor.trainable
+    return smaller
+
+
+def _selected(projection, layers, heads):
+    """Yields each weight of a `KeyQueryProjection` and what heads need of it.
+
+    Args:
+        projection: `KeyQueryProjection`.
+        layers: Integer array `(L',)`, from 0.
+        heads: Integer array `(L', K')`, from 0.
+    """
+    at = (layers[:, None], heads)
+    size = projection.num_graph_layers, projection.num_heads, projection.key_dim
+    for kernel in (projection.key_kernel, projection.query_kernel):
+        values = _array(kernel).reshape(-1, *size)[:, *at]  # (d, L', K', C)
+        yield kernel, values.reshape(len(values), -1)
+    for bias in (projection.key_bias, projection.query_bias):
+        yield bias, _array(bias)[at]
+    yield projection.threshold_bias, _array(projection.threshold_bias)[layers]
+    if projection.threshold_kernel is not None:
+        kernel = projection.threshold_kernel
+        yield kernel, _array(kernel)[layers]
+
+
+def _array(variable):
+    return keras.ops.convert_to_numpy(variable.value)
+
+
+def _chosen(predictor, layers, heads):
+    """Layers `(L',)` and, by direction, heads `(L', K')`, both from 0."""
+    layers = _numbers("layers", layers, predictor.num_graph_layers)
+    if not isinstance(heads, dict):
+        heads = dict.fromkeys(predictor.directions, heads)
+    if set(heads) != set(predictor.directions):
+        raise ValueError(
+            "A dict of `heads` must have the predictor's directions, "
+            f"{tuple(predictor.directions)}. Received: heads={heads}"
+        )
+    heads = {
+        direction: _heads_of_layers(given, len(layers), predictor.num_heads)
+        for direction, given in heads.items()
+    }
+    counts = {len(row) for rows in heads.values() for row in rows}
+    if len(counts) > 1:
+        raise ValueError(
+            "Every layer and direction must keep as many heads: graphs have "
+            "the shape (B, L, K, T, T). Received: heads="
+            f"{ {d: [len(row) for row in rows] for d, rows in heads.items()} }"
+            " heads a layer"
+        )
+    heads = {direction: np.array(rows) for direction, rows in heads.items()}
+    return np.array(layers), heads
+
+
+def _heads_of_layers(heads, num_layers, num_heads):
+    """A list of heads from 0 for each layer that is kept."""
+    nested = heads is not None and any(np.ndim(item) for item in heads)
+    if not nested:
+        return [_numbers("heads", heads, num_heads)] * num_layers
+    if len(heads) != num_layers:
+        raise ValueError(
+            "A list of lists of `heads` must have one for each layer that is "
+            f"kept, {num_layers}. Received: heads={heads}"
+        )
+    return [_numbers("heads", row, num_heads) for row in heads]
+
+
+def _numbers(name, chosen, count):
+    """Checked numbers from 0, of numbers from 1 or None, all."""
+    if chosen is None:
+        return list(range(count))
+    if np.ndim(chosen) != 1 or len(chosen) == 0:
+        raise ValueError(
+            f"`{name}` must be a sequence of numbers from 1, or None for all. "
+            f"Received: {name}={chosen}"
+        )
+    for number in chosen:
+        check.check_positive(**{name: number})
+    if max(chosen) > count or len(set(chosen)) < len(chosen):
+        raise ValueError(
+            f"`{name}` must be different numbers from 1 to {count}. "
+            f"Received: {name}={chosen}"
+        )
+    return [int(number) - 1 for number in chosen]

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from glomo_keras.analysis import find_offsets
+from glomo_keras.analysis import subword_graphs
+
+WORDS = np.array([[[0, 3], [4, 7], [8, 11], [0, 0]]])  # three and padding
+# [CLS], two pieces of the first word, two words whole, [SEP]
+PIECES = np.array([[[0, 0], [0, 2], [2, 3], [4, 7], [8, 11], [0, 0]]])
+
+
+def word_graph():
+    graph = np.zeros((1, 1, 1, 4, 4), "float32")
+    graph[0, 0, 0, 1, 0] = 1
+    graph[0, 0, 0, 2, :2] = 0.4, 0.6
+    return graph
+
+
+def test_weights_are_divided_among_the_pieces_of_a_source():
+    graph = subword_graphs(word_graph(), WORDS, PIECES)[0, 0, 0]
+    expected = np.zeros((6, 6))
+    expected[3, 1:3] = 2 / 3, 1 / 3
+    expected[4, 1:4] = 0.8 / 3, 0.4 / 3, 0.6
+    np.testing.assert_allclose(graph, expected, atol=1e-6)
+    assert graph.dtype == "float32"
+
+
+def test_all_pieces_of_a_word_receive_what_it_receives():
+    pieces = np.array([[[0, 3], [4, 5], [5, 7], [8, 11]]])
+    graph = subword_graphs(word_graph(), WORDS, pieces)[0, 0, 0]
+    np.testing.assert_allclose(graph[1], [1, 0, 0, 0])
+    np.testing.assert_allclose(graph[2], [1, 0, 0, 0])
+    np.testing.assert_allclose(graph[3], [0.4, 0.2, 0.4, 0], atol=1e-6)
+
+
+def test_rows_still_sum_to_one_or_zero():
+    rng = np.random.default_rng(0)
+    graphs = np.tril(rng.random((2, 2, 3, 9, 9)), -1)
+    graphs /= np.maximum(graphs.sum(-1, keepdims=True), 1e-9)
+    ends = np.cumsum(rng.integers(1, 5, (2, 9)), axis=1)
+    words = np.stack([np.pad(ends[:, :-1], ((0, 0), (1, 0))), ends], -1)
+    pieces = np.sort(rng.integers(0, 25, (2, 12, 2)), axis=-1)
+    rows = subword_graphs(graphs, words, pieces).sum(-1)
+    assert np.all((np.abs(rows - 1) < 1e-9) | (rows == 0))
+    assert np.any(rows > 0)
+
+
+def test_graphs_on_their_own_words_are_the_same():
+    same = subword_graphs(word_graph(), WORDS, WORDS)
+    np.testing.assert_allclose(same, word_graph(), atol=1e-7)
+
+
+def test_rows_of_sources_that_are_cut_off_are_scaled_or_zero():
+    graph = subword_graphs(word_graph(), WORDS, PIECES[:, 3:])[0, 0, 0]
+    assert not graph[0].any()  # its only source is gone
+    np.testing.assert_allclose(graph[1], [1, 0, 0])
+
+
+def test_dict_of_graphs_gives_a_dict():
+    graphs = {"forward_graphs": word_graph()}
+    result = subword_graphs(graphs, WORDS, PIECES)
+    assert result["forward_graphs"].shape == (1, 1, 1, 6, 6)
+
+
+def test_offsets_of_pieces_with_marks_case_and_accents():
+    pieces = ["[CLS]", "em", "##ile", "'", "s", "Ġcafe", "▁2", "[SEP]"]
+    offsets = find_offsets("Émile's CAFÉ 2", pieces)
+    assert offsets.tolist() == [
+        [0, 0],
+        [0, 2],
+        [2, 5],
+        [5, 6],
+        [6, 7],
+        [8, 12],
+        [13, 14],
+        [0, 0],
+    ]
+
+
+def test_text_without_pieces_has_no_offsets():
+    assert find_offsets("", []).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "graphs, words, pieces, message",
+    [
+        (word_graph(), WORDS[:, :3], PIECES, r"`word_offsets`.*\(1, 4, 2\)"),
+        (word_graph(), WORDS, PIECES[0], r"`subword_offsets`.*shape \(6, 2\)"),
+        (word_graph(), WORDS * 1.0, PIECES, "Received: word_offsets of float"),
+        (-word_graph(), WORDS, PIECES, "none of them negative"),
+        (np.zeros((4, 4)), WORDS, PIECES, "must have 3 axes"),
+    ],
+)
+def test_wrong_arguments_are_refused(graphs, words, pieces, message):
+    with pytest.raises(ValueError, match=message):
+        subword_graphs(graphs, words, pieces)
