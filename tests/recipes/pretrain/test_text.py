@@ -127,6 +127,7 @@ def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_time_limit_leaves_a_preset_and_goes_on(corpus, run, tmp_path):
     limited = options(corpus, tmp_path, minutes=0.0)
     preset = pretrain_text.pretrain(limited)
@@ -152,6 +153,7 @@ def test_text_that_has_changed_is_not_gone_on_with(corpus, tmp_path):
         pretrain_text.pretrain(run)
 
 
+@pytest.mark.slow
 def test_a_diverged_training_leaves_no_preset(corpus, tmp_path):
     run = options(corpus, tmp_path, learning_rate=1e38)
     with pytest.raises(RuntimeError, match="diverged in epoch 1"):

@@ -112,6 +112,7 @@ def test_run_leaves_its_folder(run):
     assert all((run.out / "seed-0" / name).exists() for name in names)
 
 
+@pytest.mark.slow
 def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(run):
     check_resumed(
         lambda: mnli.main(run),

@@ -176,6 +176,7 @@ def test_file_of_another_schema_is_refused_before_training(tmp_path):
     assert not (tmp_path / "run/seed-0/checkpoint").exists()
 
 
+@pytest.mark.slow
 def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(run):
     check_resumed(
         lambda: squad.main(run),
