@@ -147,6 +147,7 @@ def test_library_never_imports_a_recipe():
                 "check_finite",
                 "fit_resumable",
                 "read_history",
+                "transfer_perplexity",
                 "write_history",
             },
         ),
@@ -198,6 +199,7 @@ def test_library_never_imports_a_recipe():
                 "PredictedGraphs",
                 "SpanReader",
                 "TextClassifier",
+                "TransferProbe",
             },
         ),
         (
