@@ -34,12 +34,12 @@ def context_losses(
     table,
     cross_entropy,
 ):
-    """Returns the losses of what the decoders predict.
+    """Decodes the features and returns the losses of the predicted tokens.
 
     Args:
         decoders: Dict of `ContextDecoder` by direction.
         features: Dict of F^L by direction, `(B, N, d)`.
-        embedded: Tensor `(B, T, d)`, what the decoders are fed with.
+        embedded: Tensor `(B, T, d)`, the input embeddings of the decoders.
         token_ids: Integer tensor `(B, T)`.
         padding_mask: Boolean tensor `(B, T)`.
         positions: Dict by direction of integer tensors `(N,)`, those of the
@@ -68,7 +68,7 @@ def context_losses(
 
 
 def in_reading_order(positions, length):
-    """Positions counted from each direction's own start, from the left."""
+    """Converts positions from a direction's start to ones from the left."""
     in_order = {
         direction: None if x is None else ops.cast(x, "int32")
         for direction, x in positions.items()

@@ -11,14 +11,15 @@ from glomo_keras.utils import validation as check
 class TextClassifier(TextModel):
     """Classes of texts by an RNN, linear layers and self-attention.
 
-        E = features, with graphs
-        S = BiGRU(E), or with graphs here
+        E = embed(inputs)   or transfer(embed(inputs), graphs)
+        S = BiGRU(E)        or transfer(BiGRU(E), graphs)
         H = relu(W_1 [S; E])
         A = H + relu(W_2 BiAttention(H, H))
         logits = W_4 tanh(W_3 [mean(A); max(A)])
 
     Dropout follows the embeddings and precedes the two layers after the
-    pooling. `placement` says which of E and S has graphs.
+    pooling. `placement`
+    chooses which of E and S the graphs act on (`TextModel.with_graphs`).
 
     Args:
         features: Dict of input name to the layer that embeds this input:

@@ -20,7 +20,7 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class TransferProbe(GlomoModel):
-    """Measures what frozen graphs are worth to features they have not seen.
+    """Measures how much frozen graphs help freshly initialised features.
 
     A fresh embedding E, and for each direction a fresh transfer and decoder,
     learn to predict the D tokens after (backward: before) each position, the
@@ -29,12 +29,14 @@ class TransferProbe(GlomoModel):
         F = W transfer(E, graphs)
         p(x_(t+1) .. x_(t+D)) = decoder(F_t), tied to E
 
-    while the graphs come from a source that is not trained. The perplexity of
+    The graphs come from a frozen source, or from a `DistanceDecayGraph`,
+    whose rates are trained. Without graphs, F = W E. The perplexity of
     held-out text, next to that under uniform graphs, distance decay or none,
-    says how much the graphs help: no labels, and little variance.
+    says how much the graphs help. It needs no labels and varies little
+    between seeds.
 
-    Each direction has its own graphs alone: a backward graph would tell the
-    forward decoder the words it is to predict.
+    Each direction uses only its own graphs: a backward graph would leak to
+    the forward decoder the words that it has to predict.
 
     The model computes its own loss: compile it with an optimizer only, and
     fit it on a dataset of input dicts.
@@ -47,18 +49,20 @@ class TransferProbe(GlomoModel):
             each direction. Defaults to `None`, which is
             `MultiHeadTransfer()`.
         embedding_dim: Integer d. Defaults to `128`.
-        vectors: Layer from `token_ids` to features `(B, T, e)`, such as a
-            frozen `Embedding` of word vectors, that the graphs act on in
-            place of E. Defaults to `None`.
+        vectors: Layer that maps `token_ids` to features `(B, T, e)`, such as
+            a frozen `Embedding` of word vectors. The graphs then act on its
+            output, and E serves only the decoders. Defaults to `None`.
         context_length: Integer D. Defaults to `3`.
         num_positions: Integer, positions per batch and direction at which
             training takes the loss; None for all. Defaults to `None`.
         num_candidates: See `ContextPretrainer`. Defaults to `None`.
-        num_decoder_layers: Integer. Defaults to `2`.
-        directions: Sequence of names. Defaults to both.
+        num_decoder_layers: Integer, GRU layers of each decoder. Defaults to
+            `2`.
+        directions: Sequence of `"forward"`, `"backward"` or both. Defaults to
+            both.
         seed: Integer seed of the positions and candidates. Defaults to
             `None`.
-        dtype: Dtype policy.
+        dtype: Dtype policy. Defaults to `None`, the global one.
         name: String.
         trainable: Boolean. Defaults to `True`.
 
@@ -83,6 +87,9 @@ class TransferProbe(GlomoModel):
     >>> ids = np.arange(40).reshape(4, 10)
     >>> x = {"token_ids": ids, "padding_mask": np.ones((4, 10), bool)}
     >>> history = probe.fit(x, batch_size=2, verbose=0)
+
+    Reference:
+        Yang et al. 2018, Eq. 3 (the objective).
     """
 
     def __init__(
@@ -104,6 +111,13 @@ class TransferProbe(GlomoModel):
     ):
         check.check_positive(
             vocabulary_size=vocabulary_size, embedding_dim=embedding_dim
+        )
+        counts = {
+            "num_positions": num_positions,
+            "num_candidates": num_candidates,
+        }
+        check.check_positive(
+            **{name: x for name, x in counts.items() if x is not None}
         )
         for direction in directions:
             check.check_option("directions", direction, DIRECTIONS)
@@ -147,7 +161,7 @@ class TransferProbe(GlomoModel):
 
         # === Config ===
         self.vocabulary_size = vocabulary_size
-        # Not the layer: it would be part of the model, and never built.
+        # As a config: Keras would track the layer itself, which is never built.
         self._transfer_config = keras.layers.serialize(transfer)
         self.embedding_dim = embedding_dim
         self.context_length = context_length

@@ -1,4 +1,4 @@
-"""How much frozen graphs help features that they have not seen."""
+"""How much frozen graphs help freshly initialised features."""
 
 import keras
 
@@ -21,15 +21,14 @@ def transfer_perplexity(
 
     Calls with the same seed and data start from the same fresh weights and
     see the same batches, positions and candidates, whatever the graphs:
-    compare them pair by pair. The seed is that of Python, NumPy and the
-    backend, too.
+    compare them pair by pair. This also sets the global seeds of Python,
+    NumPy and the backend.
 
     Args:
-        graphs: Source of graphs, or None; see `TransferProbe`. Make it anew
-            for each call if it has weights that are trained
-            (`DistanceDecayGraph`).
-        train: Dataset of dicts of `token_ids` and `padding_mask`, with at
-            least `steps` batches, or that repeats.
+        graphs: Source of graphs, or None; see `TransferProbe`. Create a
+            new one for each call if it is trainable (`DistanceDecayGraph`).
+        train: Dataset of dicts of `token_ids` and `padding_mask` that repeats
+            or has at least `steps` batches; or one dict of arrays.
         held_out: Dataset of such dicts, or one dict of arrays `(W, T)`.
         vocabulary_size: Integer V.
         transfer: Layer, see `TransferProbe`. Defaults to `None`.
@@ -44,6 +43,9 @@ def transfer_perplexity(
         Dict of `forward_perplexity` and `backward_perplexity` (or one of
         them), the mean over the D words predicted at each position, and of
         `loss`, in nats.
+
+    Raises:
+        ValueError: See `TransferProbe`.
 
     Example:
 

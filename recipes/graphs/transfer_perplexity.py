@@ -1,20 +1,19 @@
-"""Measures how much frozen graphs help features they have not seen.
+"""Measures how much frozen graphs help freshly initialised features.
 
     python -m recipes.graphs.transfer_perplexity --predictor glomo_small_en \
 --corpus 'wiki/AA/wiki_0?' --held-out 'imdb/aclImdb/test/*/*.txt'
 
 Fresh embeddings, a fresh transfer and fresh decoders learn to predict the
 words around each word (`glomo_keras.models.TransferProbe`), under graphs of
-several sources: the predictor's (learned), an untrained one of its kind,
-distance decay with rates that are fitted, one for each layer and head,
-uniform graphs, none. It is the quickest honest measure of a predictor: no
-labels, and little variance, since all sources see the same batches and start
-from the same fresh weights.
+several sources: the predictor's (learned), an untrained copy, distance decay
+with rates that are fitted, one for each layer and head, uniform graphs, none.
+It needs no labels and varies little, since all sources see the same batches
+and start from the same fresh weights.
 
-`--uses` says how graphs act: `heads` (`MultiHeadTransfer`, the default of the
-tasks), `mixture` (`GraphTransfer`, the paper's), `pretraining` (layer by
-layer, a slice of the features for each head). `--vectors` takes a file of
-word vectors, frozen, in place of the fresh embeddings.
+`--uses` says how graphs act: `heads` (`MultiHeadTransfer`, the default),
+`mixture` (`GraphTransfer`, the paper's, which the tasks use), `pretraining`
+(layer by layer, a slice of the features for each head). `--vectors` takes a
+file of word vectors, frozen, in place of the fresh embeddings.
 
 Writes OUT/runs.csv, a row for each run as it ends; the same command goes on
 where it stopped. Prints, and writes to OUT/table.md, the perplexity of each
@@ -64,11 +63,12 @@ class Options:
     sources: tuple[Literal[*SOURCES], ...] = SOURCES
     uses: tuple[Literal[*USES], ...] = ("heads",)
     seeds: int = 3
-    """Runs of each source and use."""
+    """Seeds per source and use."""
     directions: tuple[Literal["forward", "backward"], ...] = ("forward",)
-    """Each costs the same; they are mirrors of each other."""
+    """Each adds the same time; they are mirror images."""
     vectors: pathlib.Path | None = None
-    """Word vectors in GloVe's text format, in place of fresh embeddings."""
+    """Word vectors in GloVe's text format, in place of fresh embeddings. For
+    `--uses pretraining` the number of heads must divide their width."""
     embedding_dim: int = 128
     steps: int = 500
     batch_size: int = 16
@@ -82,15 +82,15 @@ class Options:
 class PretrainingUse(keras.layers.Layer):
     """Graphs act as in pretraining: layer by layer, a slice for each head."""
 
-    def __init__(self, width, num_layers, **kwargs):
+    def __init__(self, num_layers, **kwargs):
         super().__init__(**kwargs)
-        self.width, self.num_layers = width, num_layers
+        self.num_layers = num_layers
 
     def build(self, features_shape, graphs_shape):
         (name,) = graphs_shape
         self.direction = name.removesuffix("_graphs")
         self.features = gk.FeaturePredictor(
-            self.width, self.num_layers, directions=(self.direction,)
+            features_shape[-1], self.num_layers, directions=(self.direction,)
         )
 
     def call(self, features, graphs, training=None):
@@ -101,8 +101,7 @@ class PretrainingUse(keras.layers.Layer):
         return top
 
     def get_config(self):
-        sizes = {"width": self.width, "num_layers": self.num_layers}
-        return {**super().get_config(), **sizes}
+        return {**super().get_config(), "num_layers": self.num_layers}
 
 
 def main(options):
@@ -147,7 +146,7 @@ def load(options, predictor):
 
 
 def measure(options, predictor, train, held_out):
-    """Returns a row for each source, use and seed, with those made before."""
+    """Makes the missing runs; returns a row per source, use and seed."""
     path = options.out / "runs.csv"
     settings = settings_of(options)
     runs = read_runs(path, settings)
@@ -162,7 +161,7 @@ def measure(options, predictor, train, held_out):
             batches(options, train, seed),
             held_out,
             predictor.vocabulary_size,
-            make_transfer(options, use, predictor),
+            make_transfer(use, predictor),
             steps=options.steps,
             seed=seed,
             vectors=read_vectors(options, predictor),
@@ -181,7 +180,7 @@ def measure(options, predictor, train, held_out):
 
 
 def settings_of(options):
-    """Returns what makes runs comparable, as text."""
+    """Returns, as JSON, the options that comparable runs share."""
     values = dataclasses.asdict(options)
     for name in ("out", "cache", "sources", "uses", "seeds"):
         del values[name]
@@ -216,12 +215,12 @@ def write_run(path, row):
 
 
 def key(run):
-    """Returns what tells a run from others."""
+    """Returns what identifies a run."""
     return run["use"], run["seed"], run["source"]
 
 
 def make_source(name, predictor):
-    """Returns the source of graphs, of as many layers and heads."""
+    """Returns a source with the predictor's numbers of layers and heads."""
     sizes = (predictor.num_graph_layers, predictor.num_heads)
     if name == "learned":
         return gk.models.PredictedGraphs(predictor)
@@ -235,13 +234,13 @@ def make_source(name, predictor):
     return None
 
 
-def make_transfer(options, use, predictor):
+def make_transfer(use, predictor):
     """Returns the layer that applies the graphs."""
     if use == "heads":
         return gk.layers.MultiHeadTransfer()
     if use == "mixture":
         return gk.layers.GraphTransfer()
-    return PretrainingUse(options.embedding_dim, predictor.num_graph_layers)
+    return PretrainingUse(predictor.num_graph_layers)
 
 
 def read_vectors(options, predictor):
@@ -253,7 +252,7 @@ def read_vectors(options, predictor):
 
 
 def batches(options, stream, seed):
-    """Returns the dataset of a seed."""
+    """Returns the training dataset of one seed."""
     sampler = data.WindowSampler(
         stream, options.batch_size, options.max_length, seed, few_lengths=True
     )

@@ -141,7 +141,7 @@ def read(options, split):
 
 
 def build(options, loaded, seed):
-    """Returns the compiled classifier, which applies the graphs."""
+    """Returns the compiled classifier; its `with_graphs` applies the graphs."""
     source, transfer = make_graphs(options, seed, options.max_length)
     # After the graphs, so that all sources start from the same weights.
     keras.utils.set_random_seed(seed)

@@ -8,7 +8,8 @@ from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 SCALE = 10.0
-"""A rate is `exp(SCALE * w)`: w learns at a common rate of learning."""
+"""A rate is stored as w with `rate = exp(SCALE * w)`, so that a usual learning
+rate moves it fast enough."""
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -17,11 +18,13 @@ class DistanceDecayGraph(keras.layers.Layer):
 
         G_ts = exp(-rate * |t - s|) / Z_t   over the admissible s
 
-    as a control: what a learned graph gains over them is more than nearness.
+    They are a control: a learned graph that beats them encodes more than
+    distance.
     With `rate=None` each layer and head has a rate of its own, learned with
     the rest of the model; a rate of 0 makes uniform graphs.
 
-    Rows sum to 1, or to 0 where no source is admissible.
+    Rows sum to 1, or to 0 where no source is admissible. Weights and row sums
+    are float32; the graphs have the compute dtype.
 
     Args:
         num_layers: Integer L. Defaults to `1`.
@@ -97,7 +100,7 @@ class DistanceDecayGraph(keras.layers.Layer):
     def _graph(self, mask, direction):
         positions = ops.arange(ops.shape(mask)[1], dtype="int32")
         distance = ops.abs(positions[:, None] - positions)  # (T, T)
-        # From the nearest source on: no row is too small for float32.
+        # Counted from the nearest source, so that no row underflows in float32.
         steps = ops.cast(ops.maximum(distance - 1, 0), "float32")
         weights = ops.exp(-self.rates(direction)[..., None, None] * steps)
         allowed = admissible_edges(positions, positions, direction, mask)

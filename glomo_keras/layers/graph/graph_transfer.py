@@ -48,9 +48,9 @@ class GraphTransfer(keras.layers.Layer):
         Tensor `(B, T, d + units)`.
 
     Raises:
-        ValueError: If an argument is out of its range, graphs are not such a
-            dict or have other directions than at first, ranks are wrong, or
-            lengths differ.
+        ValueError: If an argument is out of its range, `graphs` is not such
+            a dict or has other directions than the layer was built with,
+            ranks are wrong, or lengths differ.
 
     Example:
 

@@ -13,9 +13,9 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class MultiHeadTransfer(keras.layers.Layer):
-    """Plugs pretrained graphs into a task, every head with values of its own.
+    """Plugs pretrained graphs into a task, with a value projection per head.
 
-    `GraphTransfer`, the paper's, averages all heads of a direction into one
+    The paper's `GraphTransfer` averages all heads of a direction into one
     matrix M before it multiplies the features. This layer keeps them apart,
     as they were in pretraining:
 
@@ -47,9 +47,9 @@ class MultiHeadTransfer(keras.layers.Layer):
         Tensor `(B, T, d + units)`.
 
     Raises:
-        ValueError: If an argument is out of its range, graphs are not such a
-            dict or have other directions than at first, ranks are wrong, or
-            lengths differ.
+        ValueError: If an argument is out of its range, `graphs` is not such
+            a dict or has other directions than the layer was built with,
+            ranks are wrong, or lengths differ.
 
     Example:
 

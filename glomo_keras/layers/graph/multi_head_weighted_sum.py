@@ -18,7 +18,7 @@ class MultiHeadWeightedSum(keras.layers.Layer):
     the paper's sum, gives head k a slice of the features instead.
 
     Precision and memory are those of `GraphWeightedSum`. The output has no
-    Keras mask: which rows it has depends on the graph.
+    Keras mask, since its rows depend on the graph and `positions`.
 
     Args:
         value_dim: Integer, the width of `V_k F_s`. Defaults to `None`, which
@@ -34,7 +34,7 @@ class MultiHeadWeightedSum(keras.layers.Layer):
         graph: One layer of a graph: `(B, K, T, T)`, or its factors. A graph
             that has some rows only, `(B, K, N, T)` or factors with
             `positions`, gives the sums of these.
-        positions: Integer tensor `(N,)`, the receivers wanted, the same for
+        positions: Integer tensor `(N,)`, the receivers to compute, the same for
             the whole batch. Defaults to `None`, all rows of the graph.
 
     Returns:
@@ -102,7 +102,7 @@ class MultiHeadWeightedSum(keras.layers.Layer):
         sums = ops.cast(sums, self.compute_dtype)
         if self.output_kernel is None:
             return sums
-        return ops.matmul(sums, self.output_kernel)
+        return ops.matmul(sums, self.output_kernel)  # (B, N, units)
 
     def compute_mask(self, inputs, previous_mask):
         return None
