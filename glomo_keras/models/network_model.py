@@ -26,6 +26,18 @@ class GlomoModel(keras.Model):
             f"Received: mode={mode!r}"
         )
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras 3.15 averages the first batch over TensorFlow's replicas, which
+        # fails for booleans; shapes and dtypes are those of any replica.
+        if iterator is not None and self._distribute_strategy is not None:
+            local = self._distribute_strategy.experimental_local_results
+            _, _, batches = next(iter(iterator))
+            data_batch = keras.tree.map_structure(
+                lambda x: local(x)[0], next(batches)
+            )
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
     @classmethod
     def from_config(cls, config, custom_objects=None):
         if isinstance(config.get("dtype"), dict):

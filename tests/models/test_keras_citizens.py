@@ -146,5 +146,4 @@ def test_two_replicas_train_to_the_weights_of_one_device():
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    count = 1 if BACKEND == "tensorflow" else 3
-    assert len(result.stdout.splitlines()) == count
+    assert len(result.stdout.splitlines()) == 3
