@@ -95,10 +95,15 @@ class NetworkModel(GlomoModel):
         """The network's symbolic outputs."""
         return self.network.output
 
+    def __call__(self, inputs, *args, **kwargs):
+        # A tokenizer gives strings and offsets too: left out before Keras
+        # converts them, since JAX and PyTorch have no strings.
+        if isinstance(inputs, dict):
+            names = [name for name in self.network.input if name in inputs]
+            inputs = {name: inputs[name] for name in names}
+        return super().__call__(inputs, *args, **kwargs)
+
     def call(self, inputs, training=None):
-        # What else a tokenizer gives, such as offsets, is left out.
-        names = [name for name in self.network.input if name in inputs]
-        inputs = {name: inputs[name] for name in names}
         return self.network(inputs, training=training)
 
     def compute_mask(self, inputs, previous_mask):
