@@ -2,6 +2,8 @@ import types
 
 import keras
 
+from glomo_keras.layers import GraphTransfer
+
 
 class GlomoModel(keras.Model):
     """The base of the models of this package.
@@ -25,6 +27,18 @@ class GlomoModel(keras.Model):
             "predictor or pretrainer. "
             f"Received: mode={mode!r}"
         )
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras 3.15 averages the first batch over TensorFlow's replicas, which
+        # fails for booleans; shapes and dtypes are those of any replica.
+        if iterator is not None and self._distribute_strategy is not None:
+            local = self._distribute_strategy.experimental_local_results
+            _, _, batches = next(iter(iterator))
+            data_batch = keras.tree.map_structure(
+                lambda x: local(x)[0], next(batches)
+            )
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -83,8 +97,16 @@ class NetworkModel(GlomoModel):
         """The network's symbolic outputs."""
         return self.network.output
 
+    def __call__(self, inputs, *args, **kwargs):
+        # What else a tokenizer gives, such as offsets and tokens, is left
+        # out: not every backend has tensors of strings.
+        if isinstance(inputs, dict):
+            names = [name for name in self.network.input if name in inputs]
+            inputs = {name: inputs[name] for name in names}
+        return super().__call__(inputs, *args, **kwargs)
+
     def call(self, inputs, training=None):
-        # What else a tokenizer gives, such as offsets, is left out.
+        # Keras calls this directly where it builds a function of the model.
         names = [name for name in self.network.input if name in inputs]
         inputs = {name: inputs[name] for name in names}
         return self.network(inputs, training=training)
@@ -93,5 +115,24 @@ class NetworkModel(GlomoModel):
         return None
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
-        """Exports the network, see `keras.Model.export`."""
+        """Exports the network, see `keras.Model.export`.
+
+        Raises:
+            ValueError: If the format is ONNX and the model chooses at run
+                time how to apply graphs, which no ONNX file can.
+        """
+        if format == "onnx":
+            self._check_onnx()
         return self.network.export(filepath, format=format, **kwargs)
+
+    def _check_onnx(self):
+        for layer in self._flatten_layers():
+            if isinstance(layer, GraphTransfer) and not layer.supports_jit:
+                raise ValueError(
+                    "ONNX cannot hold the choice that a GraphTransfer makes "
+                    "for inputs of unknown length: make the model with "
+                    "`transfer=GraphTransfer(max_length=...)`, the largest "
+                    "length there will be, and give it the weights of this "
+                    "one; or export a SavedModel. "
+                    f"Received: max_length={layer.max_length}"
+                )

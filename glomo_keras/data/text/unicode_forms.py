@@ -5,8 +5,12 @@ import unicodedata
 
 def normalized(word):
     """Returns a word as `normalize_unicode` writes it: NFC, straight quotes."""
-    word = word.replace("‘", "'").replace("’", "'")
-    return unicodedata.normalize("NFC", word)
+    return unicodedata.normalize("NFC", straight_quotes(word))
+
+
+def straight_quotes(word):
+    """Returns a word with straight apostrophes."""
+    return word.replace("‘", "'").replace("’", "'")
 
 
 def other_forms(vocabulary):

@@ -2,7 +2,10 @@
 
 import functools
 
+import numpy as np
+
 from glomo_keras import bundled_presets
+from glomo_keras.data.text import python_splitting
 from glomo_keras.data.text import vocabulary as vocabulary_lib
 from glomo_keras.data.text.unicode_forms import other_forms
 from glomo_keras.data.text.unicode_forms import replace_tokens
@@ -29,7 +32,9 @@ class WordTokenizer:
     `bytes.decode("utf-8", "replace")`, and offsets count in that string.
 
     Everything runs on core TensorFlow operations, so it can stand in a
-    `tf.function`, in `tf.data` and in a SavedModel.
+    `tf.function`, in `tf.data` and in a SavedModel. Where TensorFlow is not
+    installed, Python code gives the same tokens, ids and offsets, as numpy
+    arrays and lists in place of tensors; tokens are then str, not bytes.
 
     Args:
         vocabulary: Sequence of str, or None. Entry 0 is `"<pad>"`, entry 1 is
@@ -76,7 +81,8 @@ class WordTokenizer:
         self._forms = {}
         if vocabulary is not None:
             self.vocabulary = vocabulary_lib.check_vocabulary(vocabulary)
-            self._table = _lookup_table(self.vocabulary)
+            if _has_tensorflow():
+                self._table = _lookup_table(self.vocabulary)
             if self.normalize_unicode:
                 self._forms = other_forms(self.vocabulary)
 
@@ -89,14 +95,33 @@ class WordTokenizer:
 
         Returns:
             Dict of `tokens`, ragged string `(B, None)`, and `token_offsets`,
-            ragged int32 `(B, None, 2)`: start and end in code points.
+            ragged int32 `(B, None, 2)`: start and end in code points; lists
+            without TensorFlow.
         """
+        if not _has_tensorflow():
+            return self._tokenize_in_python(texts)
         tokens, offsets = split_words(_as_batch(texts))
         words = self.normalize(tokens.flat_values)
         return {
             "tokens": tokens.with_flat_values(words),
             "token_offsets": offsets,
         }
+
+    def _tokenize_in_python(self, texts):
+        forms = self._forms if self.normalize_unicode else None
+        tokens, offsets = [], []
+        for text in _as_list(texts):
+            words, places = python_splitting.split_words(text)
+            tokens.append(
+                [
+                    python_splitting.normalize(
+                        word, self.lowercase, self.numbers, forms
+                    )
+                    for word in words
+                ]
+            )
+            offsets.append(places)
+        return {"tokens": tokens, "token_offsets": offsets}
 
     def normalize(self, tokens):
         """Changes tokens into the words of the vocabulary.
@@ -144,12 +169,41 @@ class WordTokenizer:
                 "`max_length` is not negative. "
                 f"Received: max_length={max_length}"
             )
-        if self._table is None:
+        if self.vocabulary is None:
             raise ValueError(
                 "Token ids need a vocabulary: WordTokenizer(vocabulary). "
                 "Received: vocabulary=None"
             )
+        if self._table is None:
+            return self._ids_in_python(texts, max_length)
         return self._compiled_ids(_as_batch(texts), max_length)
+
+    def _ids_in_python(self, texts, max_length):
+        unknown = vocabulary_lib.UNKNOWN_ID
+        output = self._tokenize_in_python(texts)
+        tokens = [words[:max_length] for words in output["tokens"]]
+        shape = len(tokens), max(1, *map(len, tokens), 1)
+        arrays = {
+            "token_ids": np.zeros(shape, "int32"),  # (B, T)
+            "padding_mask": np.zeros(shape, bool),  # (B, T)
+            "tokens": np.full(shape, "", object),  # (B, T)
+            "token_offsets": np.zeros((*shape, 2), "int32"),  # (B, T, 2)
+        }
+        for row, words in enumerate(tokens):
+            stop = len(words)
+            if not stop:
+                continue
+            places = output["token_offsets"][row][:stop]
+            ids = [self._ids_of_words.get(word, unknown) for word in words]
+            arrays["token_ids"][row, :stop] = ids
+            arrays["padding_mask"][row, :stop] = True
+            arrays["tokens"][row, :stop] = words
+            arrays["token_offsets"][row, :stop] = places
+        return arrays
+
+    @functools.cached_property
+    def _ids_of_words(self):
+        return {word: index for index, word in enumerate(self.vocabulary)}
 
     @functools.cached_property
     def _compiled_ids(self):
@@ -225,6 +279,31 @@ def _check_sum(path, expected):
             "Copy or write the preset again. "
             f"Received: {found}, expected {expected}"
         )
+
+
+@functools.cache
+def _has_tensorflow():
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _as_list(texts):
+    """Returns the texts as a list of str or bytes."""
+    if isinstance(texts, str | bytes):
+        return [texts]
+    texts = np.asarray(texts, dtype=object)
+    if texts.ndim == 0:
+        texts = texts[None]
+    wrong = [x for x in texts.flat if not isinstance(x, str | bytes)]
+    if texts.ndim != 1 or wrong:
+        raise ValueError(
+            "`texts` has shape (B,) and holds strings. "
+            f"Received: shape={texts.shape}, not strings: {wrong[:3]}"
+        )
+    return list(texts)
 
 
 def _as_batch(texts):
