@@ -8,7 +8,8 @@ import unicodedata
 from glomo_keras.data.text import unicode_forms
 
 MARK = "\x01"  # not in a text whose control characters have become blanks
-# RE2's `\b`, to which only ASCII letters, digits and "_" are part of a word.
+# RE2's `\b`, to which only ASCII letters, digits and "_" are part of a word. It
+# stands outside of `(?i:...)`, where Python takes "ſ" for an "s".
 _BOUNDARY = (
     r"(?:(?<=[0-9A-Za-z_])(?![0-9A-Za-z_])|(?<![0-9A-Za-z_])(?=[0-9A-Za-z_]))"
 )
@@ -26,8 +27,8 @@ def _patterns():
         re.compile(f"[{space}]"),
         re.compile(rf"(['’])((?i:s|re|ve|ll|d|m|t)[{word}])"),
         re.compile(
-            rf"((?i:n['’]t{_BOUNDARY})"
-            rf"|(?i:['’](?:s|re|ve|ll|d|m){_BOUNDARY})"
+            rf"((?i:n['’]t){_BOUNDARY}"
+            rf"|(?i:['’](?:s|re|ve|ll|d|m)){_BOUNDARY}"
             r"|[0-9]+(?:[.,][0-9]+)+"
             rf"|[^{word}{space}][{_ranges('M')}\u200d]*)"
         ),
