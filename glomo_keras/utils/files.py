@@ -95,8 +95,13 @@ def read_json(path):
     try:
         return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
+        place = ""
+        if isinstance(error, UnicodeDecodeError):
+            line_breaks = content.count(b"\n", 0, error.start)
+            place = f", line {line_breaks + 1},"
         raise ValueError(
-            f"{path} is not JSON in UTF-8: {error}. Received: {content[:40]!r}"
+            f"{path}{place} is not JSON in UTF-8: {error}. "
+            f"Received: {content[:40]!r}"
         ) from error
 
 
