@@ -78,9 +78,9 @@ def damaged(rng, content):
 
 
 NO_LINE = {
-    "corpus.txt": "zip archive|holds a table|no line",
-    "corpus.json": "zip archive|holds a table",
-    "vectors.txt": "zip archive|which is empty",
+    "corpus.txt": "rather than text",
+    "corpus.json": "rather than text",
+    "vectors.txt": "rather than text|which is empty",
     "pairs.jsonl": "no labelled pair",
     "pairs.tsv": "no labelled pair",
     "reviews.csv": "There is no review",

@@ -70,8 +70,9 @@ def test_a_changed_file_is_found_out(tmp_path):
 
 
 def test_hidden_files_are_left_out(tmp_path):
-    hidden = (".DS_Store", "__MACOSX/._b", ".x/c", "b/._c", "b/Thumbs.db")
-    for name in ("z", "b/c", "b/a", *hidden):
+    hidden = (".DS_Store", "__MACOSX/._b", ".x/c", "b/._c", "b/thumbs.db")
+    more = ("@eaDir/a", "lost+found/a", "b/Icon\r", "b/~$c")
+    for name in ("z", "b/c", "b/a", *hidden, *more):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()

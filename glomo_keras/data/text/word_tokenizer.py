@@ -201,11 +201,13 @@ class WordTokenizer:
         }
 
     @classmethod
-    def from_preset(cls, preset):
+    def from_preset(cls, preset, normalize_unicode=None):
         """Reads the tokenizer of a preset.
 
         Args:
             preset: Folder, or name of a preset that comes with the package.
+            normalize_unicode: Boolean, in place of the preset's own option.
+                Defaults to None, what the preset was trained with.
 
         Returns:
             A `WordTokenizer`.
@@ -230,8 +232,11 @@ class WordTokenizer:
                 f"Received: entries {sorted(metadata)}"
             )
         _check_sum(path, metadata.get("sha256", {}).get(path.name))
+        options = dict(metadata["tokenizer"])
+        if normalize_unicode is not None:
+            options["normalize_unicode"] = normalize_unicode
         words = vocabulary_lib.read_vocabulary(path)
-        return cls(vocabulary=words, **metadata["tokenizer"])
+        return cls(vocabulary=words, **options)
 
 
 def has_tensorflow():
