@@ -100,8 +100,8 @@ def read_lines(path, max_bytes=MAX_LINE_BYTES):
     for raw in _pieces(path, max_bytes):
         if position == 0 and b"\0" in raw:
             raise ValueError(
-                f"{path}, line 1, is no UTF-8 text (UTF-16, or a packed or binary "
-                "file?): unpack or convert it, or leave it out. "
+                f"{path}, line 1, is no UTF-8 text (UTF-16, or a packed or "
+                "binary file?): unpack or convert it, or leave it out. "
                 f"Received: a zero byte at byte {raw.index(0)}"
             )
         try:
