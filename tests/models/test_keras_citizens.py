@@ -169,7 +169,9 @@ def test_onnx_runtime_gives_the_numbers_of_the_model(name, tmp_path):
 
 
 def test_onnx_of_other_precisions_is_refused(tmp_path):
-    model = gk.models.TextClassifier(words(), hidden_dim=4, dtype="bfloat16")
+    model = gk.models.TextClassifier(
+        words(), hidden_dim=4, dtype="mixed_bfloat16"
+    )
     with pytest.raises(ValueError, match='dtype="float32".*bfloat16'):
         model.export(tmp_path / "model.onnx", format="onnx")
     assert list(tmp_path.iterdir()) == []
