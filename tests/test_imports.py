@@ -116,6 +116,7 @@ def test_library_never_imports_a_recipe():
                 "open_corpus",
                 "open_images",
                 "open_labelled",
+                "predict_graphs",
                 "prepare_corpus",
                 "prepare_images",
                 "read_image",

@@ -49,6 +49,7 @@ from glomo_keras.data.text.cleaning import clean_paragraphs
 from glomo_keras.data.text.corpus import Corpus
 from glomo_keras.data.text.corpus import open_corpus
 from glomo_keras.data.text.evaluation_windows import EvaluationWindows
+from glomo_keras.data.text.predict_graphs import predict_graphs
 from glomo_keras.data.text.token_stream import TokenStream
 from glomo_keras.data.text.tokenized_corpus import TokenizedCorpus
 from glomo_keras.data.text.tokenized_corpus import prepare_corpus
@@ -98,6 +99,7 @@ __all__ = [
     "open_corpus",
     "open_images",
     "open_labelled",
+    "predict_graphs",
     "prepare_corpus",
     "prepare_images",
     "read_image",

@@ -11,6 +11,20 @@ MAX_LINE_BYTES = 1 << 20
 UNPACK = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 """How a file is unpacked, by the ending of its name."""
 
+_SIGNATURES = {
+    b"PK\x03\x04": "a zip archive",
+    b"%PDF-": "a PDF document",
+    b"{\\rtf": "an RTF document",
+    b"\x1f\x8b": "packed by gzip (name it .gz)",
+    b"\xfd7zXZ": "packed by xz (name it .xz)",
+    b"\x28\xb5\x2f\xfd": "packed by zstandard",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!\x1a": "a RAR archive",
+    b"PAR1": "a Parquet table",
+    b"ARROW1": "an Arrow table",
+}
+"""How files begin that are no text, whatever their names say."""
+
 
 def raw_lines(path, max_bytes=MAX_LINE_BYTES, report=None):
     """Reads a file as lines of bytes.
@@ -29,22 +43,29 @@ def raw_lines(path, max_bytes=MAX_LINE_BYTES, report=None):
     Raises:
         FileNotFoundError: If there is no such file.
         OSError: If a packed file is damaged.
-        ValueError: If the file is a zip archive.
+        ValueError: If the file is an archive, a document or a table of
+            another program.
     """
     path = os.fspath(path)
     unpack = UNPACK.get(os.path.splitext(path)[1])
     with open(path, "rb") as raw:
-        if raw.read(4) == b"PK\x03\x04":
-            raise ValueError(
-                f"{path} is a zip archive rather than text: unpack it and "
-                "give what is in it."
-            )
+        if unpack is None:
+            _refuse_binary(path, raw.read(8))
         raw.seek(0)
         file = unpack(raw) if unpack else raw
         while line := _read_line(file, path, max_bytes):
             yield line
             if report is not None:
                 report(raw.tell())
+
+
+def _refuse_binary(path, start):
+    for signature, kind in _SIGNATURES.items():
+        if start.startswith(signature):
+            raise ValueError(
+                f"{path} is {kind} rather than text: unpack or convert it and "
+                f"give what is in it. Received: a file that begins {start!r}"
+            )
 
 
 def _read_line(file, path, max_bytes):
@@ -79,8 +100,8 @@ def read_lines(path, max_bytes=MAX_LINE_BYTES):
     for raw in _pieces(path, max_bytes):
         if position == 0 and b"\0" in raw:
             raise ValueError(
-                f"{path} is no UTF-8 text (UTF-16, or a packed or binary "
-                "file?): unpack or convert it, or leave it out. "
+                f"{path}, line 1, is no UTF-8 text (UTF-16, or a packed or "
+                "binary file?): unpack or convert it, or leave it out. "
                 f"Received: a zero byte at byte {raw.index(0)}"
             )
         try:

@@ -1,6 +1,9 @@
+import contextlib
 import types
 
 import keras
+
+from glomo_keras.layers import GraphMixture
 
 
 class GlomoModel(keras.Model):
@@ -31,6 +34,18 @@ class GlomoModel(keras.Model):
             "predictor or pretrainer. "
             f"Received: mode={mode!r}"
         )
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras 3.15 averages the first batch over TensorFlow's replicas, which
+        # fails for booleans; shapes and dtypes are those of any replica.
+        if iterator is not None and self._distribute_strategy is not None:
+            local = self._distribute_strategy.experimental_local_results
+            _, _, batches = next(iter(iterator))
+            data_batch = keras.tree.map_structure(
+                lambda x: local(x)[0], next(batches)
+            )
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -89,8 +104,16 @@ class NetworkModel(GlomoModel):
         """The network's symbolic outputs."""
         return self.network.output
 
+    def __call__(self, inputs, *args, **kwargs):
+        # A tokenizer gives strings and offsets too: left out before Keras
+        # converts them, since JAX and PyTorch have no strings.
+        if isinstance(inputs, dict):
+            names = [name for name in self.network.input if name in inputs]
+            inputs = {name: inputs[name] for name in names}
+        return super().__call__(inputs, *args, **kwargs)
+
     def call(self, inputs, training=None):
-        # What else a tokenizer gives, such as offsets, is left out.
+        # Keras calls this directly where it builds a function of the model.
         names = [name for name in self.network.input if name in inputs]
         inputs = {name: inputs[name] for name in names}
         return self.network(inputs, training=training)
@@ -99,5 +122,49 @@ class NetworkModel(GlomoModel):
         return None
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
-        """Exports the network, see `keras.Model.export`."""
-        return self.network.export(filepath, format=format, **kwargs)
+        """Exports the network, see `keras.Model.export`.
+
+        In an ONNX file graphs of any length are mixed at once, in memory that
+        grows with T^2.
+
+        Raises:
+            ValueError: If a model that does not compute in float32 is to be
+                an ONNX file.
+        """
+        if format != "onnx":
+            return self.network.export(filepath, format=format, **kwargs)
+        self._check_float32()
+        kwargs.setdefault("input_signature", [self.input])
+        with self._mixed_at_once():
+            return self.network.export(filepath, format=format, **kwargs)
+
+    def _check_float32(self):
+        computed = {
+            layer.compute_dtype
+            for layer in self.network.layers
+            if not isinstance(layer, keras.layers.InputLayer)
+        }
+        if not computed <= {"float32"}:
+            raise ValueError(
+                "An ONNX file computes in float32: make the model with "
+                'dtype="float32" and give it the weights of this one. '
+                f"Received: a {type(self).__name__} that computes in "
+                f"{sorted(computed)}"
+            )
+
+    @contextlib.contextmanager
+    def _mixed_at_once(self):
+        # ONNX Runtime does not load the choice that `GraphMixture` leaves to
+        # the run where T is unknown; there is none where all T are short.
+        mixtures = {
+            layer: layer.max_length
+            for layer in self._flatten_layers()
+            if isinstance(layer, GraphMixture)
+        }
+        for layer in mixtures:
+            layer.max_length = 1
+        try:
+            yield
+        finally:
+            for layer, max_length in mixtures.items():
+                layer.max_length = max_length

@@ -138,6 +138,7 @@ class PairClassifier(TextModel):
         aligned = self.alignment(
             *encoded, premise_mask=masks[0], hypothesis_mask=masks[1]
         )
+        self._aligned = types.SimpleNamespace(states=encoded, masks=masks)
         compared = map(self._compare, encoded, aligned, masks)
         composed = self.composition(*compared, *masks)
         pooled = [
@@ -155,6 +156,32 @@ class PairClassifier(TextModel):
         self.self_attention = self_attention
         self.dropout = dropout
         self.seed = seed
+
+    def alignment_weights(self):
+        """Returns which words of the other text each word is aligned with.
+
+        Returns:
+            A `keras.Model` from this model's inputs to a dict of `premise`,
+            float32 `(B, T, S)`: what each position of the premise takes from
+            the hypothesis, and `hypothesis` `(B, S, T)`, the reverse. Rows
+            of padding mean nothing.
+
+        Example:
+
+        ```python
+        weights = model.alignment_weights().predict(pair)["premise"][0]
+        gk.analysis.plot_graph(
+            weights, hypothesis_tokens, row_tokens=premise_tokens)
+        ```
+        """
+        weights = self.alignment.weights_of(
+            *self._aligned.states, *self._aligned.masks
+        )
+        return keras.Model(
+            self.input,
+            dict(zip(TEXTS, weights, strict=True)),
+            name=f"{self.name}_alignment",
+        )
 
     def _encode(self, inputs, masks):
         """The states of the first LSTM, `(B, T, 2 hidden_dim)` each."""

@@ -3,7 +3,7 @@ import pathlib
 
 import keras_tuner
 
-from glomo_keras.utils.files import atomic_file
+from glomo_keras.utils import files
 
 TUNERS = {
     "random": keras_tuner.RandomSearch,
@@ -86,7 +86,7 @@ def make_tuner(
     )
     if isinstance(tuner.oracle, keras_tuner.Oracle):  # else a worker's
         tuner.oracle.max_trials = max_trials
-        with atomic_file(folder / SEARCH) as file:
+        with files.atomic_file(folder / SEARCH) as file:
             json.dump(search, file, indent=2)
         tuner.save()  # else a kill in the first trial would lose it
     return tuner
@@ -108,7 +108,7 @@ def _search(kind, hypermodel, objective, max_epochs):
 def _check_same(folder, search):
     there = {}
     if (folder / SEARCH).exists():
-        there = json.loads((folder / SEARCH).read_text("utf-8"))
+        there = files.read_json(folder / SEARCH)
     elif not (folder / "oracle.json").exists():
         return
     differing = [name for name in search if there.get(name) != search[name]]

@@ -6,8 +6,20 @@ import json
 import os
 import pathlib
 
-HIDDEN_NAMES = ("__MACOSX", "Thumbs.db", "desktop.ini")
+HIDDEN_NAMES = (
+    "__MACOSX",
+    "__pycache__",
+    "Thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "Icon\r",
+    "@eaDir",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+)
 """What programs leave in folders, besides names that start with a dot."""
+_HIDDEN = frozenset(map(str.lower, HIDDEN_NAMES))
 
 
 @contextlib.contextmanager
@@ -95,8 +107,13 @@ def read_json(path):
     try:
         return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
+        place = ""
+        if isinstance(error, UnicodeDecodeError):
+            line_breaks = content.count(b"\n", 0, error.start)
+            place = f", line {line_breaks + 1},"
         raise ValueError(
-            f"{path} is not JSON in UTF-8: {error}. Received: {content[:40]!r}"
+            f"{path}{place} is not JSON in UTF-8: {error}. "
+            f"Received: {content[:40]!r}"
         ) from error
 
 
@@ -171,7 +188,8 @@ def is_hidden(name):
     Args:
         name: str, a name without folders.
     """
-    return name.startswith(".") or name in HIDDEN_NAMES
+    # "~$" marks a document that is open in an office program.
+    return name.startswith((".", "~$")) or name.lower() in _HIDDEN
 
 
 def files_below(folder):

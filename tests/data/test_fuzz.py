@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import warnings
 
 import pytest
@@ -76,6 +77,19 @@ def damaged(rng, content):
     return bytes(content)
 
 
+NO_LINE = {
+    "corpus.txt": "rather than text",
+    "corpus.json": "rather than text",
+    "vectors.txt": "rather than text|which is empty",
+    "pairs.jsonl": "no labelled pair",
+    "pairs.tsv": "no labelled pair",
+    "reviews.csv": "There is no review",
+    "squad.json": r"\[\d+\]|field 'data'|'data' must|no question",
+    "predictions.json": "one JSON object",
+}
+"""Faults that stand at no line of their own: of a whole file, or of JSON."""
+
+
 def check(folder, name, rounds):
     content, read = READERS[name]
     for seed in range(rounds):
@@ -88,6 +102,9 @@ def check(folder, name, rounds):
                 read(path)
         except (ValueError, OSError) as error:
             assert name in str(error), f"{error!r} with seed {seed}"
+            assert re.search(rf"\bline [1-9]|{NO_LINE[name]}", str(error)), (
+                f"{error!r} with seed {seed}"
+            )
         except Exception as error:
             raise AssertionError(f"{error!r} with seed {seed}") from error
 

@@ -81,3 +81,10 @@ def test_any_floatx(floatx, outputs, restore_settings):
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(floatx)
     assert np.all(np.isfinite(to_numpy(outputs())))
+
+
+def test_bidirectional_gru_draws_its_weights_in_bfloat16():
+    layer = gk.layers.BidirectionalGRU(4, dtype="bfloat16")
+    outputs = layer(features())
+    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+    assert np.all(np.isfinite(to_numpy(outputs)))

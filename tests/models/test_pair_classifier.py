@@ -242,3 +242,21 @@ def test_wrong_options_are_refused(options, message):
     features = {"word_ids": keras.layers.Embedding(9, 5)}
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         gk.models.PairClassifier(features, **options)
+
+
+def test_alignment_weights_give_what_the_model_compares():
+    model = randomised(make_model())
+    given = make_inputs(model)
+    weights = to_numpy(model.alignment_weights()(given))
+    mask = {text: given[f"{text}_padding_mask"] for text in UNITS}
+    premise, hypothesis = weights["premise"], weights["hypothesis"]
+    assert premise.shape == (2, 7, 5) and hypothesis.shape == (2, 5, 7)
+    np.testing.assert_allclose(premise.sum(2), 1, atol=TOLERANCE)
+    assert np.all(premise[~np.broadcast_to(
+        mask["hypothesis"][:, None], premise.shape)] == 0)  # fmt: skip
+    # Both are softmaxes of the same scores e: log p - log h = f(i) - g(j).
+    one, two = premise[0, :, :2], hypothesis[0, :2].T
+    ratio = np.log(one) - np.log(two)
+    np.testing.assert_allclose(
+        ratio - ratio[:1] - ratio[:, :1] + ratio[0, 0], 0, atol=1e-4
+    )

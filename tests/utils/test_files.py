@@ -47,7 +47,9 @@ def test_json_is_read_with_and_without_a_byte_order_mark(tmp_path):
 def test_what_is_not_json_is_named(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="a.json is not JSON.*Received: b'"):
+    with pytest.raises(
+        ValueError, match="a.json(, line 1,)? is not JSON.*Received: b'"
+    ):
         files.read_json(path)
     assert files.read_json_or_none(path) is None
     assert files.read_json_or_none(tmp_path / "none") is None
@@ -70,8 +72,9 @@ def test_a_changed_file_is_found_out(tmp_path):
 
 
 def test_hidden_files_are_left_out(tmp_path):
-    hidden = (".DS_Store", "__MACOSX/._b", ".x/c", "b/._c", "b/Thumbs.db")
-    for name in ("z", "b/c", "b/a", *hidden):
+    hidden = (".DS_Store", "__MACOSX/._b", ".x/c", "b/._c", "b/thumbs.db")
+    more = ("@eaDir/a", "lost+found/a", "b/Icon\r", "b/~$c")
+    for name in ("z", "b/c", "b/a", *hidden, *more):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import pathlib
 import re
 
@@ -135,8 +136,8 @@ def read_imdb_file(path):
             message names the file and the line.
     """
     texts, labels = [], []
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
+    with open(path, "rb") as file:
+        rows = csv.DictReader(_lines(file))
         try:
             columns = _find_columns(rows.fieldnames)
             for row in rows:
@@ -149,13 +150,22 @@ def read_imdb_file(path):
                 texts.append(_clean(text))
                 labels.append(_CSV_LABELS[label.lower()])
         except (csv.Error, ValueError) as error:  # also of the decoding
+            # A line that cannot be decoded is not counted yet.
+            number = rows.line_num + isinstance(error, UnicodeDecodeError)
             raise ValueError(
-                f"{path}, line {rows.line_num}: {error}"
+                f"{path}, line {max(1, number)}: {error}"
             ) from error
     if not texts:
         raise ValueError(f"There is no review. Received: {path}")
     ids = [str(number) for number in range(len(texts))]
     return Reviews(ids, texts, np.array(labels, "int32"), str(path))
+
+
+def _lines(file):
+    """Yields decoded lines one by one, so that a fault is that of its line."""
+    for number, line in enumerate(file):
+        text = line.decode("utf-8-sig" if number == 0 else "utf-8")
+        yield from io.StringIO(text, newline="")
 
 
 def _find_columns(found):

@@ -58,9 +58,8 @@ class Lexicon:
         )
         for start in range(0, len(texts), CHUNK):
             output = self.tokenizer.tokenize(list(texts[start : start + CHUNK]))
-            splits = output["tokens"].row_splits.numpy()[1:-1]
-            numbers = self._number(output["tokens"].flat_values.numpy())
-            places = output["token_offsets"].values.numpy()
+            tokens, places, splits = _flat(**output)
+            numbers = self._number(tokens)
             rows += [x[:max_length] for x in np.split(numbers, splits)]
             offsets += [x[:max_length] for x in np.split(places, splits)]
             bar.update(len(splits) + 1)
@@ -86,10 +85,28 @@ class Lexicon:
         Returns:
             Int32 array, one id for each word; 0 for padding.
         """
-        normal = tokenizer.normalize(self.words[1:]).numpy()
+        normal = np.asarray(tokenizer.normalize(self.words[1:]))
         ids = {
             token.encode(): index
             for index, token in enumerate(tokenizer.vocabulary)
         }
-        found = [ids.get(token, UNKNOWN_ID) for token in normal]
+        found = [ids.get(_as_bytes(token), UNKNOWN_ID) for token in normal]
         return np.array([0, *found], dtype="int32")
+
+
+def _flat(tokens, token_offsets):
+    """Returns all tokens (bytes), all offsets, and where texts end."""
+    if not isinstance(tokens, list):
+        splits = tokens.row_splits.numpy()[1:-1]
+        return tokens.flat_values.numpy(), token_offsets.values.numpy(), splits
+    splits = np.cumsum([len(row) for row in tokens])[:-1]
+    places = [place for row in token_offsets for place in row]
+    return (
+        [_as_bytes(token) for row in tokens for token in row],
+        np.array(places, "int32").reshape(-1, 2),
+        splits,
+    )
+
+
+def _as_bytes(token):
+    return token if isinstance(token, bytes) else token.encode()

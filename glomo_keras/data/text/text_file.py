@@ -18,6 +18,7 @@ MAX_JSON_BYTES = 1 << 27
 _TITLE = re.compile(r'title="(.*)"\s*>\s*$')
 _JSON_START = re.compile(r'\s*(?:\{\s*(?:"|\}|$)|\[\s*(?:\{|"|\[\s*["\d{-]|$))')
 _WIKI_FIELDS = {"id", "url", "title", "text"}
+_XML_START = re.compile(r"\s*<(?:\?xml|mediawiki|TEI|corpus)\b")
 _TABLE_ENDINGS = (".csv", ".tsv")
 _TABLE_HEADER = re.compile(r'"?[A-Za-z_]\w*"?(?:([,;\t|])"?[A-Za-z_]\w*"?)+')
 
@@ -89,8 +90,8 @@ class TextFile:
         Warns when the file is empty or holds bytes that are not UTF-8.
 
         Raises:
-            ValueError: If it holds no plain text: a binary file, a table, or
-                JSON of another program than WikiExtractor.
+            ValueError: If it holds no plain text: a binary file, a table,
+                XML, or JSON of another program than WikiExtractor.
         """
         lines = lines_lib.read_lines(self.path)
         lines = itertools.dropwhile(_is_blank, lines)
@@ -103,6 +104,7 @@ class TextFile:
             yield from self._wiki(_read_json(self.path))
         else:
             second = next(lines, "")
+            self._refuse_xml(first)
             self._refuse_table(first, second)
             lines = _chain(first, second, lines)
             for text in _SPLITTERS[self._unit()](lines):
@@ -117,6 +119,14 @@ class TextFile:
             return self.unit
         small = os.path.getsize(self.path) < SMALL_FILE_BYTES
         return "file" if small else "line"
+
+    def _refuse_xml(self, first):
+        if _XML_START.match(first):
+            raise ValueError(
+                f"{self.path} holds XML rather than texts: run WikiExtractor "
+                "on a dump of a wiki, or write the texts to a plain file. "
+                f"Received: {first[:80]!r}"
+            )
 
     def _refuse_table(self, first, second):
         name, ending = os.path.splitext(self.path)

@@ -1,13 +1,16 @@
 """Pass 1 of a corpus: texts to shards of token ids, resumable."""
 
 import concurrent.futures
+import functools
 import os
 import unicodedata
 import warnings
 
 import numpy as np
 
+from glomo_keras.data.text import python_tokenizer
 from glomo_keras.data.text.word_splitting import split_words
+from glomo_keras.data.text.word_tokenizer import has_tensorflow
 from glomo_keras.utils import files
 
 FORMAT = 2
@@ -180,6 +183,8 @@ def make_tokenize(tokenizer):
         as bytes, the words `(n,)` as int32 positions in them, and the number
         of words of each text, int64.
     """
+    if not has_tensorflow():
+        return functools.partial(_tokenize_in_python, tokenizer)
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
@@ -189,3 +194,13 @@ def make_tokenize(tokenizer):
         return tokenizer.normalize(types), ids, tokens.row_lengths()
 
     return lambda texts: [x.numpy() for x in split(tf.constant(texts))]
+
+
+def _tokenize_in_python(tokenizer, texts):
+    types, ids, lengths = {}, [], []
+    for text in texts:
+        tokens = [token for token, *_ in python_tokenizer.split_words(text)]
+        ids += [types.setdefault(token, len(types)) for token in tokens]
+        lengths.append(len(tokens))
+    words = [word.encode() for word in tokenizer.normalize(list(types))]
+    return words, np.array(ids, "int32"), np.array(lengths, "int64")

@@ -4,6 +4,7 @@ import functools
 
 from glomo_keras import bundled_presets
 from glomo_keras.data.text import vocabulary as vocabulary_lib
+from glomo_keras.data.text.python_tokenizer import PythonTokenizer
 from glomo_keras.data.text.unicode_forms import other_forms
 from glomo_keras.data.text.unicode_forms import replace_tokens
 from glomo_keras.data.text.word_splitting import split_words
@@ -29,7 +30,9 @@ class WordTokenizer:
     `bytes.decode("utf-8", "replace")`, and offsets count in that string.
 
     Everything runs on core TensorFlow operations, so it can stand in a
-    `tf.function`, in `tf.data` and in a SavedModel.
+    `tf.function`, in `tf.data` and in a SavedModel. Where TensorFlow is not
+    installed it runs in pure Python: arrays are NumPy's, `tokens` are str,
+    and `tokenize` gives lists.
 
     Args:
         vocabulary: Sequence of str, or None. Entry 0 is `"<pad>"`, entry 1 is
@@ -72,13 +75,21 @@ class WordTokenizer:
         self.numbers = numbers
         self.normalize_unicode = bool(normalize_unicode)
         self.vocabulary = None
-        self._table = None
+        self._table = self._python = None
         self._forms = {}
         if vocabulary is not None:
             self.vocabulary = vocabulary_lib.check_vocabulary(vocabulary)
-            self._table = _lookup_table(self.vocabulary)
             if self.normalize_unicode:
                 self._forms = other_forms(self.vocabulary)
+        if not has_tensorflow():
+            self._python = PythonTokenizer(
+                self.vocabulary,
+                self.lowercase,
+                self.numbers,
+                self._forms if self.normalize_unicode else None,
+            )
+        elif vocabulary is not None:
+            self._table = _lookup_table(self.vocabulary)
 
     def tokenize(self, texts):
         """Splits texts into tokens.
@@ -91,6 +102,8 @@ class WordTokenizer:
             Dict of `tokens`, ragged string `(B, None)`, and `token_offsets`,
             ragged int32 `(B, None, 2)`: start and end in code points.
         """
+        if self._python is not None:
+            return self._python.tokenize(texts)
         tokens, offsets = split_words(_as_batch(texts))
         words = self.normalize(tokens.flat_values)
         return {
@@ -110,6 +123,8 @@ class WordTokenizer:
         Returns:
             String tensor of the same shape.
         """
+        if self._python is not None:
+            return self._python.normalize(tokens)
         import tensorflow as tf
 
         words = tokens = tf.convert_to_tensor(tokens, tf.string)
@@ -144,11 +159,13 @@ class WordTokenizer:
                 "`max_length` is not negative. "
                 f"Received: max_length={max_length}"
             )
-        if self._table is None:
+        if self.vocabulary is None:
             raise ValueError(
                 "Token ids need a vocabulary: WordTokenizer(vocabulary). "
                 "Received: vocabulary=None"
             )
+        if self._python is not None:
+            return self._python.padded(texts, max_length)
         return self._compiled_ids(_as_batch(texts), max_length)
 
     @functools.cached_property
@@ -184,11 +201,13 @@ class WordTokenizer:
         }
 
     @classmethod
-    def from_preset(cls, preset):
+    def from_preset(cls, preset, normalize_unicode=None):
         """Reads the tokenizer of a preset.
 
         Args:
             preset: Folder, or name of a preset that comes with the package.
+            normalize_unicode: Boolean, in place of the preset's own option.
+                Defaults to None, what the preset was trained with.
 
         Returns:
             A `WordTokenizer`.
@@ -213,8 +232,20 @@ class WordTokenizer:
                 f"Received: entries {sorted(metadata)}"
             )
         _check_sum(path, metadata.get("sha256", {}).get(path.name))
+        options = dict(metadata["tokenizer"])
+        if normalize_unicode is not None:
+            options["normalize_unicode"] = normalize_unicode
         words = vocabulary_lib.read_vocabulary(path)
-        return cls(vocabulary=words, **metadata["tokenizer"])
+        return cls(vocabulary=words, **options)
+
+
+def has_tensorflow():
+    """Returns whether TensorFlow can be imported."""
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _check_sum(path, expected):

@@ -37,9 +37,12 @@ def read_shape(path, dim):
     if header and found != 1 and len(lines) > 1:
         found_in_header = int(header[2])
         if (dim or found) != found_in_header:
-            raise ValueError(
-                f"The header of {path} says {found_in_header} dimensions, not "
-                f"{dim or found}. Received: dim={dim}"
+            raise _fault(
+                path,
+                1,
+                f"is a header that says {found_in_header} dimensions, not "
+                f"{dim or found}",
+                f"dim={dim}",
             )
         return found_in_header, int(header[1])
     found = found or _trailing_numbers(lines[0])

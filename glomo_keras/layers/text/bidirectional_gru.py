@@ -190,7 +190,10 @@ def _for_each_direction(initializer):
     """Returns an initializer of `(2, ...)` that draws each direction."""
 
     def initialize(shape, dtype=None):
-        parts = [fresh(initializer)(shape[1:], dtype=dtype) for _ in range(2)]
-        return ops.stack(parts)
+        dtype = keras.backend.standardize_dtype(dtype)
+        # TensorFlow cannot draw an orthogonal matrix in bfloat16.
+        drawn = "float32" if dtype == "bfloat16" else dtype
+        parts = [fresh(initializer)(shape[1:], dtype=drawn) for _ in range(2)]
+        return ops.cast(ops.stack(parts), dtype)
 
     return initialize

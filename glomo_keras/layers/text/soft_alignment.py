@@ -71,6 +71,33 @@ class SoftAlignment(keras.layers.Layer):
     def call(
         self, premise, hypothesis, premise_mask=None, hypothesis_mask=None
     ):
+        to_hypothesis, to_premise = self.weights_of(
+            premise, hypothesis, premise_mask, hypothesis_mask
+        )
+        aligned = (
+            ops.matmul(self._cast(to_hypothesis), hypothesis),
+            ops.matmul(self._cast(to_premise), premise),
+        )
+        masks = (premise_mask, hypothesis_mask)
+        return tuple(
+            self.with_mask(x, mask=None if m is None else ops.cast(m, "bool"))
+            for x, m in zip(aligned, masks, strict=True)
+        )
+
+    def weights_of(
+        self, premise, hypothesis, premise_mask=None, hypothesis_mask=None
+    ):
+        """Returns the softmaxes, for pictures.
+
+        Args:
+            premise, hypothesis, premise_mask, hypothesis_mask: See the call
+                arguments.
+
+        Returns:
+            Two float32 tensors: what each position of the premise takes from
+            the hypothesis, `(B, T, S)`, and the reverse, `(B, S, T)`. A row
+            sums to 1, or to 0 where there is nothing to be aligned with.
+        """
         columns = self._checked_mask("hypothesis", hypothesis, hypothesis_mask)
         rows = self._checked_mask("premise", premise, premise_mask)
         scores = ops.matmul(
@@ -84,14 +111,7 @@ class SoftAlignment(keras.layers.Layer):
             ops.swapaxes(scores, 1, 2),
             None if rows is None else ops.expand_dims(rows, 1),
         )  # (B, S, T)
-        premise, hypothesis = (
-            ops.matmul(self._cast(to_hypothesis), hypothesis),
-            ops.matmul(self._cast(to_premise), premise),
-        )
-        return (
-            self.with_mask(premise, mask=rows),
-            self.with_mask(hypothesis, mask=columns),
-        )
+        return to_hypothesis, to_premise
 
     def _cast(self, tensor):
         return ops.cast(tensor, self.compute_dtype)

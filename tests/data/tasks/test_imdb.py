@@ -68,9 +68,9 @@ def test_a_csv_file_is_read(tmp_path):
         (b"review,sentiment\nx,good\n", "line 2: .*sentiment='good'"),
         (b"review,sentiment\nx\n", "line 2: .*sentiment=None"),
         (b"id,review\n1,x\n", r"line 1: the columns.*\['id', 'review'\]"),
-        (b"review,sentiment\ncaf\xe9,neg\n", "line [01]: .*utf-8"),
+        (b"review,sentiment\ncaf\xe9,neg\n", "line 2: .*utf-8"),
         (b"review,sentiment\n", "no review"),
-        (b"", "line 0: the columns"),
+        (b"", "line 1: the columns"),
     ],
 )
 def test_a_bad_csv_file_is_named(tmp_path, content, message):

@@ -118,7 +118,9 @@ def test_other_compressed_files_are_unpacked_or_named(tmp_path, module):
 def test_what_is_no_text_is_refused(tmp_path, content):
     path = tmp_path / "a.txt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="a.txt is no UTF-8.*at byte [1-5]$"):
+    with pytest.raises(
+        ValueError, match="a.txt, line 1, is no UTF-8.*at byte [1-5]$"
+    ):
         read(path)
 
 
@@ -126,6 +128,25 @@ def test_a_zero_byte_within_a_text_is_a_character(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(f"{LINE}\n".encode() + b"one more\0 line of words here.")
     assert len(read(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"%PDF-1.7\n%\xe2\xe3\n", "PDF"),
+        (b"{\\rtf1\\ansi text}", "RTF"),
+        (b"\x28\xb5\x2f\xfd text", "zstandard"),
+        (b"PAR1 text", "Parquet"),
+        (gzip.compress(b"text"), "gzip"),
+        (b'<?xml version="1.0"?>\n<a>text</a>', "XML"),
+        (b'\n<mediawiki xmlns="x">\n<page>', "XML.*WikiExtractor"),
+    ],
+)
+def test_documents_of_other_programs_are_named(tmp_path, content, kind):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"a.txt.*{kind}.*Received"):
+        read(path)
 
 
 def test_an_archive_is_named(tmp_path):

@@ -216,6 +216,8 @@ def test_preset_folder_restores_the_tokenizer(tmp_path):
     assert tokenizer.vocabulary == words
     config = {**metadata["tokenizer"], "normalize_unicode": False}
     assert tokenizer.get_config() == config
+    other = WordTokenizer.from_preset(tmp_path, normalize_unicode=True)
+    assert other.get_config() == {**config, "normalize_unicode": True}
 
 
 def test_a_damaged_vocabulary_is_refused(tmp_path):
