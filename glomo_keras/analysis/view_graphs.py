@@ -29,8 +29,8 @@ SCRIPTS = (
 class GraphPage:
     """A page of graphs; `view_graphs` makes it.
 
-    As the last value of a notebook's cell it shows itself, in a frame that
-    can neither reach the notebook nor the network.
+    A notebook shows it when it is the last value of a cell, in a frame that
+    can reach neither the notebook nor the network.
 
     Attributes:
         html: string, the whole page.
@@ -73,7 +73,7 @@ def view_graphs(
 
     The page shows all layers and heads as small pictures and one of them
     large: the text with lines between its words, or a heat map. It multiplies
-    layers and mixes all terms with weights that the reader sets. Of an image
+    layers and mixes all terms with weights that the reader sets. For an image
     it shows the edges of the chosen pixel in all heads.
 
     The page is a file of its own and loads nothing. It holds up to

@@ -4,7 +4,7 @@ from keras import ops
 from glomo_keras.layers import FeatureComposition
 from glomo_keras.layers import GraphWeightedSum
 from glomo_keras.layers import MultiHeadWeightedSum
-from glomo_keras.models.network_model import GlomoModel
+from glomo_keras.models.glomo_model import GlomoModel
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.graphs import split_layers
 from glomo_keras.utils import validation as check

@@ -4,55 +4,7 @@ import types
 import keras
 
 from glomo_keras.layers import GraphMixture
-
-
-class GlomoModel(keras.Model):
-    """The base of the models of this package.
-
-    They are not subclasses of `keras.Functional`:
-    `keras.models.clone_model` turns a subclass into a plain functional model,
-    without its methods and with its weights in another order. Other models
-    are cloned by their config.
-    """
-
-    def compile(self, *args, **kwargs):
-        super().compile(*args, **kwargs)
-        # TensorFlow traces a first step twice if it makes variables.
-        if self.built and self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
-
-    def quantize(self, mode=None, config=None, **kwargs):
-        """Refuses: scores and tied embeddings need floating point numbers.
-
-        Raises:
-            ValueError: always, before anything is changed.
-        """
-        raise ValueError(
-            f"{type(self).__name__} cannot be quantized: scores of graphs "
-            "and tied embeddings need floating point numbers. "
-            "`save_to_preset(folder, dtype='float16')` halves the file of a "
-            "predictor or pretrainer. "
-            f"Received: mode={mode!r}"
-        )
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras 3.15 averages the first batch over TensorFlow's replicas, which
-        # fails for booleans; shapes and dtypes are those of any replica.
-        if iterator is not None and self._distribute_strategy is not None:
-            local = self._distribute_strategy.experimental_local_results
-            _, _, batches = next(iter(iterator))
-            data_batch = keras.tree.map_structure(
-                lambda x: local(x)[0], next(batches)
-            )
-            iterator = None
-        super()._maybe_symbolic_build(iterator, data_batch)
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        if isinstance(config.get("dtype"), dict):
-            policy = keras.dtype_policies.deserialize(config["dtype"])
-            config = {**config, "dtype": policy}
-        return cls(**config)
+from glomo_keras.models.glomo_model import GlomoModel
 
 
 class NetworkModel(GlomoModel):

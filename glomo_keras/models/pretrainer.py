@@ -3,7 +3,7 @@ from keras import ops
 
 from glomo_keras.models import presets
 from glomo_keras.models.feature_predictor import FeaturePredictor
-from glomo_keras.models.network_model import GlomoModel
+from glomo_keras.models.glomo_model import GlomoModel
 from glomo_keras.ops.statistics import layer_statistics
 from glomo_keras.ops.statistics import row_shortfall
 from glomo_keras.utils import validation as check

@@ -1,8 +1,9 @@
-"""Inputs of the models of texts: their names, shapes and embeddings."""
+"""Inputs of text models: their names, shapes and embeddings."""
 
 import keras
 from keras import ops
 
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 INPUT_SHAPES = {
@@ -12,16 +13,16 @@ INPUT_SHAPES = {
     "char_ids": (50,),
     "letter_ids": (16,),
 }
-"""Shape of what an input holds at each position of a text."""
-GRAPHS = ("forward_graphs", "backward_graphs")
+"""Shape of each input at one position of a text."""
+GRAPHS = tuple(f"{direction}_graphs" for direction in DIRECTIONS)
 
 
 def text_inputs(names, prefix="", graphs=None):
     """Makes the Keras inputs of a text.
 
     Args:
-        names: Of `INPUT_SHAPES` and `GRAPHS`.
-        prefix: String that the inputs' names begin with, as `"premise"`.
+        names: Sequence of strings from `INPUT_SHAPES` and `GRAPHS`.
+        prefix: String that the inputs' names begin with, such as `"premise"`.
             Defaults to `""`.
         graphs: `GivenGraphs`, if `GRAPHS` are among the names.
 
@@ -60,3 +61,21 @@ def embed_text(features, inputs, prefix=""):
     start = f"{prefix}_" if prefix else ""
     parts = [layer(inputs[start + name]) for name, layer in features.items()]
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+
+
+def graphs_from(source, inputs, prefix=""):
+    """Calls a source of graphs with what it takes of a text's inputs.
+
+    Args:
+        source: See `TextModel`.
+        inputs: Dict of the model's inputs.
+        prefix: String that the inputs' names begin with. Defaults to `""`.
+
+    Returns:
+        Dict of `forward_graphs` and `backward_graphs`, or one of them.
+    """
+    start = f"{prefix}_" if prefix else ""
+    names = getattr(source, "input_names", ())
+    if not names:
+        return source(inputs[f"{start}padding_mask"])
+    return source({name: inputs[start + name] for name in names})

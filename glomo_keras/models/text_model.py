@@ -3,6 +3,7 @@ import keras
 from glomo_keras.layers import GraphTransfer
 from glomo_keras.models.network_model import NetworkModel
 from glomo_keras.models.text_inputs import embed_text
+from glomo_keras.models.text_inputs import graphs_from
 from glomo_keras.models.text_inputs import text_inputs
 from glomo_keras.utils import validation as check
 
@@ -74,13 +75,7 @@ class TextModel(NetworkModel):
             text: String, one of `texts`.
         """
         if self.graphs is not None:
-            start = f"{text}_" if text else ""
-            names = self._source_names()
-            graphs = (
-                self.graphs({name: inputs[start + name] for name in names})
-                if names
-                else self.graphs(inputs[f"{start}padding_mask"])
-            )
+            graphs = graphs_from(self.graphs, inputs, text)
             self._fused[text] = {"graphs": graphs}
         embedded = embed_text(self.features, inputs, text)
         return self.with_graphs(embedded, text, "embeddings")

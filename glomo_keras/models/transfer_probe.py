@@ -8,9 +8,10 @@ from glomo_keras.metrics import Perplexity
 from glomo_keras.models.context_decoding import context_losses
 from glomo_keras.models.context_decoding import in_reading_order
 from glomo_keras.models.context_decoding import make_decoders
-from glomo_keras.models.network_model import GlomoModel
+from glomo_keras.models.glomo_model import GlomoModel
 from glomo_keras.models.pretrainer import ComputedLoss
 from glomo_keras.models.pretrainer import draw_below
+from glomo_keras.models.text_inputs import graphs_from
 from glomo_keras.models.text_inputs import text_inputs
 from glomo_keras.ops.cross_entropy import tied_cross_entropy
 from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
@@ -225,8 +226,10 @@ class TransferProbe(GlomoModel):
 
     def _features(self, token_ids, mask, positions, training):
         embed = self.token_embedding if self.vectors is None else self.vectors
-        embedded, graphs = embed(token_ids), self._graphs(token_ids, mask)
-        features = {}
+        embedded, features, graphs = embed(token_ids), {}, None
+        if self.graphs is not None:
+            inputs = {"token_ids": token_ids, "padding_mask": mask}
+            graphs = graphs_from(self.graphs, inputs)
         for direction, rows in positions.items():
             x = embedded
             if graphs is not None:
@@ -236,13 +239,6 @@ class TransferProbe(GlomoModel):
                 x = ops.take(x, rows, axis=1)  # (B, N, w)
             features[direction] = self.outputs_dense[direction](x)
         return features
-
-    def _graphs(self, token_ids, mask):
-        if self.graphs is None:
-            return None
-        if getattr(self.graphs, "input_names", ()):
-            return self.graphs({"token_ids": token_ids, "padding_mask": mask})
-        return self.graphs(mask)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

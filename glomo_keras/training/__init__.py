@@ -1,4 +1,4 @@
-"""Run folders and training that goes on after a kill.
+"""Run folders, training that resumes after a kill, `transfer_perplexity`.
 
 ```python
 options = tyro.cli(Options)

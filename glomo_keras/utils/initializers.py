@@ -2,5 +2,5 @@
 
 
 def fresh(initializer):
-    """Returns a copy that draws on its own; a plain callable as it is."""
+    """Returns a copy with its own random state (a plain callable as it is)."""
     return initializer.clone() if hasattr(initializer, "clone") else initializer

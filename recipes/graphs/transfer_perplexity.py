@@ -33,7 +33,6 @@ import keras
 import numpy as np
 import tabulate
 import tyro
-from scipy import stats
 
 import glomo_keras as gk
 from glomo_keras import data
@@ -41,6 +40,7 @@ from glomo_keras import training
 from glomo_keras.ops.graphs import split_layers
 from recipes.common import check_positive
 from recipes.pretrain.evaluate import held_out_windows
+from recipes.tasks import compare
 
 SOURCES = ("learned", "untrained", "decay", "uniform", "none")
 USES = ("heads", "mixture", "pretraining")
@@ -284,11 +284,9 @@ def row_of(runs, use, source):
     }
     for control in CONTROLS:
         others = perplexities(runs, use, control)
-        seeds = sorted(set(own) & set(others))
-        ratios = np.log([own[seed] / others[seed] for seed in seeds])
         row[f"/ {control}"] = ""
-        if len(seeds) and source != control:
-            row[f"/ {control}"] = interval_of(ratios)
+        if others and source != control:
+            row[f"/ {control}"] = ratio(own, others)
     return row
 
 
@@ -301,18 +299,17 @@ def perplexities(runs, use, source):
     }
 
 
-def interval_of(logarithms, confidence=0.95):
-    """Returns the mean ratio with its interval, as text."""
-    mean = np.mean(logarithms)
-    text = f"{np.exp(mean):.3f}"
-    if len(logarithms) > 1:
-        low, high = stats.t.interval(
-            confidence,
-            len(logarithms) - 1,
-            mean,
-            stats.sem(logarithms) or 1e-12,
-        )
-        text += f" ({np.exp(low):.3f} to {np.exp(high):.3f})"
+def ratio(own, others, confidence=0.95):
+    """Returns the mean ratio, paired by seed, with its interval, as text."""
+    logs = [
+        {seed: np.log(x) for seed, x in of_seed.items()}
+        for of_seed in (own, others)
+    ]
+    result = compare.paired(*logs, confidence)
+    text = f"{np.exp(result['difference']):.3f}"
+    if result["pairs"] > 1:
+        low, high = np.exp([result["low"], result["high"]])
+        text += f" ({low:.3f} to {high:.3f})"
     return text
 
 

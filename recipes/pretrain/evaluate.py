@@ -2,9 +2,9 @@
 
     python -m recipes.pretrain.evaluate --run runs/wiki
 
-The next-word task: each word of a held-out window that has a predecessor in
-its window is predicted from all earlier words of that window (`backward`: a
-word that has a successor, from all later ones). The windows are those of the
+The next-word task: every word of a held-out window but the first is predicted
+from all words before it (`backward`: every word but the last, from all words
+after it). The windows are those of the
 training's validation, all of them or `--windows` evenly spaced ones.
 
 Writes RUN/evaluation.json: perplexity per direction on that task and at each
@@ -29,10 +29,9 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.ops.graphs import DIRECTIONS
 from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
-
-DIRECTIONS = ("forward", "backward")
 
 
 @dataclasses.dataclass
@@ -47,7 +46,7 @@ class Options:
     """Windows, evenly spaced, whose graphs are described."""
     batch_size: int = 16
     corpus: tuple[str, ...] | None = None
-    """The run's text, if it lies elsewhere now."""
+    """The run's text, if it has moved."""
     cache: pathlib.Path | None = None
     """Where the tokenised corpus is kept, if elsewhere than for the run."""
 

@@ -13,7 +13,7 @@ the usual, letters.txt and predictions.json in the official format, which
 
 `--optimizer adadelta --learning-rate 0.5` is what the released code trains
 with (and halves the rate where this recipe keeps it); Adam follows a cosine
-to 0 over all epochs. docs/tasks.md has what was measured.
+to 0 over all epochs. Results are in docs/tasks.md.
 """
 
 import dataclasses

@@ -12,7 +12,7 @@ def word_graphs(predictor, token_ids, batch_size=16):
 
     Args:
         predictor: `GraphPredictor`.
-        token_ids: list of integer arrays `(T,)`, one a text.
+        token_ids: list of integer arrays `(T,)`, one per text.
         batch_size: int. Defaults to 16.
 
     Yields:

@@ -30,7 +30,8 @@ def open_images(spec, data_dir=None):
         data_dir: folder of prepared TFDS data sets.
 
     Raises:
-        FileNotFoundError, ValueError: if there is no such thing, or no file.
+        FileNotFoundError, ValueError: if the spec does not exist or holds
+            no file.
     """
     spec = str(spec)
     if spec.startswith("tfds:"):

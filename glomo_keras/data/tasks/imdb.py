@@ -10,6 +10,7 @@ import numpy as np
 
 from glomo_keras.data.tfds_examples import TfdsExamples
 from glomo_keras.utils import files
+from glomo_keras.utils.validation import check_option
 
 IMDB_LABELS = ("neg", "pos")
 """The labels in the order of their numbers."""
@@ -42,7 +43,7 @@ class Reviews:
         return len(self.labels)
 
     def take(self, indices):
-        """The reviews at some places, as `Reviews`."""
+        """Returns the reviews at the given indices, as `Reviews`."""
         return dataclasses.replace(
             self,
             ids=[self.ids[i] for i in indices],
@@ -99,8 +100,9 @@ def read_imdb(folder, split):
     Raises:
         FileNotFoundError: No such folder, or one without `neg` and `pos`.
         ValueError: A label without reviews, a file whose name is not of the
-            official form `NUMBER_STARS.txt`, or that is no UTF-8.
+            official form `NUMBER_STARS.txt`, or that is not UTF-8.
     """
+    check_option("split", split, ("train", "test"))
     folder = pathlib.Path(folder)
     if folder.is_file():
         reviews = read_imdb_file(folder)
@@ -132,7 +134,7 @@ def read_imdb_file(path):
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: No such columns, an unknown sentiment, or no UTF-8. The
+        ValueError: No such columns, an unknown sentiment, or not UTF-8. The
             message names the file and the line.
     """
     texts, labels = [], []

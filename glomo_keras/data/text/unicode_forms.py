@@ -27,7 +27,7 @@ def other_forms(vocabulary):
 def replace_tokens(tokens, replacements):
     """Replaces whole tokens without a lookup table.
 
-    A table is a resource, which whoever exports a function has to track.
+    A lookup table is a resource that an exported function would have to track.
     """
     import tensorflow as tf
 

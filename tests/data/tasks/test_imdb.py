@@ -81,6 +81,13 @@ def test_a_bad_csv_file_is_named(tmp_path, content, message):
     assert "a.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["reviews.csv", "aclImdb"])
+def test_other_splits_are_refused(folder, name, tmp_path):
+    (tmp_path / "reviews.csv").write_text("review,sentiment\ngood,pos\n")
+    with pytest.raises(ValueError, match="split='validation'"):
+        read_imdb(tmp_path / name, "validation")
+
+
 def test_a_share_of_each_label_is_held_out(folder):
     reviews = read_imdb(folder, "train")
     first, second = reviews.split(1 / 3, seed=1)

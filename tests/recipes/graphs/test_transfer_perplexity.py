@@ -1,4 +1,4 @@
-"""The instrument: frozen graphs under fresh features."""
+import dataclasses
 
 import numpy as np
 import pytest
@@ -98,15 +98,17 @@ def test_sources_have_as_many_layers_and_heads(options, source, kind):
         assert all(same) == (source == "learned")
 
 
-def test_interval_is_that_of_student():
-    text = transfer_perplexity.interval_of(np.log([0.8, 0.9, 1.0]))
+def test_ratio_is_paired_by_seed_with_the_interval_of_student():
+    own, others = (
+        {0: 8.0, 1: 18.0, 2: 30.0, 3: 1.0},
+        {2: 30.0, 1: 20.0, 0: 10.0},
+    )
+    text = transfer_perplexity.ratio(own, others)
     assert text == "0.896 (0.679 to 1.183)"
 
 
 def test_predictor_without_a_vocabulary_is_refused(options, tmp_path):
     gk.GraphPredictor(20, 8, 2, 4).save_to_preset(tmp_path / "preset")
-    other = transfer_perplexity.dataclasses.replace(
-        options, predictor=str(tmp_path / "preset")
-    )
+    other = dataclasses.replace(options, predictor=str(tmp_path / "preset"))
     with pytest.raises(ValueError, match="with its vocabulary. Received: "):
         transfer_perplexity.main(other)
