@@ -5,6 +5,7 @@
 | Eq. 1, the graph | `squared_relu_graph` (`edge_weights`, `normalize_rows`) |
 | Eq. 2, features gathered along its edges | `weighted_sum` |
 | Eq. 3, the context that is predicted | `context_positions` |
+| Eq. 3, its loss | `ops.cross_entropy.tied_cross_entropy` |
 | Sec. 2.2, the mixture of graphs | `mixture_terms`, `mix_graphs` |
 | Sec. 2.3, the gate | `gated_fusion` |
 
