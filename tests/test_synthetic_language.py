@@ -1,7 +1,7 @@
 """Graphs learned on a synthetic language find what belongs together.
 
-The labelled brackets of examples/glomo_in_one_file.py: the label after a
-closing bracket is that after the opening one, wherever it stands.
+Labelled brackets, `( red [ blue ] blue ) red`: the label after a closing
+bracket is that after the opening one, wherever it stands.
 """
 
 import keras
@@ -9,11 +9,54 @@ import numpy as np
 import pytest
 
 import glomo_keras as gk
-from examples.glomo_in_one_file import VOCABULARY
-from examples.glomo_in_one_file import make_task
-from examples.glomo_in_one_file import make_texts
 
 SEED = 0
+BRACKETS = ["()", "[]", "{}", "<>", "«»", "‹›"]
+LABELS = ["red", "orange", "yellow", "green", "blue", "violet"]
+VOCABULARY = [*"".join(BRACKETS), *LABELS, "la", "li", "lo", "lu"]
+
+
+def make_text(rng, num_pairs=5, num_words=8):
+    """Tokens, and for each closing bracket the position of its first label."""
+    kinds = list(rng.permutation(BRACKETS)[:num_pairs])
+    text, sources, open_brackets = [], {}, []
+    steps = [True] * num_words + [False] * 2 * num_pairs
+    for is_word in rng.permutation(steps):
+        if is_word:
+            text.append(rng.choice(VOCABULARY[-4:]))
+        elif kinds and (not open_brackets or rng.random() < 0.9):
+            opening, closing = kinds.pop()
+            text += [opening, rng.choice(LABELS)]
+            open_brackets.append((closing, len(text) - 1))
+        else:
+            closing, source = open_brackets.pop()
+            sources[len(text)] = source
+            text += [closing, text[source]]
+    return text, sources
+
+
+def make_texts(count, seed):
+    """Ids `(count, T)`, and at closing brackets the first label, else -1."""
+    rng = np.random.default_rng(seed)
+    texts, found = zip(*(make_text(rng) for _ in range(count)), strict=True)
+    ids = [[VOCABULARY.index(token) for token in text] for text in texts]
+    sources = np.full((count, len(ids[0])), -1)
+    for row, partners in zip(sources, found, strict=True):
+        row[list(partners)] = list(partners.values())
+    return np.array(ids, "int32"), sources
+
+
+def make_task(count, seed):
+    """Texts that end in a closing bracket, and whether its label is warm."""
+    rng = np.random.default_rng(seed)
+    texts, sources = make_texts(count, seed)
+    warm = np.zeros(count, "int32")
+    for i in range(count):
+        end = rng.choice(np.flatnonzero(sources[i] >= 0))
+        warm[i] = VOCABULARY[texts[i, end + 1]] in LABELS[:3]
+        start = rng.integers(-4, 0, texts.shape[1] - 1 - end) % len(VOCABULARY)
+        texts[i] = [*start, *texts[i, : end + 1]]  # words fill the beginning
+    return texts, warm
 
 
 def inputs(ids):

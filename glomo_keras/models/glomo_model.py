@@ -9,11 +9,13 @@ class GlomoModel(keras.Model):
     their weights in another order.
     """
 
-    def compile(self, *args, **kwargs):
-        super().compile(*args, **kwargs)
-        # TensorFlow traces a first step twice if it makes variables.
-        if self.built and self.optimizer is not None:
+    def make_train_function(self, force=False):
+        # TensorFlow traces a first step twice if it makes variables. Under a
+        # strategy, variables are made in its scope, by Keras.
+        alone = getattr(self, "_distribute_strategy", None) is None
+        if alone and self.built and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
 
     def quantize(self, mode=None, config=None, **kwargs):
         """Refuses: scores and tied embeddings need floating point numbers.

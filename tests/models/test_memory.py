@@ -51,9 +51,8 @@ CODE = r"""
 
 @needs_tensorflow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(
-    "way", ["call", pytest.param("predict", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["call", "predict"])
 def test_predictor_and_transfer_of_4096_positions_stay_small(way):
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(CODE), way],

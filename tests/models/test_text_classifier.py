@@ -175,7 +175,7 @@ def test_the_place_of_the_graphs_decides_what_is_wider():
 def test_padding_changes_nothing(name):
     model = make_model(name, num_mixtures=2)
     wanted = logits_of(model)
-    given = make_inputs(model, units=11)
+    given = make_inputs(model, length=11)
     for key, value in make_inputs(model).items():
         given[key][:, :7] = value
     given["padding_mask"][:, 7:] = False
