@@ -98,8 +98,8 @@ def test_a_share_of_each_label_is_held_out(folder):
 
 
 def test_bad_folders_are_named(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder .*dev/neg"):
-        read_imdb(folder, "dev")
+    with pytest.raises(FileNotFoundError, match="no folder .*train/neg"):
+        read_imdb(tmp_path / "elsewhere", "train")
     (folder / "train/neg/README").write_text("no review")
     with pytest.raises(ValueError, match="NUMBER_STARS.txt.*neg/README"):
         read_imdb(folder, "train")

@@ -199,7 +199,7 @@ def test_other_files_are_refused(tmp_path):
     paths = broken(tmp_path)
     with pytest.raises(ValueError, match="options.json is no HDF5 file"):
         data.load_elmo(paths[0], paths[0])
-    with pytest.raises(ValueError, match="weights.hdf5 is not JSON"):
+    with pytest.raises(ValueError, match="weights.hdf5, line 1, is not JSON"):
         data.load_elmo(paths[1], paths[1])
     for place in range(2):
         wrong = list(paths)
