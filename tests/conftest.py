@@ -11,7 +11,6 @@ EAGER = (
     "recipes/pretrain",
     "recipes/vision",
     "recipes/graphs",
-    "tuning",
     "examples/test_graphs_in_keras_hub.py",
     "test_docs.py",
     "test_doctests.py",
