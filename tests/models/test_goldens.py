@@ -13,7 +13,8 @@ from tests.backends import to_numpy
 from tests.backends import weight_gradients
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens"
-TOLERANCE = 1e-5
+# PyTorch rounds its convolutions otherwise.
+TOLERANCE = 2e-5 if BACKEND == "torch" else 1e-5
 GRADIENT = 1e-4  # relative to the largest entry of an array
 DIRECTIONS = ("forward", "backward")
 
@@ -52,7 +53,7 @@ def test_graphs_and_losses_are_those_of_the_released_code(golden):
     for name, key in (("loss", ""), ("forward_loss", "fw/")):
         expected = golden[f"eval/{key}loss"]
         np.testing.assert_allclose(
-            float(losses[name]), expected, atol=TOLERANCE
+            to_numpy(losses[name]), expected, atol=TOLERANCE
         )
 
 
@@ -91,7 +92,7 @@ def test_training_loss_is_near_that_of_the_released_code(golden):
         golden["in/tokens"], positions(golden), training=True
     )["loss"]
     np.testing.assert_allclose(
-        float(loss), golden["train/loss_step1"], rtol=0.02
+        to_numpy(loss), golden["train/loss_step1"], rtol=0.02
     )
 
 
