@@ -145,7 +145,7 @@ def test_same_seed_gives_the_same_numbers_twice(trained):
 def test_ablations_train(options):
     """One step in the open: every weight that should move has a gradient."""
     if BACKEND == "jax" and "coupled" not in options:
-        options = {**options, "normalization": "layer"}
+        options = {"normalization": "layer", **options}
     model = small_pretrainer(**options)
     x = keras.tree.map_structure(ops.convert_to_tensor, inputs())
 
