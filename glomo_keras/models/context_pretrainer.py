@@ -1,5 +1,3 @@
-import functools
-
 import keras
 from keras import ops
 
@@ -10,7 +8,6 @@ from glomo_keras.models.context_decoding import make_decoders
 from glomo_keras.models.pretrainer import Pretrainer
 from glomo_keras.ops.context import scale_gradient_by_frequency
 from glomo_keras.ops.cross_entropy import tied_cross_entropy
-from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
@@ -158,19 +155,12 @@ class ContextPretrainer(Pretrainer):
             direction: self.draw_positions(candidates, training)
             for direction in DIRECTIONS
         }
-        entropy = tied_cross_entropy_value
-        if training:
-            entropy = functools.partial(
-                tied_cross_entropy,
-                num_candidates=self.num_candidates,
-                seed=self.seed_generator,
-            )
         return self._context_losses(
             token_ids,
             padding_mask,
             in_reading_order(drawn, length),
             training,
-            entropy,
+            self.cross_entropy(training),
         )
 
     def context_loss(

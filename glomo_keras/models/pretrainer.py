@@ -1,22 +1,15 @@
 import keras
-from keras import ops
 
 from glomo_keras.models import presets
 from glomo_keras.models.feature_predictor import FeaturePredictor
-from glomo_keras.models.glomo_model import GlomoModel
+from glomo_keras.models.self_scoring_model import SelfScoringModel
 from glomo_keras.ops.statistics import layer_statistics
 from glomo_keras.ops.statistics import row_shortfall
 from glomo_keras.utils import validation as check
 
 
-class Pretrainer(GlomoModel):
+class Pretrainer(SelfScoringModel):
     """The base of pretrainers: g and f together, their loss and presets.
-
-    The model itself computes its loss, so it is compiled with an optimizer
-    only and fitted on a dataset of input dicts. `call` returns a dict of
-    scalars with the entry `loss`, a mean over what is predicted; with
-    replicas, each of them counts the same. A subclass makes `trackers`, a
-    dict of metrics by the entry that they are updated with.
 
     Args:
         graph_predictor: g. It is trained with f where it is trainable.
@@ -56,7 +49,7 @@ class Pretrainer(GlomoModel):
         _check_coupled(graph_predictor, messages, composition, share_cell)
         if dtype is None:
             dtype = graph_predictor.dtype_policy
-        super().__init__(dtype=dtype, name=name)
+        super().__init__(num_positions, seed, dtype, name)
         self.graph_predictor = graph_predictor
         self.feature_predictor = FeaturePredictor(
             graph_predictor.embedding_dim,
@@ -70,30 +63,11 @@ class Pretrainer(GlomoModel):
             dtype=self.dtype_policy,
             name="feature_predictor",
         )
-        self.num_positions = num_positions
         self.messages = messages
         self.composition = composition
         self.share_cell = share_cell
         self.empty_row_weight = empty_row_weight
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
         self.directions = graph_predictor.directions
-        self._scaled_loss = ComputedLoss(name="loss", dtype="float32")
-
-    def draw_positions(self, count, training):
-        """Draws `num_positions` integers below `count`, with replacement.
-
-        Args:
-            count: Integer or integer scalar.
-            training: Boolean.
-
-        Returns:
-            Integer tensor `(N,)`, or None for all positions: in evaluation,
-            or if `num_positions` is None.
-        """
-        if not training or self.num_positions is None:
-            return None
-        return draw_below(count, self.num_positions, self.seed_generator)
 
     def layer_features(
         self,
@@ -151,15 +125,10 @@ class Pretrainer(GlomoModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        loss = y_pred["loss"]
         if "row_shortfall" in y_pred:
-            loss = loss + self.empty_row_weight * y_pred["row_shortfall"]
-        return self._scaled_loss(loss, loss)
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        for name, tracker in self.trackers.items():
-            tracker.update_state(y_pred[name])
-        return self.get_metrics_result()
+            missing = self.empty_row_weight * y_pred["row_shortfall"]
+            y_pred = {**y_pred, "loss": y_pred["loss"] + missing}
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     @classmethod
     def from_preset(cls, preset, dtype=None):
@@ -209,24 +178,6 @@ class Pretrainer(GlomoModel):
             config["graph_predictor"]
         )
         return super().from_config({**config, "graph_predictor": predictor})
-
-
-def draw_below(count, number, seed_generator):
-    """Draws `number` integers below `count`, with replacement."""
-    drawn = keras.random.uniform((number,), seed=seed_generator)
-    drawn = ops.cast(drawn * ops.cast(count, "float32"), "int32")
-    return ops.minimum(drawn, count - 1)
-
-
-class ComputedLoss(keras.losses.Loss):
-    """A loss that is computed already.
-
-    Keras divides what a `Loss` returns by the number of replicas, whose
-    gradients it adds.
-    """
-
-    def call(self, y_true, y_pred):
-        return ops.reshape(y_pred, (1,))
 
 
 def _check_heads(predictor):

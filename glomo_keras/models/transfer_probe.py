@@ -1,5 +1,3 @@
-import functools
-
 import keras
 from keras import ops
 
@@ -8,19 +6,15 @@ from glomo_keras.metrics import Perplexity
 from glomo_keras.models.context_decoding import context_losses
 from glomo_keras.models.context_decoding import in_reading_order
 from glomo_keras.models.context_decoding import make_decoders
-from glomo_keras.models.glomo_model import GlomoModel
-from glomo_keras.models.pretrainer import ComputedLoss
-from glomo_keras.models.pretrainer import draw_below
+from glomo_keras.models.self_scoring_model import SelfScoringModel
 from glomo_keras.models.text_inputs import graphs_from
 from glomo_keras.models.text_inputs import text_inputs
-from glomo_keras.ops.cross_entropy import tied_cross_entropy
-from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class TransferProbe(GlomoModel):
+class TransferProbe(SelfScoringModel):
     """Measures how much frozen graphs help freshly initialised features.
 
     A fresh embedding E, and for each direction a fresh transfer and decoder,
@@ -122,7 +116,7 @@ class TransferProbe(GlomoModel):
         )
         for direction in directions:
             check.check_option("directions", direction, DIRECTIONS)
-        super().__init__(dtype=dtype, name=name)
+        super().__init__(num_positions, seed, dtype, name)
         dtype = self.dtype_policy
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size,
@@ -150,8 +144,6 @@ class TransferProbe(GlomoModel):
             f"{direction}_loss": Perplexity(name=f"{direction}_perplexity")
             for direction in directions
         }
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self._scaled_loss = ComputedLoss(name="loss", dtype="float32")
 
         # Called once with symbols, so that all layers are built.
         inputs = text_inputs(["token_ids", "padding_mask"])
@@ -166,24 +158,21 @@ class TransferProbe(GlomoModel):
         self._transfer_config = keras.layers.serialize(transfer)
         self.embedding_dim = embedding_dim
         self.context_length = context_length
-        self.num_positions = num_positions
         self.num_candidates = num_candidates
         self.num_decoder_layers = num_decoder_layers
         self.directions = tuple(directions)
-        self.seed = seed
 
     def call(self, inputs, training=None):
         token_ids = inputs["token_ids"]
         mask = ops.cast(inputs["padding_mask"], "bool")
-        positions = self._draw(ops.shape(token_ids)[1], training)
+        length = ops.shape(token_ids)[1]
+        count = ops.maximum(length - self.context_length, 1)
+        drawn = {
+            direction: self.draw_positions(count, training)
+            for direction in self.directions
+        }
+        positions = in_reading_order(drawn, length)
         features = self._features(token_ids, mask, positions, training)
-        entropy = tied_cross_entropy_value
-        if training:
-            entropy = functools.partial(
-                tied_cross_entropy,
-                num_candidates=self.num_candidates,
-                seed=self.seed_generator,
-            )
         return context_losses(
             self.decoders,
             features,
@@ -192,7 +181,7 @@ class TransferProbe(GlomoModel):
             mask,
             positions,
             ops.convert_to_tensor(self.token_embedding.embeddings),
-            entropy,
+            self.cross_entropy(training),
         )
 
     def features(self, inputs):
@@ -212,18 +201,6 @@ class TransferProbe(GlomoModel):
             training=False,
         )
 
-    def _draw(self, length, training):
-        if not training or self.num_positions is None:
-            return dict.fromkeys(self.directions)
-        count = ops.maximum(length - self.context_length, 1)
-        drawn = {
-            direction: draw_below(
-                count, self.num_positions, self.seed_generator
-            )
-            for direction in self.directions
-        }
-        return in_reading_order(drawn, length)
-
     def _features(self, token_ids, mask, positions, training):
         embed = self.token_embedding if self.vectors is None else self.vectors
         embedded, features, graphs = embed(token_ids), {}, None
@@ -239,16 +216,6 @@ class TransferProbe(GlomoModel):
                 x = ops.take(x, rows, axis=1)  # (B, N, w)
             features[direction] = self.outputs_dense[direction](x)
         return features
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        return self._scaled_loss(y_pred["loss"], y_pred["loss"])
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        for name, tracker in self.trackers.items():
-            tracker.update_state(y_pred[name])
-        return self.get_metrics_result()
 
     def get_config(self):
         serialize = keras.layers.serialize

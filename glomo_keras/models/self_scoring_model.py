@@ -1,0 +1,87 @@
+import functools
+
+import keras
+from keras import ops
+
+from glomo_keras.models.glomo_model import GlomoModel
+from glomo_keras.ops.cross_entropy import tied_cross_entropy
+from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
+
+
+class SelfScoringModel(GlomoModel):
+    """The base of models that compute their own loss.
+
+    `call` returns a dict of scalars with the entry `loss`, a mean over what
+    is predicted; with replicas, each of them counts the same. Such a model is
+    compiled with an optimizer only and fitted on a dataset of input dicts. A
+    subclass makes `trackers`, a dict of metrics by the entry that they are
+    updated with.
+
+    Args:
+        num_positions: Integer, positions per batch and direction at which
+            training takes the loss, or None for all.
+        seed: Integer seed of what is drawn in training.
+        dtype: Dtype policy.
+        name: String.
+    """
+
+    def __init__(self, num_positions, seed, dtype, name):
+        super().__init__(dtype=dtype, name=name)
+        self.num_positions = num_positions
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._scaled_loss = _ComputedLoss(name="loss", dtype="float32")
+
+    def draw_positions(self, count, training):
+        """Draws `num_positions` integers below `count`, with replacement.
+
+        Args:
+            count: Integer or integer scalar.
+            training: Boolean.
+
+        Returns:
+            Integer tensor `(N,)`, or None for all positions: in evaluation,
+            or if `num_positions` is None.
+        """
+        if not training or self.num_positions is None:
+            return None
+        drawn = keras.random.uniform(
+            (self.num_positions,), seed=self.seed_generator
+        ) * ops.cast(count, "float32")
+        return ops.minimum(ops.cast(drawn, "int32"), count - 1)
+
+    def cross_entropy(self, training):
+        """Returns the function of the tied softmax's loss.
+
+        Args:
+            training: Boolean; in training its sum is estimated from
+                `num_candidates` words, if that is not None.
+        """
+        if not training:
+            return tied_cross_entropy_value
+        return functools.partial(
+            tied_cross_entropy,
+            num_candidates=self.num_candidates,
+            seed=self.seed_generator,
+        )
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        return self._scaled_loss(y_pred["loss"], y_pred["loss"])
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        for name, tracker in self.trackers.items():
+            tracker.update_state(y_pred[name])
+        return self.get_metrics_result()
+
+
+class _ComputedLoss(keras.losses.Loss):
+    """A loss that is computed already.
+
+    Keras divides what a `Loss` returns by the number of replicas, whose
+    gradients it adds.
+    """
+
+    def call(self, y_true, y_pred):
+        return ops.reshape(y_pred, (1,))
