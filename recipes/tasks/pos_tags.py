@@ -55,15 +55,17 @@ class Options(GraphOptions, FeatureOptions, FitOptions):
     """CoNLL-U file of Universal Dependencies, with documents."""
     train_sentences: int = 300
     """Sentences to train on, drawn by the seed."""
+    max_length: int = 40
+    """Words of a sentence that are read and asked, the first ones."""
     split_seed: int = 0
     """Draws the documents of the test and of validation."""
     hidden_dim: int = 0
     """Units of a hidden layer; 0: none."""
     dropout: float = 0.0
-    epochs: int = 40
+    epochs: int = 20
     batch_size: int = 16
-    learning_rate: float = 3e-3
-    patience: int = 5
+    learning_rate: float = 1e-2
+    patience: int = 4
 
 
 @dataclasses.dataclass
@@ -92,7 +94,7 @@ def main(options):
 def check(options):
     """Refuses options out of their range, before any work."""
     check_training(options)
-    check_positive(options, "train_sentences")
+    check_positive(options, "train_sentences", "max_length")
     check_rate(options, "dropout")
     if options.hidden_dim < 0:
         refuse("hidden_dim", "at least 0", options)
@@ -104,7 +106,9 @@ def load(options):
     """Reads the treebank, splits it by document, and looks up its words."""
     sentences = probes.read_conllu(options.treebank)
     lexicon = data.Lexicon()
-    rows = lexicon.add_words([sentence.words for sentence in sentences])
+    rows = lexicon.add_words(
+        [sentence.words[: options.max_length] for sentence in sentences]
+    )
     features = load_features(options, lexicon.words)
     tables = {**features.tables, **token_tables(options, lexicon)}
     names = sorted({tag for sentence in sentences for tag in sentence.tags})
@@ -113,7 +117,11 @@ def load(options):
         for s in sentences
     ]
     parts = {
-        name: as_arrays([rows[i] for i in at], [tags[i] for i in at], tables)
+        name: as_arrays(
+            [rows[i] for i in at],
+            [tags[i][: options.max_length] for i in at],
+            tables,
+        )
         for name, at in split(options, sentences).items()
     }
     available = len(parts["train"][1])
@@ -226,8 +234,7 @@ def part(loaded, name):
 
 def build(options, loaded, seed):
     """Returns the compiled tagger."""
-    longest = max(tags.shape[1] for _, tags, _ in loaded.parts.values())
-    source, transfer = make_graphs(options, seed, longest)
+    source, transfer = make_graphs(options, seed, options.max_length)
     # After the graphs, so that all sources start from the same weights.
     keras.utils.set_random_seed(seed)
     model = gk.models.TokenClassifier(
