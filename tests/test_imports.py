@@ -119,6 +119,7 @@ def test_library_never_imports_a_recipe():
                 "predict_graphs",
                 "prepare_corpus",
                 "prepare_images",
+                "prepare_on_beam",
                 "read_image",
                 "read_imdb",
                 "read_imdb_file",
