@@ -211,6 +211,8 @@ def test_library_never_imports_a_recipe():
                 "ServingError",
                 "export_onnx",
                 "export_saved_model",
+                "extract_edges",
+                "extract_edges_on_beam",
             },
         ),
     ],

@@ -13,6 +13,7 @@ from glomo_keras.utils import files
 
 MANIFEST = "manifest.json"
 PARTS = "parts"
+MOST_NAMED = 10
 
 
 class PartFiles:
@@ -32,9 +33,9 @@ class PartFiles:
 
     Attributes:
         records: List of dicts, one for each part, None for those to do.
-            `files` has what `files.file_record` says of each file, and
-            `num_words`; `broken` lists broken files of the source, dicts of
-            `file` and `fault`.
+            `files` has what `files.file_record` says of each file, and its
+            share of the words, `num_words`; `broken` lists broken files of
+            the source, dicts of `file` and `fault`.
     """
 
     def __init__(self, folder, plan):
@@ -79,7 +80,8 @@ class PartFiles:
                 takes.
             progress: Function of a number of new words, or None. Defaults to
                 None.
-            num_processes: int; 1 is this process. Defaults to 1.
+            num_processes: int; 1 is this process. Several have one thread of
+                TensorFlow's each. Defaults to 1.
 
         Raises:
             RuntimeError: If a process was killed.
@@ -112,13 +114,21 @@ class PartFiles:
         """Returns the records of the files of all parts, in order."""
         return [file for record in self.records for file in record["files"]]
 
-    def broken(self):
-        """Returns a dict of the faults of broken sources by their name."""
+    def warn_of_broken(self, num_sources):
+        """Warns of the broken files among the sources, if there are any."""
         faults = {}
         for record in self.records:
             for entry in record["broken"]:
                 faults.setdefault(entry["file"], entry["fault"])
-        return faults
+        if faults:
+            named = "\n".join(list(faults.values())[:MOST_NAMED])
+            more = len(faults) - MOST_NAMED
+            warnings.warn(
+                f"{len(faults)} of {num_sources} sources are broken; what "
+                f"follows a fault is left out:\n{named}"
+                + (f"\nand {more} more" if more > 0 else ""),
+                stacklevel=4,
+            )
 
     def _is_sound(self, record, plan):
         if record is None or record["plan"] != plan:
@@ -135,12 +145,11 @@ class PartFiles:
         return True
 
     def _in_processes(self, missing, writer, pieces, progress, num_processes):
-        threads = max(1, (os.cpu_count() or 1) // num_processes)
         with concurrent.futures.ProcessPoolExecutor(
             min(num_processes, len(missing)),
             multiprocessing.get_context("spawn"),
             _start_process,
-            (self.folder, writer, threads),
+            (self.folder, writer),
         ) as pool:
             numbers = {
                 pool.submit(
@@ -178,21 +187,26 @@ def write_part(folder, writer, number, plan, pieces, progress=None):
         Dict, the record.
     """
     record = {"plan": plan, **writer.write(number, pieces, progress)}
+    save_record(folder, number, record)
+    return record
+
+
+def save_record(folder, number, record):
+    """Says that a part is done: its files are there."""
     path = _record_path(folder, number)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     files.write_json(path, record, shared=True)
-    return record
 
 
 def _record_path(folder, number):
     return os.path.join(folder, PARTS, f"part-{number:05d}.json")
 
 
-def _start_process(folder, writer, threads):
+def _start_process(folder, writer):
     """Prepares a process of the pool, which ends when its parent does."""
     global _folder, _writer
     _folder, _writer = folder, writer
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

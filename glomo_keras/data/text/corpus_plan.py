@@ -1,7 +1,6 @@
 """What is to be done to prepare a corpus: part by part, anywhere."""
 
 import os
-import warnings
 
 from glomo_keras.data.text import vocabulary as vocabulary_lib
 from glomo_keras.data.text.corpus import Corpus
@@ -19,7 +18,6 @@ from glomo_keras.utils.validation import check_positive
 FORMAT = 3
 BYTES_PER_WORD = 4
 """So few that a part of a corpus seldom fills more than one shard."""
-MOST_NAMED = 10
 
 
 class CorpusPlan:
@@ -91,7 +89,7 @@ class CorpusPlan:
         Raises:
             ValueError: If there is no word in them.
         """
-        self._warn_of_broken_files()
+        self.part_files.warn_of_broken(len(self.corpus.sources))
         records = self.part_files.file_records()
         if not records:
             raise ValueError(
@@ -107,18 +105,6 @@ class CorpusPlan:
             self.vocabulary_size,
         )
         return TokenizedCorpus(path, validation_fraction, seed)
-
-    def _warn_of_broken_files(self):
-        faults = self.part_files.broken()
-        if faults:
-            named = "\n".join(list(faults.values())[:MOST_NAMED])
-            more = len(faults) - MOST_NAMED
-            warnings.warn(
-                f"{len(faults)} of {len(self.corpus.sources)} sources are "
-                f"broken; what follows a fault is left out:\n{named}"
-                + (f"\nand {more} more" if more > 0 else ""),
-                stacklevel=3,
-            )
 
 
 def _shard_folder(cache_dir, corpus, tokenizer_config, shard_words):
