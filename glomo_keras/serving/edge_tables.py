@@ -60,23 +60,18 @@ def _write(folder, kind, name, table, num_words):
 
 def _document_table(documents):
     pyarrow = import_pyarrow()
+    number, string = pyarrow.int32(), pyarrow.string()
+    offsets = [document.token_offsets for document in documents]
+    columns = {
+        "document": ([document.name for document in documents], string),
+        "file": ([document.file for document in documents], string),
+        "text": ([document.text for document in documents], string),
+        "num_words": ([len(place) for place in offsets], number),
+        "word_starts": ([p[:, 0] for p in offsets], pyarrow.list_(number)),
+        "word_ends": ([p[:, 1] for p in offsets], pyarrow.list_(number)),
+    }
     return pyarrow.table(
-        {
-            "document": [document.name for document in documents],
-            "file": [document.file for document in documents],
-            "num_words": pyarrow.array(
-                [len(document.token_ids) for document in documents], "int32"
-            ),
-            "text": [document.text for document in documents],
-        },
-        pyarrow.schema(
-            [
-                ("document", pyarrow.string()),
-                ("file", pyarrow.string()),
-                ("num_words", pyarrow.int32()),
-                ("text", pyarrow.string()),
-            ]
-        ),
+        {name: pyarrow.array(*column) for name, column in columns.items()}
     )
 
 

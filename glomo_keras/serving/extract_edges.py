@@ -46,8 +46,9 @@ the characters of the word in the text |
     |---|---|
     | `document` | its name |
     | `file` | the source it comes from |
-    | `num_words` | int32 |
     | `text` | cleaned, one paragraph a line |
+    | `num_words` | int32 |
+    | `word_starts`, `word_ends` | lists of int32, the characters of each word |
 
     Edges are ranked as in `glomo_keras.analysis.top_edges`: what could not be
     otherwise, or does not exceed the uniform share, is left out. A text is
@@ -264,9 +265,14 @@ def _claim_folder(out, key, predictor):
             f"take a new one, or delete it. Received: out={out}"
         )
     model = out / "model" / "1"
-    if not model.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        export_saved_model(predictor, model.parent)
     if known is None:
+        if model.exists():
+            raise ValueError(
+                "The folder holds a model already, of another job: take a new "
+                f"one. Received: out={out}"
+            )
+        out.mkdir(parents=True, exist_ok=True)
         files.write_json(path, {"digest": digest, **key}, shared=True)
+    if not model.exists():
+        export_saved_model(predictor, model.parent)
     return os.fspath(model)

@@ -129,7 +129,7 @@ def test_a_job_killed_at_any_moment_goes_on(sources, tmp_path, seed):
         *("--corpus", str(sources), "--cache", str(cache)),
         *("--runner", "DirectRunner", *TWO_WORKERS),
     ]
-    for number in range(40):
+    for number in range(24):
         text = f"some more words for copy{number}. " * 40_000
         (sources / f"copy{number}.txt").write_text(text)
     process = subprocess.Popen(command, env=os.environ)
