@@ -1,6 +1,6 @@
 """The speed and memory of the package on this machine.
 
-    make bench                                   # all cases, half an hour
+    make bench                                   # all cases, most of an hour
     python -m benchmarks --cases 'pretrain:*:base:float32' 'transfer:*'
     python -m benchmarks --against ../elsewhere  # next to another checkout
 
@@ -12,7 +12,9 @@ Linux only.
 `pretrain`: steps of training, of the package and of the same model in stock
 Keras layers (`examples`); `extract`: graphs of texts; `transfer`: graphs of a
 text and what they do to its features, streaming, materialised and by products
-of graphs; `task`: a step of `recipes.tasks.imdb` with and without graphs.
+of graphs; `task`: a step of `recipes.tasks.imdb` with and without graphs;
+`scale`: preparation of a corpus and extraction of its edges, in processes and
+by Apache Beam (the extra `beam`).
 
 `--against` runs each case in this checkout (A) and in another one (B), which
 must know the same cases, in turn: A B A B for `--rounds 2`. It prints medians
@@ -35,6 +37,7 @@ import tyro
 
 from benchmarks import extraction
 from benchmarks import pretraining
+from benchmarks import scale
 from benchmarks import tasks
 from benchmarks import transfer
 
@@ -43,6 +46,7 @@ SECTIONS = {
     "extract": extraction,
     "transfer": transfer,
     "task": tasks,
+    "scale": scale,
 }
 ALL = ("*",)
 COMPARED = (

@@ -1,6 +1,4 @@
-"""Edges of graphs as arrays, and the strongest of them."""
-
-from typing import NamedTuple
+"""Edges of graphs as arrays."""
 
 import numpy as np
 
@@ -9,21 +7,16 @@ from glomo_keras.ops.graphs import checked_directions
 from glomo_keras.ops.graphs import direction_of
 from glomo_keras.ops.graphs import is_factored
 from glomo_keras.ops.streaming import materialize
-from glomo_keras.utils.graph_arrays import admissible_pairs
 from glomo_keras.utils.graph_arrays import as_array
 from glomo_keras.utils.graph_arrays import check_axes
-from glomo_keras.utils.graph_arrays import check_names
 from glomo_keras.utils.graph_arrays import check_weights
 from glomo_keras.utils.graph_arrays import checked_mask
-from glomo_keras.utils.graph_arrays import ratio
 from glomo_keras.utils.graph_arrays import side_of
 from glomo_keras.utils.validation import check_option
-from glomo_keras.utils.validation import check_positive
 
 SIDES = (*DIRECTIONS, "both")
 GRAPHS = {f"{direction}_graphs" for direction in DIRECTIONS}
 INDICES = ("example", "layer", "head", "receiver", "source")
-ROUNDING = 1e-6  # of a weight; what exceeds a uniform share by less does not
 
 
 def graph_edges(graphs, padding_mask=None, direction=None):
@@ -68,7 +61,7 @@ def graph_edges(graphs, padding_mask=None, direction=None):
     return _joined(
         [
             _edges_of(graph, padding_mask, side)
-            for side, graph in _by_side(graphs, direction)
+            for side, graph in by_side(graphs, direction)
         ]
     )
 
@@ -103,82 +96,7 @@ def dense_graphs(edges, shape):
     return graphs
 
 
-class Edge(NamedTuple):
-    """One edge of a text. Positions count from 0, layers and heads from 1."""
-
-    receiver: str
-    source: str
-    weight: float
-    excess: float
-    receiver_position: int
-    source_position: int
-    layer: int
-    head: int
-    direction: str
-
-
-def top_edges(graphs, tokens, k=5, *, layer=None, head=None, direction=None):
-    """Returns the edges of a text that say most, the strongest first.
-
-    The rank of an edge is its excess: its weight less the uniform share of
-    its row, 1 / n for a row with n admissible sources. Rows with a single
-    admissible source, whose weight could not be otherwise, are left out, and
-    so are edges that do not exceed the share. Of a forward graph the
-    admissible sources are the positions before the receiver, of a backward
-    graph those after it; a graph with edges on both sides may have all.
-
-    Args:
-        graphs: array `(T, T)` or `(L, K, T, T)` without padding, rows are
-            receivers, or a dict of `forward_graphs` and `backward_graphs` (or
-            one of them) of such arrays.
-        tokens: sequence of T strings.
-        k: int, the largest number of edges. Defaults to 5.
-        layer: int from 1, edges of this layer alone. Defaults to None, all.
-        head: int from 1, edges of this head alone. Defaults to None, all.
-        direction: `"forward"` or `"backward"`, edges of this direction alone.
-            Defaults to None, all.
-
-    Returns:
-        List of named tuples `Edge`: `receiver` and `source` (tokens),
-        `weight`, `excess`, `receiver_position` and `source_position` from 0,
-        `layer` and `head` from 1, `direction`. Edges of the same excess come
-        in the order of `graph_edges`.
-
-    Raises:
-        ValueError: if a graph has another rank, negative or non-finite
-            entries, the tokens are not T, a number is not positive, or there
-            is no such layer, head or direction.
-
-    Example:
-
-    >>> graph = [[0, 0, 0], [1, 0, 0], [0.2, 0.8, 0]]
-    >>> [edge] = top_edges(graph, ["the", "cat", "sat"])
-    >>> edge.receiver, edge.source, edge.weight, round(edge.excess, 3)
-    ('sat', 'cat', 0.8, 0.3)
-    """
-    check_positive(k=k)
-    graphs = [
-        (side, _one_text(graph, tokens))
-        for side, graph in _by_side(graphs, None)
-    ]
-    shape = graphs[0][1].shape
-    _check_chosen("layer", layer, range(1, shape[1] + 1))
-    _check_chosen("head", head, range(1, shape[2] + 1))
-    _check_chosen("direction", direction, [side for side, _ in graphs])
-    edges = _joined([_edges_of(graph, None, side) for side, graph in graphs])
-    excess = edges["weight"] - _uniform_shares(edges, len(tokens))
-    wanted = excess > ROUNDING
-    for name, number in (("layer", layer), ("head", head)):
-        if number is not None:
-            wanted &= edges[name] == number - 1
-    if direction is not None:
-        wanted &= edges["direction"] == direction
-    places = np.flatnonzero(wanted)
-    places = places[np.argsort(-excess[places], kind="stable")[:k]]
-    return [_edge(edges, excess, tokens, place) for place in places]
-
-
-def _by_side(graphs, direction):
+def by_side(graphs, direction):
     """Pairs of side and graph, of all that `graph_edges` takes."""
     if isinstance(graphs, dict) and not set(graphs) & GRAPHS:
         return [(direction_of(graphs), graphs)]
@@ -229,46 +147,3 @@ def _joined(parts):
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]
     }
-
-
-def _one_text(graph, tokens):
-    """Graphs of one text as `(1, L, K, T, T)`."""
-    graph = as_array(graph)
-    if graph.ndim == 2:
-        graph = graph[None, None]
-    check_axes(graph, 4, "graphs")
-    check_names(tokens, graph.shape[-1], "tokens")
-    return graph[None]
-
-
-def _check_chosen(name, value, options):
-    if value is not None:
-        check_option(name, value, options)
-
-
-def _uniform_shares(edges, length):
-    """Of each edge the uniform share of its row; inf if it is forced."""
-    counts = {
-        side: admissible_pairs(length, side).sum(1) for side in SIDES
-    }  # (T,) each
-    sources = np.empty(len(edges["weight"]))
-    for side in set(edges["direction"]):
-        chosen = edges["direction"] == side
-        sources[chosen] = counts[side][edges["receiver"][chosen]]
-    return np.where(sources > 1, ratio(1, sources), np.inf)
-
-
-def _edge(edges, excess, tokens, place):
-    names = ("receiver", "source", "layer", "head")
-    receiver, source, layer, head = (int(edges[name][place]) for name in names)
-    return Edge(
-        tokens[receiver],
-        tokens[source],
-        float(edges["weight"][place]),
-        float(excess[place]),
-        receiver,
-        source,
-        layer + 1,
-        head + 1,
-        edges["direction"][place],
-    )

@@ -50,9 +50,10 @@ from glomo_keras.data.text.corpus import Corpus
 from glomo_keras.data.text.corpus import open_corpus
 from glomo_keras.data.text.evaluation_windows import EvaluationWindows
 from glomo_keras.data.text.predict_graphs import predict_graphs
+from glomo_keras.data.text.prepare_corpus import prepare_corpus
+from glomo_keras.data.text.prepare_on_beam import prepare_on_beam
 from glomo_keras.data.text.token_stream import TokenStream
 from glomo_keras.data.text.tokenized_corpus import TokenizedCorpus
-from glomo_keras.data.text.tokenized_corpus import prepare_corpus
 from glomo_keras.data.text.vocabulary import build_vocabulary
 from glomo_keras.data.text.vocabulary import read_vocabulary
 from glomo_keras.data.text.vocabulary import write_vocabulary
@@ -102,6 +103,7 @@ __all__ = [
     "predict_graphs",
     "prepare_corpus",
     "prepare_images",
+    "prepare_on_beam",
     "read_image",
     "read_imdb",
     "read_imdb_file",

@@ -26,7 +26,15 @@ _SIGNATURES = {
 """How files begin that are no text, whatever their names say."""
 
 
-def raw_lines(path, max_bytes=MAX_LINE_BYTES, report=None):
+class BrokenFile(OSError, ValueError):
+    """A file whose content cannot be read as text, whenever it is tried.
+
+    The message names the file and says what to do. Files that are missing or
+    may not be read, and faults of a disk or a network, are plain `OSError`s.
+    """
+
+
+def raw_lines(path, max_bytes=MAX_LINE_BYTES, report=None, start=0):
     """Reads a file as lines of bytes.
 
     Args:
@@ -36,22 +44,23 @@ def raw_lines(path, max_bytes=MAX_LINE_BYTES, report=None):
             memory stays bounded. Defaults to a megabyte.
         report: Function that is told how many bytes of the file were read, or
             None. Defaults to None.
+        start: int, the byte to start from, where a line begins; 0 for a
+            packed file. Defaults to 0.
 
     Yields:
         bytes, with the line break.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        OSError: If a packed file is damaged.
-        ValueError: If the file is an archive, a document or a table of
-            another program.
+        BrokenFile: If a packed file is damaged, or the file is an archive, a
+            document or a table of another program.
     """
     path = os.fspath(path)
     unpack = UNPACK.get(os.path.splitext(path)[1])
     with open(path, "rb") as raw:
         if unpack is None:
             _refuse_binary(path, raw.read(8))
-        raw.seek(0)
+        raw.seek(start)
         file = unpack(raw) if unpack else raw
         while line := _read_line(file, path, max_bytes):
             yield line
@@ -62,7 +71,7 @@ def raw_lines(path, max_bytes=MAX_LINE_BYTES, report=None):
 def _refuse_binary(path, start):
     for signature, kind in _SIGNATURES.items():
         if start.startswith(signature):
-            raise ValueError(
+            raise BrokenFile(
                 f"{path} is {kind} rather than text: unpack or convert it and "
                 f"give what is in it. Received: a file that begins {start!r}"
             )
@@ -72,7 +81,9 @@ def _read_line(file, path, max_bytes):
     try:
         return file.readline(max_bytes)
     except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        raise OSError(
+        # Only the system's own errors, as of a disk, have a number.
+        kind = OSError if getattr(error, "errno", None) else BrokenFile
+        raise kind(
             f"{path} cannot be read to its end. Received: {error}"
         ) from error
 
@@ -93,28 +104,50 @@ def read_lines(path, max_bytes=MAX_LINE_BYTES):
 
     Raises:
         OSError: See `raw_lines`.
-        ValueError: See `raw_lines`, and if the first line holds a zero byte,
+        BrokenFile: See `raw_lines`, and if the first line holds a zero byte,
             as a packed file or one in UTF-16.
     """
-    position, first_fault, faults = 0, None, 0
-    for raw in _pieces(path, max_bytes):
+    return (line for _, line in placed_lines(path, max_bytes))
+
+
+def placed_lines(
+    path, max_bytes=MAX_LINE_BYTES, start=0, stop=None, divides=None
+):
+    """Reads lines as `read_lines` does, and says where they begin.
+
+    Args:
+        path, max_bytes: See `read_lines`.
+        start: See `raw_lines`. Defaults to 0.
+        stop: int. Reading ends before the first line that begins at this byte
+            or after it. Defaults to None: at the end of the file.
+        divides: Function of a line, whether reading may end before it.
+            Defaults to None: anywhere.
+
+    Yields:
+        `(place, line)`: int, the byte where the line begins, and str. The
+        pieces of a line that was cut have the place of the whole line.
+
+    Raises:
+        OSError, BrokenFile: See `read_lines`.
+    """
+    first_fault, faults = None, 0
+    for place, position, raw in _pieces(path, max_bytes, start):
         if position == 0 and b"\0" in raw:
-            raise ValueError(
+            raise BrokenFile(
                 f"{path}, line 1, is no UTF-8 text (UTF-16, or a packed or "
                 "binary file?): unpack or convert it, or leave it out. "
                 f"Received: a zero byte at byte {raw.index(0)}"
             )
-        try:
-            line = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = raw.decode("utf-8", "replace")
-            faults += line.count("\ufffd") - raw.count(b"\xef\xbf\xbd")
-            if first_fault is None:
-                first_fault = position + error.start
+        line, fault, count = _decode(raw)
+        if stop is not None and place >= stop:
+            if divides is None or divides(line):
+                break
+        if count and not faults:
+            first_fault = position + fault
+        faults += count
         if position == 0:
             line = line.removeprefix("\ufeff")
-        position += len(raw)
-        yield line.rstrip("\r\n")
+        yield place, line.rstrip("\r\n")
     if faults:
         warnings.warn(
             f"{path} is not valid UTF-8: first fault at byte {first_fault}, "
@@ -123,18 +156,50 @@ def read_lines(path, max_bytes=MAX_LINE_BYTES):
         )
 
 
-def _pieces(path, max_bytes):
-    """Yields the lines of a file as bytes, cutting the overlong ones."""
+def _decode(raw):
+    """Returns bytes as str, the place of the first fault, and their number."""
+    try:
+        return raw.decode("utf-8"), None, 0
+    except UnicodeDecodeError as error:
+        line = raw.decode("utf-8", "replace")
+        count = line.count("\ufffd") - raw.count(b"\xef\xbf\xbd")
+        return line, error.start, count
+
+
+def find_line(path, start):
+    """Returns the byte where the first line begins at `start` or after it.
+
+    Args:
+        path: str or path, of a file that is not packed.
+        start: int.
+    """
+    with open(path, "rb") as file:
+        file.seek(max(start - 1, 0))
+        while start and (piece := file.readline(MAX_LINE_BYTES)):
+            if piece.endswith(b"\n"):
+                break
+        return file.tell()
+
+
+def _pieces(path, max_bytes, start):
+    """Yields lines as bytes, cutting the overlong ones.
+
+    Before them stand the bytes where the line and where the piece begin.
+    """
+    place = position = start
     rest = b""
-    for piece in raw_lines(path, max_bytes):
+    for piece in raw_lines(path, max_bytes, start=start):
         piece = rest + piece
         rest = b""
         if len(piece) >= max_bytes and not piece.endswith(b"\n"):
             cut = _cut_position(piece)
             piece, rest = piece[:cut], piece[cut:]
-        yield piece
+        yield place, position, piece
+        position += len(piece)
+        if piece.endswith(b"\n"):
+            place = position
     if rest:
-        yield rest
+        yield place, position, rest
 
 
 def _cut_position(piece):

@@ -61,11 +61,46 @@ class TfdsExamples:
         return self._num_examples
 
     def __iter__(self):
+        yield from self.read()
+
+    def spans(self, num_bytes):
+        """Returns parts of the split of about a size.
+
+        Args:
+            num_bytes: int. A split that is itself a part of one, such as
+                `train[:50%]`, stays whole.
+
+        Returns:
+            List of `(start, stop, size)`: the first two for `read`, the size
+            in bytes.
+        """
+        count = self._num_examples
+        size = getattr(self._builder.info.splits[self._split], "num_bytes", 0)
+        if not size or size <= num_bytes or not self._split.isidentifier():
+            return [(0, None, size or num_bytes)]
+        step = max(1, num_bytes * count // size)
+        return [
+            (start, min(start + step, count), num_bytes)
+            for start in range(0, count, step)
+        ]
+
+    def read(self, start=0, stop=None):
+        """Yields the examples of one of the `spans`, all by default.
+
+        Args:
+            start, stop: int or None, counted in examples. Parts are in the
+                order of the files, one file after the other.
+        """
         import tensorflow_datasets as tfds
 
+        split, config = self._split, None
+        if stop is not None:
+            split = f"{split}[{start}:{stop}]"
+            config = tfds.ReadConfig(interleave_cycle_length=1)
         dataset = self._builder.as_dataset(
-            split=self._split,
+            split=split,
             shuffle_files=False,
+            read_config=config,
             decoders=tfds.decode.PartialDecoding(set(self.names)),
         )
         yield from tfds.as_numpy(dataset)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import uuid
 
 HIDDEN_NAMES = (
     "__MACOSX",
@@ -41,7 +42,7 @@ def atomic_path(path, shared=False):
         `pathlib.Path`, next to `path`.
     """
     path = pathlib.Path(path)
-    own = f".{os.getpid()}" if shared else ""
+    own = f".{uuid.uuid4().hex[:12]}" if shared else ""
     temporary = path.with_name(f"{path.name}{own}.tmp")
     try:
         yield temporary

@@ -42,14 +42,12 @@ FILES = (
 )
 
 
-@dataclasses.dataclass
-class Options:
-    """Packs a tokenised corpus in one file."""
+@dataclasses.dataclass(kw_only=True)
+class TokeniseOptions:
+    """What is tokenised, and how."""
 
     corpus: tuple[str, ...]
     """Text files, folders, globs, or tfds:NAME."""
-    out: pathlib.Path
-    """The file to write; its name ends in .tar.bz2."""
     cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
     """Where the tokenised corpus is kept."""
     vocabulary_size: int = 20_000
@@ -59,6 +57,14 @@ class Options:
     min_paragraph_words: int = 5
     data_dir: str | None = None
     """Where prepared TFDS data sets lie."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Options(TokeniseOptions):
+    """Packs a tokenised corpus in one file."""
+
+    out: pathlib.Path
+    """The file to write; its name ends in .tar.bz2."""
 
 
 def pack(options):

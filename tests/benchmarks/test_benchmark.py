@@ -5,6 +5,7 @@ from benchmarks import __main__ as main
 from benchmarks import extraction
 from benchmarks import measuring
 from benchmarks import pretraining
+from benchmarks import scale
 from benchmarks import tasks
 from benchmarks import transfer
 
@@ -49,6 +50,12 @@ def test_sizes_are_those_of_the_recipe(config):
     sizes = pretraining.sizes_of(config)
     assert sizes["embedding_dim"] == {"small": 128}.get(config, 512)
     assert (sizes["num_positions"] is None) == (config == "base_100k")
+
+
+def test_preparation_of_a_corpus_is_measured(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")  # set by the case
+    result = scale.measure("prepare", "processes", 1, 1, num_words=3000)
+    assert result["words_per_second"] == 3000 / result["seconds"]
 
 
 def test_extraction_is_measured():

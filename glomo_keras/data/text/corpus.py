@@ -4,6 +4,7 @@ import glob
 import os
 import pathlib
 
+from glomo_keras.data.lines import BrokenFile
 from glomo_keras.data.text.cleaning import clean_paragraphs
 from glomo_keras.data.text.text_file import RawText
 from glomo_keras.data.text.text_file import TextFile
@@ -18,7 +19,8 @@ class Corpus:
 
     Args:
         sources: List of objects with `texts()`, which yields `RawText`s, and
-            `signature()`, a value of JSON that changes with the content.
+            `signature()`, a value of JSON that changes with the content. A
+            source that can be read in parts has `spans` too, see `TextFile`.
         spec: What the user asked for, for messages. Defaults to None.
         min_paragraph_words: int. Shorter paragraphs are dropped; a text
             without any paragraph left is skipped. Defaults to 5.
@@ -45,40 +47,22 @@ class Corpus:
             for count, raw in enumerate(raw_texts, 1):
                 if count <= skip:
                     continue
-                paragraphs = clean_paragraphs(
-                    raw.text,
-                    self.min_paragraph_words,
-                    raw.line_breaks,
-                    raw.wiki,
-                )
-                if paragraphs:
-                    yield (index, count), "\n".join(paragraphs)
-
-    def batches(self, start=(0, 0), max_texts=1024, max_characters=1 << 18):
-        """Yields the texts in lists.
-
-        Args:
-            start: See `texts`.
-            max_texts: int. Defaults to 1024.
-            max_characters: int. A list ends with the text that reaches it.
-                Defaults to 256 K.
-
-        Yields:
-            `(place, texts)`, the place after the last of the texts.
-        """
-        batch, size = [], 0
-        for place, text in self.texts(start):
-            batch.append(text)
-            size += len(text)
-            if size >= max_characters or len(batch) >= max_texts:
-                yield place, batch
-                batch, size = [], 0
-        if batch:
-            yield place, batch
+                text = clean_text(raw, self.min_paragraph_words)
+                if text:
+                    yield (index, count), text
 
     def signature(self):
         """Returns a list that changes whenever a source does."""
         return [source.signature() for source in self.sources]
+
+
+def clean_text(raw, min_paragraph_words):
+    """Returns a `RawText` cleaned, one paragraph a line, or `""`."""
+    return "\n".join(
+        clean_paragraphs(
+            raw.text, min_paragraph_words, raw.line_breaks, raw.wiki
+        )
+    )
 
 
 class TfdsTexts:
@@ -92,17 +76,45 @@ class TfdsTexts:
     def __init__(self, spec, data_dir=None, download=False, wiki=None):
         self.name = spec
         self.wiki = "wiki" in spec if wiki is None else wiki
-        self._examples = TfdsExamples(spec, ("text",), data_dir, download)
+        self._options = (spec, ("text",), data_dir)
+        self._examples = TfdsExamples(*self._options, download)
+
+    def __getstate__(self):
+        return self.__dict__ | {"_examples": None}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._examples = TfdsExamples(*self._options)
 
     def signature(self):
         """Returns what distinguishes this state of the data set."""
         return [self.wiki, *self._examples.signature()]
 
-    def texts(self):
-        """Yields a `RawText` for each example, in the stored order."""
-        for example in self._examples:
-            text = example["text"].decode("utf-8", "replace")
-            yield RawText(text, True, self.wiki)
+    def spans(self, num_bytes):
+        """Returns parts of the split, see `TextFile.spans`."""
+        return self._examples.spans(num_bytes)
+
+    def texts(self, start=0, stop=None):
+        """Yields a `RawText` for each example, in the stored order.
+
+        Args:
+            start, stop: int or None, of a span, in examples. Default to the
+                whole split.
+
+        Raises:
+            BrokenFile: If a file of the data set is damaged.
+        """
+        import tensorflow as tf
+
+        try:
+            for example in self._examples.read(start, stop):
+                text = example["text"].decode("utf-8", "replace")
+                yield RawText(text, True, self.wiki)
+        except tf.errors.DataLossError as error:
+            raise BrokenFile(
+                f"{self.name} cannot be read to its end: prepare it again. "
+                f"Received: {error.message}"
+            ) from error
 
 
 def open_corpus(

@@ -49,12 +49,12 @@ def predict_graphs(predictor, texts, tokenizer=None, batch_size=32):
             f"Received: a text of type {type(texts).__name__}"
         )
     check_positive(batch_size=batch_size)
-    rows = _tokenized(_checked_tokenizer(predictor, tokenizer), list(texts))
+    rows = tokenized(checked_tokenizer(predictor, tokenizer), list(texts))
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]["tokens"]))
     for start in range(0, len(order), batch_size):
         batch = [rows[index] for index in order[start : start + batch_size]]
         ids = [row.pop("token_ids") for row in batch]
-        graphs = predictor.predict_on_batch(_padded(ids))
+        graphs = predictor.predict_on_batch(padded(ids))
         for index, row in enumerate(batch):
             length = len(row["tokens"])
             row |= {
@@ -64,7 +64,12 @@ def predict_graphs(predictor, texts, tokenizer=None, batch_size=32):
     return rows
 
 
-def _checked_tokenizer(predictor, tokenizer):
+def checked_tokenizer(predictor, tokenizer):
+    """Returns a predictor's tokenizer, or the given one if it fits.
+
+    Raises:
+        ValueError: see `predict_graphs`.
+    """
     known = predictor.vocabulary
     if tokenizer is None:
         if known is None:
@@ -83,8 +88,8 @@ def _checked_tokenizer(predictor, tokenizer):
     return tokenizer
 
 
-def _tokenized(tokenizer, texts):
-    """Returns a dict of tokens, offsets and ids for each text."""
+def tokenized(tokenizer, texts):
+    """Returns a dict of `tokens`, `token_offsets` and `token_ids` per text."""
     rows = []
     for start in range(0, len(texts), CHUNK):
         output = tokenizer(texts[start : start + CHUNK])
@@ -99,7 +104,7 @@ def _tokenized(tokenizer, texts):
     return rows
 
 
-def _padded(ids):
+def padded(ids):
     """Returns the inputs of a batch, padded to a multiple of `STEP`."""
     lengths = np.array([len(row) for row in ids])
     length = STEP * max(1, -(-lengths.max() // STEP))

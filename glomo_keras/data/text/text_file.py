@@ -1,5 +1,6 @@
 """Text files as sources of texts: what one text is, and how it is found."""
 
+import contextlib
 import html
 import itertools
 import json
@@ -84,31 +85,76 @@ class TextFile:
             status.st_mtime_ns,
         ]
 
-    def texts(self):
-        """Yields the `RawText`s of the file.
+    def spans(self, num_bytes):
+        """Returns parts of the file that can be read one without the other.
 
-        Warns when the file is empty or holds bytes that are not UTF-8.
+        Args:
+            num_bytes: int, the size of a part. A packed file, and one that is
+                a single text, stay whole.
+
+        Returns:
+            List of `(start, stop, size)`: the first two for `texts`, the size
+            in bytes.
+        """
+        size = os.path.getsize(self.path)
+        packed = os.path.splitext(self.path)[1] in lines_lib.UNPACK
+        if size <= num_bytes or packed or self._unit() == "file":
+            return [(0, None, size)]
+        starts = range(0, size, num_bytes)
+        stops = [*starts[1:], None]
+        return [
+            (start, stop, (stop or size) - start)
+            for start, stop in zip(starts, stops, strict=True)
+        ]
+
+    def texts(self, start=0, stop=None):
+        """Yields the `RawText`s of the file, or of one of its `spans`.
+
+        A text belongs to the span in which the line before it begins that
+        divides it from the text before. Warns when the file is empty or holds
+        bytes that are not UTF-8.
+
+        Args:
+            start, stop: int or None, of a span, in bytes. Default to the
+                whole file.
 
         Raises:
-            ValueError: If it holds no plain text: a binary file, a table,
+            BrokenFile: If it holds no plain text: a binary file, a table,
                 XML, or JSON of another program than WikiExtractor.
         """
-        lines = lines_lib.read_lines(self.path)
-        lines = itertools.dropwhile(_is_blank, lines)
-        first = next(lines, None)
+        first, second = self._first_lines()
         if first is None:
             warnings.warn(f"{self.path} is empty and is skipped.", stacklevel=2)
         elif first.startswith("<doc "):
-            yield from self._wiki(_split_documents(_chain(first, lines)))
+            lines = self._lines(start, stop, _is_document_mark)
+            yield from self._wiki(_split_documents(lines))
         elif _is_json(first):
-            yield from self._wiki(_read_json(self.path))
+            yield from self._wiki(_read_json(self.path, start, stop))
         else:
-            second = next(lines, "")
             self._refuse_xml(first)
             self._refuse_table(first, second)
-            lines = _chain(first, second, lines)
-            for text in _SPLITTERS[self._unit()](lines):
+            unit = self._unit()
+            lines = self._lines(start, stop, _DIVIDERS[unit])
+            for text in _SPLITTERS[unit](lines):
                 yield RawText(text, False, bool(self.wiki))
+
+    def _first_lines(self):
+        """Returns the first line that is not blank, None if there is none."""
+        with contextlib.closing(lines_lib.placed_lines(self.path)) as lines:
+            texts = (line for _, line in lines)
+            first = next(itertools.dropwhile(_is_blank, texts), None)
+            return first, next(texts, "")
+
+    def _lines(self, start, stop, divides):
+        """The lines from the first divider of a span to that after it."""
+        first = lines_lib.find_line(self.path, start) if start else 0
+        lines = lines_lib.placed_lines(
+            self.path, start=first, stop=stop, divides=divides
+        )
+        texts = (line for _, line in lines)
+        if not start:
+            return texts
+        return itertools.dropwhile(lambda line: not divides(line), texts)
 
     def _wiki(self, texts):
         wiki = self.wiki is not False
@@ -122,7 +168,7 @@ class TextFile:
 
     def _refuse_xml(self, first):
         if _XML_START.match(first):
-            raise ValueError(
+            raise lines_lib.BrokenFile(
                 f"{self.path} holds XML rather than texts: run WikiExtractor "
                 "on a dump of a wiki, or write the texts to a plain file. "
                 f"Received: {first[:80]!r}"
@@ -135,21 +181,19 @@ class TextFile:
         header = _TABLE_HEADER.fullmatch(first)
         found = header and second.count(header[1]) >= first.count(header[1])
         if found or ending.lower() in _TABLE_ENDINGS:
-            raise ValueError(
+            raise lines_lib.BrokenFile(
                 f"{self.path} holds a table rather than texts: write its "
                 "texts to a file, one a line, and give texts='line'. "
                 f"Received: {first[:80]!r}"
             )
 
 
-def _chain(*parts):
-    """Puts lines in front of an iterator of lines."""
-    *lines, rest = parts
-    return itertools.chain(lines, rest)
-
-
 def _is_blank(line):
     return not line or line.isspace()
+
+
+def _is_document_mark(line):
+    return line.startswith("<doc ") or line.strip() == "</doc>"
 
 
 def _split_file(lines):
@@ -171,13 +215,19 @@ _SPLITTERS = {
     "line": _split_lines,
     "blank_line": _split_blocks,
 }
+_DIVIDERS = {
+    "file": lambda line: False,
+    "line": lambda line: True,
+    "blank_line": _is_blank,
+}
+"""Whether a new text may begin at a line, or after it."""
 
 
 def _split_documents(lines):
     """Yields the texts of WikiExtractor's documents, without their titles."""
     block, title = [], None
     for line in lines:
-        if line.startswith("<doc ") or line.strip() == "</doc>":
+        if _is_document_mark(line):
             if block:
                 yield "\n".join(block)
             match = _TITLE.search(line)
@@ -202,10 +252,11 @@ def _is_json(line):
     return isinstance(value, list) and len(value) > 1
 
 
-def _read_json(path):
+def _read_json(path, start, stop):
     """Yields the texts of WikiExtractor's JSON, without their titles."""
-    lines = lines_lib.read_lines(path, MAX_JSON_BYTES)
-    for number, line in enumerate(lines, 1):
+    first = lines_lib.find_line(path, start) if start else 0
+    lines = lines_lib.placed_lines(path, MAX_JSON_BYTES, first, stop)
+    for number, (place, line) in enumerate(lines, 1):
         if _is_blank(line):
             continue
         try:
@@ -214,8 +265,9 @@ def _read_json(path):
             article = None
         known = isinstance(article, dict) and article.keys() >= _WIKI_FIELDS
         if not known or not isinstance(article["text"], str):
-            raise ValueError(
-                f"{path}, line {number}: JSON is read from WikiExtractor "
+            where = f"byte {place}" if start else f"line {number}"
+            raise lines_lib.BrokenFile(
+                f"{path}, {where}: JSON is read from WikiExtractor "
                 f"alone, one object a line with {sorted(_WIKI_FIELDS)}. Run "
                 "it without --json, or write the texts to a plain file. "
                 f"Received: {line[:80]!r}"

@@ -4,135 +4,132 @@ import concurrent.futures
 import functools
 import os
 import unicodedata
-import warnings
 
 import numpy as np
 
 from glomo_keras.data.text import python_tokenizer
+from glomo_keras.data.text.corpus_parts import PartReader
 from glomo_keras.data.text.word_splitting import split_words
+from glomo_keras.data.text.word_tokenizer import WordTokenizer
 from glomo_keras.data.text.word_tokenizer import has_tensorflow
 from glomo_keras.utils import files
 
-FORMAT = 2
+MAX_BATCH_TEXTS = 1024
+MAX_BATCH_CHARACTERS = 1 << 18
 
 
-class TokenShards:
-    """The tokenised shards of a corpus in one folder.
+class ShardWriter:
+    """Tokenises parts of a corpus into shards, on this machine or another.
 
-    A shard is an `.npz` file: `types`, the UTF-8 bytes of its own word types
+    A part is a shard, or several if it has more than `shard_words` words,
+    `shard-PART-NUMBER.npz`: `types`, the UTF-8 bytes of its own word types
     joined by line breaks; `counts`, int64, one per type; `token_ids`, int32,
-    the words as positions in `types`; `text_lengths`, int64. `manifest.json`
-    lists the shards, their checksums and how far each one went in the sources.
+    the words as positions in `types`; `text_lengths`, int64. The bytes of a
+    shard depend on the part and the options alone. A writer can be pickled.
 
     Args:
-        folder: str; one corpus and one set of options each.
-        corpus: The `Corpus` to read.
-        tokenizer: A `WordTokenizer`.
+        folder: str, where the shards lie.
+        tokenizer_config: Dict of the options of the `WordTokenizer`.
+        min_paragraph_words: See `Corpus`.
         shard_words: int. A shard is closed once it holds so many words.
+        skip_broken: See `PartReader`.
     """
 
-    def __init__(self, folder, corpus, tokenizer, shard_words):
+    def __init__(
+        self,
+        folder,
+        tokenizer_config,
+        min_paragraph_words,
+        shard_words,
+        skip_broken=False,
+    ):
         self.folder = folder
-        self.corpus = corpus
-        self.tokenizer = tokenizer
+        self.tokenizer_config = tokenizer_config
         self.shard_words = shard_words
-        self.records = []
-        self._path = os.path.join(folder, "manifest.json")
+        self.reader = PartReader(min_paragraph_words, skip_broken)
+        self._tokenize = None
 
-    def complete(self, progress):
-        """Checks the shards that are there and writes those that are not.
+    def __getstate__(self):
+        return self.__dict__ | {"_tokenize": None}
+
+    def write(self, number, pieces, progress=None):
+        """Writes the shards of a part.
 
         Args:
-            progress: Function of the number of new words and the place.
+            number: int, of the part.
+            pieces: See `PartReader.texts`.
+            progress: Function of the number of new words, or None. Defaults
+                to None.
 
-        Raises:
-            ValueError: If the corpus holds no usable text.
+        Returns:
+            Dict of `files`, the records of the shards with `num_words` and
+            `num_texts`, and `broken`, see `PartReader`.
         """
-        os.makedirs(self.folder, exist_ok=True)
-        manifest = files.read_json_or_none(self._path)
-        manifest = manifest or {"complete": False, "shards": []}
-        before = [dict(record) for record in manifest["shards"]]
-        self.records = self._sound(manifest["shards"])
-        if len(self.records) < len(before) or not manifest["complete"]:
-            self._append(progress)
-        if self.records != before or not manifest["complete"]:
-            self._save(complete=True)
-        if not self.records:
-            raise ValueError(
-                "The corpus holds no usable text: every paragraph is empty "
-                f"or has fewer than {self.corpus.min_paragraph_words} words. "
-                f"Received: {self.corpus.spec!r}"
+        records = []
+        for shard in self._shards(pieces, progress):
+            name = f"shard-{number:05d}-{len(records):03d}.npz"
+            path = os.path.join(self.folder, name)
+            with files.atomic_file(path, "wb", shared=True) as file:
+                np.savez(file, **shard.arrays())
+            records.append(
+                {
+                    **files.file_record(path),
+                    "num_words": shard.num_words,
+                    "num_texts": shard.num_texts,
+                }
             )
+        return {"files": records, "broken": self.reader.broken}
 
-    def load(self, index):
-        """Returns the arrays of a shard, `types` as a list of bytes."""
-        path = os.path.join(self.folder, self.records[index]["file"])
-        with np.load(path) as arrays:
-            shard = {name: arrays[name] for name in arrays.files}
-        shard["types"] = shard["types"].tobytes().split(b"\n")
-        return shard
-
-    def _sound(self, records):
-        """Returns the records of the shards before the first damaged one."""
-        for index, record in enumerate(records):
-            fault = files.find_fault(self.folder, record)
-            if fault is not None:
-                warnings.warn(
-                    f"{os.path.join(self.folder, record['file'])} {fault}: "
-                    "rebuilding it and those after it from the sources.",
-                    stacklevel=4,
-                )
-                return records[:index]
-        return records
-
-    def _append(self, progress):
-        start = self.records[-1]["end"] if self.records else (0, 0)
-        for shard in self._read(start, progress):
-            self.records.append(self._write(len(self.records), shard))
-            self._save(complete=False)
-
-    def _read(self, start, progress):
-        """Yields the shards after a place in the sources."""
-        shard = _Shard(self.tokenizer.normalize_unicode)
-        for place, batch in self._tokenized(start):
-            shard.add(place, *batch)
-            progress(len(batch[1]), place)
+    def _shards(self, pieces, progress):
+        form = self.tokenizer_config["normalize_unicode"]
+        shard = _Shard(form)
+        for tokens in self._tokenized(pieces):
+            shard.add(*tokens)
+            if progress is not None:
+                progress(len(tokens[1]))
             if shard.num_words >= self.shard_words:
                 yield shard
-                shard = _Shard(self.tokenizer.normalize_unicode)
+                shard = _Shard(form)
         if shard.num_words:
             yield shard
 
-    def _tokenized(self, start):
-        """Yields places and tokens; tokenises while the next texts are read."""
-        tokenize = make_tokenize(self.tokenizer)
-        batches = self.corpus.batches(
-            start, max_characters=min(1 << 18, 5 * self.shard_words)
-        )
+    def _tokenized(self, pieces):
+        """Yields tokens; tokenises while the next texts are read."""
+        if self._tokenize is None:
+            self._tokenize = make_tokenize(
+                WordTokenizer(**self.tokenizer_config)
+            )
+        most = min(MAX_BATCH_CHARACTERS, 5 * self.shard_words)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             waiting = None
-            for place, texts in batches:
-                result = pool.submit(tokenize, texts)
+            for texts in _batches(self.reader.texts(pieces), most):
+                result = pool.submit(self._tokenize, texts)
                 if waiting is not None:
-                    yield waiting[0], waiting[1].result()
-                waiting = place, result
+                    yield waiting.result()
+                waiting = result
             if waiting is not None:
-                yield waiting[0], waiting[1].result()
+                yield waiting.result()
 
-    def _write(self, index, shard):
-        path = os.path.join(self.folder, f"shard-{index:05d}.npz")
-        with files.atomic_file(path, "wb", shared=True) as file:
-            np.savez(file, **shard.arrays())
-        return {
-            **files.file_record(path),
-            "num_words": shard.num_words,
-            "num_texts": shard.num_texts,
-            "end": shard.end,
-        }
 
-    def _save(self, complete):
-        manifest = {"complete": complete, "shards": self.records}
-        files.write_json(self._path, manifest, shared=True)
+def _batches(texts, max_characters):
+    """Yields lists of texts; a list ends with the text that fills it."""
+    batch, size = [], 0
+    for *_, text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= max_characters or len(batch) >= MAX_BATCH_TEXTS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def load_shard(folder, record):
+    """Returns the arrays of a shard, `types` as a list of bytes."""
+    with np.load(os.path.join(folder, record["file"])) as arrays:
+        shard = {name: arrays[name] for name in arrays.files}
+    shard["types"] = shard["types"].tobytes().split(b"\n")
+    return shard
 
 
 class _Shard:
@@ -141,13 +138,12 @@ class _Shard:
     def __init__(self, normalize_unicode):
         self.num_words = 0
         self.num_texts = 0
-        self.end = None
         self._form = "NFC" if normalize_unicode else None
         self._types = {}
         self._ids = []
         self._lengths = []
 
-    def add(self, place, words, ids, lengths):
+    def add(self, words, ids, lengths):
         types = self._types
         if self._form is not None:
             words = [
@@ -160,7 +156,6 @@ class _Shard:
         self._lengths.append(lengths)
         self.num_words += len(ids)
         self.num_texts += len(lengths)
-        self.end = list(place)
 
     def arrays(self):
         ids = np.concatenate(self._ids)

@@ -1,10 +1,16 @@
 """The two passes: cache, resumption, damage, vocabulary."""
 
 import collections
+import gzip
 import json
 import os
 import pathlib
+import pickle
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +20,8 @@ from glomo_keras.data import TokenizedCorpus
 from glomo_keras.data import WordTokenizer
 from glomo_keras.data import open_corpus
 from glomo_keras.data import prepare_corpus
+from glomo_keras.data.text.corpus_plan import CorpusPlan
+from tests.data.text.same_caches import check_same_caches
 
 
 @pytest.fixture
@@ -54,14 +62,17 @@ class Failing:
     def __init__(self, source, number, error):
         self.source = source
         self.number = number
+        self.count = 0
         self.error = error
         self.name = source.name
         self.signature = source.signature
+        self.spans = source.spans
 
-    def texts(self):
-        for number, text in enumerate(self.source.texts()):
-            if number == self.number:
+    def texts(self, *span):
+        for text in self.source.texts(*span):
+            if self.count == self.number:
                 raise self.error
+            self.count += 1
             yield text
 
 
@@ -168,7 +179,7 @@ def test_a_damaged_shard_is_rebuilt(sources, tmp_path, damage):
     before = dict(np.load(path))
     damage(path)
     shutil.rmtree(next(cache.glob("tokens-*/ids-*")))
-    with pytest.warns(UserWarning, match="shard-00002.npz .*: rebuilding"):
+    with pytest.warns(UserWarning, match="shard-00002-000.npz .*: rebuilding"):
         assert content(prepare(sources, cache)) == first
     for name, array in np.load(path).items():
         np.testing.assert_array_equal(array, before[name])
@@ -192,7 +203,8 @@ def test_a_copied_cache_is_checked_once_and_used(sources, tmp_path):
     assert content(copy) == content(first)
     for folder in (pathlib.Path(copy.path), pathlib.Path(copy.path).parent):
         manifest = json.loads((folder / "manifest.json").read_text())
-        for record in manifest.get("files", manifest.get("shards")):
+        parts = manifest.get("parts", [manifest])
+        for record in sum((part["files"] for part in parts), []):
             status = (folder / record["file"]).stat()
             assert record["mtime_ns"] == status.st_mtime_ns
 
@@ -295,3 +307,190 @@ def test_large_vocabularies_take_wider_ids(tmp_path):
         progress=False,
     )
     assert corpus.train.text(0).tolist() == [1, 1, 1, 1, 70002]
+
+
+def test_parts_read_what_the_whole_file_has(tmp_path):
+    rng = np.random.default_rng(0)
+    plain = ["a b", "", "one more line of words", " ", "é" * 30, "x " * 40]
+    wiki = ["<doc id=1>", "</doc>", *plain]
+    for name, lines in (("wiki_00", wiki), ("a.txt", plain)):
+        path = tmp_path / name
+        body = [lines[i] for i in rng.integers(0, len(lines), 150)]
+        path.write_text("\n".join([lines[0], *body]))
+        for texts in ("line", "blank_line"):
+            source = open_corpus(str(path), texts).sources[0]
+            whole = [text for text in source.texts() if text.text.strip()]
+            assert len(whole) > 20
+            for num_bytes in (7, 100, 1000, 10**6):
+                spans = source.spans(num_bytes)
+                assert sum(size for *_, size in spans) == path.stat().st_size
+                parts = [source.texts(*span) for *span, _ in spans]
+                together = [text for part in parts for text in part]
+                assert [t for t in together if t.text.strip()] == whole
+
+
+def test_parts_of_json_read_what_the_whole_file_has(tmp_path):
+    article = {"id": "1", "url": "u", "title": "A", "text": "some words"}
+    lines = [json.dumps({**article, "text": "a b " * n}) for n in range(50)]
+    (tmp_path / "wiki_00").write_text("\n".join(lines))
+    source = open_corpus(str(tmp_path), "line").sources[0]
+    spans = [(start, stop) for start, stop, _ in source.spans(500)]
+    assert len(spans) > 5
+    parts = [text for span in spans for text in source.texts(*span)]
+    assert parts == list(source.texts())
+
+
+def test_ids_do_not_depend_on_the_size_of_shards(sources, tmp_path):
+    """The whole corpus in one shard, or small and large files cut up."""
+    (sources / "b.txt").write_text("")
+    (sources / "c.txt").write_text("one two three four five six " * 300)
+    with pytest.warns(UserWarning, match="b.txt is empty"):
+        whole = prepare(sources, tmp_path / "cache", shard_words=10**6)
+        cut = prepare(sources, tmp_path / "cache", shard_words=50)
+    assert content(whole) == content(cut)
+    assert len(shard_paths(tmp_path / "cache")) > 10
+
+
+def test_parts_may_be_done_in_any_order_and_twice(sources, tmp_path):
+    """As by several processes; the writer arrives there pickled."""
+    prepare(sources, tmp_path / "one")
+    plan = CorpusPlan(
+        open_corpus(str(sources / "*.txt"), "line"),
+        tmp_path / "two",
+        shard_words=100,
+    )
+    writer = pickle.loads(pickle.dumps(plan.writer))
+    for number in [*reversed(plan.part_files.find()), 3]:
+        pieces = pickle.loads(pickle.dumps(plan.pieces(number)))
+        plan.part_files.write(writer, number, pieces)
+    again = prepare(unreadable(sources), tmp_path / "two")
+    assert again.num_words == prepare(sources, tmp_path / "one").num_words
+    check_same_caches(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_processes_write_the_same_shards(sources, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert content(prepare(sources, one)) == content(
+        prepare(sources, two, num_processes=2)
+    )
+    check_same_caches(one, two)
+    with pytest.raises(ValueError, match="num_processes=0"):
+        prepare(sources, one, num_processes=0)
+
+
+KILLED = """
+import sys
+from glomo_keras import data
+
+if __name__ == "__main__":
+    data.prepare_corpus(
+        sys.argv[1], sys.argv[2], texts="line", shard_words=100,
+        num_processes=2, progress=False,
+    )
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["job", "worker"])
+def test_a_job_killed_at_any_moment_goes_on(sources, tmp_path, victim):
+    """By SIGKILL, the job itself or one of its two processes."""
+    for number in range(8):
+        shutil.copy(sources / "a.txt", sources / f"copy{number}.txt")
+    script, cache = tmp_path / "job.py", tmp_path / "killed"
+    script.write_text(KILLED)
+    job = subprocess.Popen(
+        [sys.executable, script, sources, cache],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(cache.glob("tokens-*/parts/*.json")):
+        assert job.poll() is None
+        time.sleep(0.01)
+    time.sleep(np.random.default_rng(0).uniform(0, 0.3))
+    children = pathlib.Path(f"/proc/{job.pid}/task/{job.pid}/children")
+    worker = int(children.read_text().split()[-1])
+    os.kill(job.pid if victim == "job" else worker, signal.SIGKILL)
+    _, errors = job.communicate()
+    assert job.returncode
+    assert victim == "job" or "the parts that are missing" in errors
+    options = {"texts": "line", "shard_words": 100, "progress": False}
+    prepare_corpus(str(sources), cache, **options, num_processes=2)
+    prepare_corpus(str(sources), tmp_path / "whole", **options)
+    check_same_caches(tmp_path / "whole", cache)
+
+
+def broken_files(folder):
+    """Adds three broken files and returns their names."""
+    packed = gzip.compress(b"one two three four five six\n" * 500)
+    (folder / "aa.txt.gz").write_bytes(packed[: len(packed) // 2])
+    (folder / "b.csv").write_text("id,text\n1,one two three four five six")
+    (folder / "d.txt").write_bytes(b"PK\x03\x04 an archive of some texts")
+    return ["aa.txt.gz", "b.csv", "d.txt"]
+
+
+def test_broken_files_are_named_and_counted(sources, tmp_path):
+    good = prepare(sources, tmp_path / "good", validation_fraction=0)
+    names = broken_files(sources)
+    corpus = open_corpus(str(sources), "line")
+    with pytest.raises(ValueError, match="cannot be read to its end"):
+        prepare(corpus, tmp_path / "cache")
+    options = {"skip_broken": True, "validation_fraction": 0}
+    with pytest.warns(UserWarning, match="3 of 6 sources are") as caught:
+        whole = prepare(corpus, tmp_path / "cache", **options)
+    assert all(f"{name} " in str(caught[0].message) for name in names)
+    ids = {word: n for n, word in enumerate(whole.vocabulary)}
+    texts = [whole.train.text(n) for n in range(whole.train.num_texts)]
+    kept = [text for text in texts if ids.get("six") not in text]
+    assert len(kept) == good.train.num_texts
+    with pytest.warns(UserWarning, match="3 of 6"):
+        prepare(corpus, tmp_path / "cache")
+
+
+def test_a_corpus_of_broken_files_is_refused(tmp_path):
+    broken_files(tmp_path)
+    corpus = open_corpus(str(tmp_path / "*.csv"))
+    with (
+        pytest.warns(UserWarning, match="b.csv holds a table"),
+        pytest.raises(ValueError, match="no usable text.*files are broken"),
+    ):
+        prepare(corpus, tmp_path / "cache", skip_broken=True)
+
+
+MEMORY = """
+import sys
+from benchmarks.measuring import peak_megabytes
+from glomo_keras import data
+
+if __name__ == "__main__":
+    for folder in sys.argv[2:]:
+        data.prepare_corpus(
+            folder, sys.argv[1], shard_words=100_000, progress=False
+        )
+        print(peak_megabytes())
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_corpus(tmp_path):
+    """Ten times the text takes the same memory, to 10 %."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{n}" for n in range(5000)])
+    for name, num_files in (("small", 10), ("large", 100)):
+        (tmp_path / name).mkdir()
+        for number in range(num_files):
+            lines = rng.choice(words, (4000, 20))
+            text = "\n".join(map(" ".join, lines.tolist()))
+            (tmp_path / name / f"{number:03d}.txt").write_text(text)
+    script = tmp_path / "job.py"
+    script.write_text(MEMORY)
+    result = subprocess.run(
+        [sys.executable, script, "cache", "small", "large"],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    small, large = map(float, result.stdout.split())
+    assert small <= large < 1.1 * small

@@ -41,8 +41,8 @@ def text(tmp_path_factory):
 def packed(text):
     """A packed corpus."""
     options = pack.Options(
-        (str(text),),
-        text.parent / "text.tar.bz2",
+        corpus=(str(text),),
+        out=text.parent / "text.tar.bz2",
         cache=text.parent / "cache",
         vocabulary_size=40,
     )
@@ -95,7 +95,7 @@ def test_unusable_files_are_named(text, packed, tmp_path):
     with pytest.raises(ValueError, match="pack it again"):
         pack.open_packed(options)
     with pytest.raises(ValueError, match=".tar.bz2. Received: out=x"):
-        pack.pack(pack.Options((str(text),), pathlib.Path("x")))
+        pack.pack(pack.Options(corpus=(str(text),), out=pathlib.Path("x")))
 
 
 def test_training_on_jax_without_tensorflow(packed, tmp_path):

@@ -1,0 +1,220 @@
+"""Work in parts, each of which leaves files: resumable, in processes."""
+
+import concurrent.futures
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import threading
+import warnings
+
+from glomo_keras.utils import files
+
+MANIFEST = "manifest.json"
+PARTS = "parts"
+MOST_NAMED = 10
+
+
+class PartFiles:
+    """The files of work that is done in parts, in one folder.
+
+    A part is done when its record, `parts/part-NUMBER.json`, is there: it is
+    written after the files. Once all parts are done, `manifest.json` has their
+    records and the folder `parts` goes. Several processes, also of several
+    machines with a common file system, may work in the folder: a part that
+    two of them do has the same files twice, and each file is replaced as a
+    whole.
+
+    Args:
+        folder: str; one plan and one set of options each.
+        plan: List of JSON values, what each part is. A record of something
+            else does not count.
+
+    Attributes:
+        records: List of dicts, one for each part, None for those to do.
+            `files` has what `files.file_record` says of each file, and its
+            share of the words, `num_words`; `broken` lists broken files of
+            the source, dicts of `file` and `fault`.
+    """
+
+    def __init__(self, folder, plan):
+        self.folder = folder
+        self.plan = json.loads(json.dumps(plan))
+        self.records = [None] * len(plan)
+        self._path = os.path.join(folder, MANIFEST)
+
+    def find(self):
+        """Checks the files that are there.
+
+        Warns of damaged ones.
+
+        Returns:
+            List of int, the parts that are still to do.
+        """
+        manifest = files.read_json_or_none(self._path)
+        stored = manifest and manifest["parts"]
+        if stored is None or len(stored) != len(self.plan):
+            stored = [
+                files.read_json_or_none(_record_path(self.folder, number))
+                for number in range(len(self.plan))
+            ]
+        before = json.dumps(stored)
+        self.records = [
+            record if self._is_sound(record, plan) else None
+            for record, plan in zip(stored, self.plan, strict=True)
+        ]
+        missing = [n for n, r in enumerate(self.records) if r is None]
+        if not missing and (manifest is None or before != json.dumps(stored)):
+            self.finish()
+        return missing
+
+    def complete(self, writer, pieces, progress=None, num_processes=1):
+        """Does the parts that are to do.
+
+        Args:
+            writer: Object that can be pickled, with a method
+                `write(number, pieces, progress)`, which writes the files of a
+                part and returns its record.
+            pieces: Function of a part's number, which returns what `write`
+                takes.
+            progress: Function of a number of new words, or None. Defaults to
+                None.
+            num_processes: int; 1 is this process. Several have one thread of
+                TensorFlow's each. Defaults to 1.
+
+        Raises:
+            RuntimeError: If a process was killed.
+        """
+        missing = self.find()
+        if not missing:
+            return
+        if num_processes > 1:
+            self._in_processes(missing, writer, pieces, progress, num_processes)
+        else:
+            for number in missing:
+                self.records[number] = self.write(
+                    writer, number, pieces(number), progress
+                )
+        self.finish()
+
+    def write(self, writer, number, pieces, progress=None):
+        """Does a part and returns its record."""
+        plan = self.plan[number]
+        return write_part(self.folder, writer, number, plan, pieces, progress)
+
+    def finish(self):
+        """Writes `manifest.json` from `records`, of which none is missing."""
+        manifest = {"complete": True, "parts": self.records}
+        files.write_json(self._path, manifest, shared=True)
+        folder = os.path.join(self.folder, PARTS)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def file_records(self):
+        """Returns the records of the files of all parts, in order."""
+        return [file for record in self.records for file in record["files"]]
+
+    def warn_of_broken(self, num_sources):
+        """Warns of the broken files among the sources, if there are any."""
+        faults = {}
+        for record in self.records:
+            for entry in record["broken"]:
+                faults.setdefault(entry["file"], entry["fault"])
+        if faults:
+            named = "\n".join(list(faults.values())[:MOST_NAMED])
+            more = len(faults) - MOST_NAMED
+            warnings.warn(
+                f"{len(faults)} of {num_sources} sources are broken; what "
+                f"follows a fault is left out:\n{named}"
+                + (f"\nand {more} more" if more > 0 else ""),
+                stacklevel=4,
+            )
+
+    def _is_sound(self, record, plan):
+        if record is None or record["plan"] != plan:
+            return False
+        for entry in record["files"]:
+            fault = files.find_fault(self.folder, entry)
+            if fault is not None:
+                warnings.warn(
+                    f"{os.path.join(self.folder, entry['file'])} {fault}: "
+                    "rebuilding it from the sources.",
+                    stacklevel=5,
+                )
+                return False
+        return True
+
+    def _in_processes(self, missing, writer, pieces, progress, num_processes):
+        with concurrent.futures.ProcessPoolExecutor(
+            min(num_processes, len(missing)),
+            multiprocessing.get_context("spawn"),
+            _start_process,
+            (self.folder, writer),
+        ) as pool:
+            numbers = {
+                pool.submit(
+                    _write_in_process, number, self.plan[number], pieces(number)
+                ): number
+                for number in missing
+            }
+            try:
+                for done in concurrent.futures.as_completed(numbers):
+                    record = self.records[numbers[done]] = done.result()
+                    if progress is not None:
+                        progress(sum(f["num_words"] for f in record["files"]))
+            except BaseException as error:
+                pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, concurrent.futures.BrokenExecutor):
+                    raise RuntimeError(
+                        "A process ended before its work was done: it was "
+                        "killed, perhaps for want of memory. The same command "
+                        "goes on with the parts that are missing. "
+                        f"Received: num_processes={num_processes}"
+                    ) from error
+                raise
+
+
+def write_part(folder, writer, number, plan, pieces, progress=None):
+    """Writes the files of a part, then its record.
+
+    Args:
+        folder: See `PartFiles`.
+        writer, pieces, progress: See `PartFiles.complete`.
+        number: int, of the part.
+        plan: What it is.
+
+    Returns:
+        Dict, the record.
+    """
+    record = {"plan": plan, **writer.write(number, pieces, progress)}
+    save_record(folder, number, record)
+    return record
+
+
+def save_record(folder, number, record):
+    """Says that a part is done: its files are there."""
+    path = _record_path(folder, number)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    files.write_json(path, record, shared=True)
+
+
+def _record_path(folder, number):
+    return os.path.join(folder, PARTS, f"part-{number:05d}.json")
+
+
+def _start_process(folder, writer):
+    """Prepares a process of the pool, which ends when its parent does."""
+    global _folder, _writer
+    _folder, _writer = folder, writer
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    parent = multiprocessing.parent_process().sentinel
+    multiprocessing.connection.wait([parent])
+    os._exit(1)
+
+
+def _write_in_process(number, plan, pieces):
+    return write_part(_folder, _writer, number, plan, pieces)
