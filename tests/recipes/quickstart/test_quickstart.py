@@ -88,7 +88,7 @@ def test_small_text_is_an_error_before_any_work(tmp_path):
     write_text(tmp_path / "text.txt", sentences=30)
     out = tmp_path / "run"
     options = quickstart.Options(out=out, text=str(tmp_path / "text.txt"))
-    with pytest.raises(ValueError, match="text.txt' with 330 words"):
+    with pytest.raises(ValueError, match="text.txt' with 360 words"):
         quickstart.main(options)
     assert not out.exists()
 
