@@ -295,7 +295,9 @@ def test_mixture_of_a_predictor_trains_it():
     for direction in DIRECTIONS:  # so low that there are edges
         predictor.projections[direction].threshold_bias.assign([-5.0, -5.0])
     model = task_model(predictor)
-    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    model.compile(
+        "sgd", loss="sparse_categorical_crossentropy", run_eagerly=True
+    )
     before = arrays(predictor)
     model.fit(inputs(), np.ones((2, 7)), verbose=0)
     moved = [

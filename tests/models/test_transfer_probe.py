@@ -99,7 +99,7 @@ def test_word_vectors_take_the_place_of_the_embedding():
         trainable=False,
     )
     model = probe(sources()["uniform"], vectors=vectors)
-    model.compile("adam")
+    model.compile("adam", run_eagerly=True)
     history = model.fit(inputs(), verbose=0).history
     assert np.isfinite(history["loss"][0])
     np.testing.assert_allclose(to_numpy(vectors.embeddings), table, rtol=1e-6)
