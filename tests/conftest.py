@@ -11,6 +11,7 @@ EAGER = (
     "recipes/pretrain",
     "recipes/vision",
     "recipes/graphs",
+    "training/test_fit_resumable.py",
     "examples/test_graphs_in_keras_hub.py",
     "test_docs.py",
     "test_doctests.py",
@@ -20,11 +21,11 @@ EAGER = (
 
 @pytest.fixture(scope="module", autouse=True)
 def eager_functions(request):
-    """Runs TensorFlow's functions eagerly in the tests of some recipes.
+    """Runs TensorFlow's functions eagerly in tests that fit often.
 
     Tracing and compiling a small model for training, validation and
-    prediction takes longer than its few steps by far. The tests of models and
-    of training show that models train in traced and compiled functions.
+    prediction takes longer than its few steps by far. The tests of layers
+    and models show that they train in traced and compiled functions.
     """
     place = request.path.relative_to(pathlib.Path(__file__).parent).as_posix()
     if keras.backend.backend() != "tensorflow" or not place.startswith(EAGER):

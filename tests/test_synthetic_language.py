@@ -134,6 +134,7 @@ def task_accuracy(make_graphs):
     return model.evaluate(*test, verbose=0)[1]
 
 
+@pytest.mark.slow
 def test_learned_graphs_beat_uniform_ones_in_a_task(predictor):
     def learned(ids):
         return predictor.predict(inputs(ids), verbose=0)

@@ -1,5 +1,6 @@
 """What Keras does with any model: clones, quantization, distribution."""
 
+import functools
 import os
 import pathlib
 import subprocess
@@ -54,7 +55,18 @@ MODELS = {
     "image classifier": lambda: gk.ImageClassifier(
         image_size=6, graphs=gk.models.PredictedGraphs(image_predictor())
     ),
+    "uniform": lambda: gk.models.TextClassifier(
+        words(), gk.layers.UniformGraph(), hidden_dim=4
+    ),
 }
+
+
+@functools.cache
+def model_and_numbers(name):
+    """A model that no test changes, inputs, and what it makes of them."""
+    model = randomised(MODELS[name]())
+    given = inputs_of(model)
+    return model, given, to_numpy(model(given))
 
 
 def inputs_of(model):
@@ -87,13 +99,12 @@ def random_input(name, tensor, rng):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_clone_has_class_order_of_weights_and_numbers(name):
-    model = randomised(MODELS[name]())
+    model, given, expected = model_and_numbers(name)
     clone = keras.models.clone_model(model)
     assert type(clone) is type(model)
     assert [w.path for w in clone.weights] == [w.path for w in model.weights]
     clone.set_weights(model.get_weights())
-    given = inputs_of(model)
-    found, expected = to_numpy(clone(given)), to_numpy(model(given))
+    found = to_numpy(clone(given))
     for key, values in expected.items():
         np.testing.assert_allclose(found[key], values, atol=1e-6)
 
@@ -113,25 +124,25 @@ def test_clones_keep_vocabulary_and_tokenizer():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_quantize_refuses_before_anything_is_changed(name):
-    model = randomised(MODELS[name]())
-    given = inputs_of(model)
-    before = to_numpy(model(given))
+    model, given, before = model_and_numbers(name)
     with pytest.raises(ValueError, match="cannot be quantized.*mode='int8'"):
         model.quantize("int8")
     for key, values in to_numpy(model(given)).items():
         np.testing.assert_array_equal(values, before[key])
 
 
+SLOW_CLASSIFIER = pytest.param("classifier", marks=pytest.mark.slow)
+
+
 @needs_tensorflow
-@pytest.mark.parametrize("name", ["predictor", "classifier"])
+@pytest.mark.parametrize("name", ["predictor", "uniform", SLOW_CLASSIFIER])
 def test_export_has_the_names_and_dtypes_of_the_inputs(name, tmp_path):
     import tensorflow as tf
 
-    model = randomised(MODELS[name]())
-    given = inputs_of(model)
+    model, given, expected = model_and_numbers(name)
     model.export(tmp_path / "saved", verbose=False)
     loaded = tf.saved_model.load(tmp_path / "saved")
-    found, expected = loaded.serve(given), to_numpy(model(given))
+    found = loaded.serve(given)
     for key, values in expected.items():
         np.testing.assert_allclose(found[key].numpy(), values, atol=1e-5)
 
@@ -150,11 +161,7 @@ ONNX_MODELS = ["classifier", "pair classifier", "reader", "image classifier"]
 def test_onnx_runtime_gives_the_numbers_of_the_model(name, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
-    uniform = gk.models.TextClassifier(
-        words(), gk.layers.UniformGraph(), hidden_dim=4
-    )
-    model = randomised(uniform if name == "uniform" else MODELS[name]())
-    given = inputs_of(model)
+    model, given, expected = model_and_numbers(name)
     before = model.get_config()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of tf2onnx
@@ -164,7 +171,7 @@ def test_onnx_runtime_gives_the_numbers_of_the_model(name, tmp_path):
     names = [output.name for output in session.get_outputs()]
     asked = {x.name: given[x.name] for x in session.get_inputs()}
     found = dict(zip(names, session.run(names, asked), strict=True))
-    for key, values in to_numpy(model(given)).items():
+    for key, values in expected.items():
         np.testing.assert_allclose(found[key], values, rtol=1e-4, atol=1e-5)
 
 
@@ -186,9 +193,17 @@ def test_predictor_leaves_out_tokens():
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no replicas there")
-def test_two_replicas_train_to_the_weights_of_one_device():
+@pytest.mark.parametrize(
+    "name",
+    [
+        "context_pretrainer",
+        pytest.param("pixel_pretrainer", marks=pytest.mark.slow),
+        pytest.param("text_classifier", marks=pytest.mark.slow),
+    ],
+)
+def test_two_replicas_train_to_the_weights_of_one_device(name):
     result = subprocess.run(
-        [sys.executable, "-m", "tests.models.two_replicas"],
+        [sys.executable, "-m", "tests.models.two_replicas", name],
         cwd=ROOT,
         env={**os.environ, "KERAS_BACKEND": BACKEND},
         capture_output=True,
@@ -196,4 +211,4 @@ def test_two_replicas_train_to_the_weights_of_one_device():
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert len(result.stdout.splitlines()) == 3
+    assert name in result.stdout

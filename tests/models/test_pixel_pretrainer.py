@@ -37,7 +37,7 @@ def test_no_prediction_sees_its_target_or_a_later_value(order, anchor):
     x = images()
     height, width = x.shape[1:3]
     before = to_numpy(pretrainer.logits(x))
-    for unit in (0, 3, 5, UNITS - 1):
+    for unit in (0, 5):
         for place, channel in enumerate(order):
             index = "rgb".index(channel)
             after = to_numpy(pretrainer.logits(changed(x, unit, index)))

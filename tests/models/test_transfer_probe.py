@@ -59,7 +59,7 @@ def test_source_is_not_trained():
     source = sources()["predicted"]
     model = probe(source)
     before = [to_numpy(w) for w in source.weights]
-    model.compile("adam")
+    model.compile("adam", run_eagerly=True)
     model.fit(inputs(), batch_size=2, verbose=0)
     for a, b in zip(before, source.weights, strict=True):
         np.testing.assert_array_equal(a, to_numpy(b))
@@ -99,7 +99,7 @@ def test_word_vectors_take_the_place_of_the_embedding():
         trainable=False,
     )
     model = probe(sources()["uniform"], vectors=vectors)
-    model.compile("adam")
+    model.compile("adam", run_eagerly=True)
     history = model.fit(inputs(), verbose=0).history
     assert np.isfinite(history["loss"][0])
     np.testing.assert_allclose(to_numpy(vectors.embeddings), table, rtol=1e-6)

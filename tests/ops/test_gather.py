@@ -151,7 +151,9 @@ def test_terms_gathered_equal_the_formula(length, include_products):
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("products", [True, False])
+@pytest.mark.parametrize(
+    "products", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_length_unknown_to_a_graph_changes_no_number(products):
     """Short inputs go through M, the longest in blocks of rows."""
     import tensorflow as tf

@@ -76,7 +76,14 @@ def test_images_of_any_size(tmp_path):
         )
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "mixed_bfloat16",
+        pytest.param("bfloat16", marks=pytest.mark.slow),
+        pytest.param("float16", marks=pytest.mark.slow),
+    ],
+)
 def test_other_precisions_are_written_in_float32(tmp_path, dtype):
     runtime = pytest.importorskip("onnxruntime")
     predictor = small_predictor(dtype=dtype)

@@ -1,5 +1,6 @@
 """The client gets over REST and gRPC what the SavedModel computes."""
 
+import functools
 import os
 
 import numpy as np
@@ -57,10 +58,16 @@ def client(url):
         yield client
 
 
+@functools.cache
+def load_signatures(folder):
+    model = tf.saved_model.load(str(folder))
+    return model, model.signatures  # which do not keep the model
+
+
 def wanted(models, signature, **inputs):
     """Returns the SavedModel's answer to all rows at once."""
-    folder = models / "small" / "10"
-    run = tf.saved_model.load(str(folder)).signatures[signature]
+    _, signatures = load_signatures(models / "small" / "10")
+    run = signatures[signature]
     outputs = run(**{name: tf.constant(x) for name, x in inputs.items()})
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 

@@ -56,7 +56,7 @@ def build_callbacks(patience=50):
     return [plateau, stopping]
 
 
-def train(folder, callbacks=(), patience=50, epochs=EPOCHS):
+def train(folder, callbacks=(), patience=50, epochs=EPOCHS, steps=STEPS):
     """Trains in `folder`; returns the model and its history."""
     model = build_model()
     with RunFolder(folder).start({"patience": patience}) as run_folder:
@@ -64,7 +64,7 @@ def train(folder, callbacks=(), patience=50, epochs=EPOCHS):
             model,
             batches,
             epochs=epochs,
-            steps_per_epoch=STEPS,
+            steps_per_epoch=steps,
             run_folder=run_folder,
             callbacks=[*build_callbacks(patience), *callbacks],
             validation_data=next(batches(10**6)),

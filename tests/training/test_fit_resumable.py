@@ -1,5 +1,6 @@
 """`fit_resumable`, interrupted by an exception in this process."""
 
+import functools
 import itertools
 import sys
 
@@ -13,10 +14,13 @@ from glomo_keras.training import fit_resumable
 from glomo_keras.training import read_history
 from tests.training import small_run
 from tests.training.small_run import AtBatch
-from tests.training.small_run import train
 
 # Keras itself, under numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
+
+
+STEPS = 3
+train = functools.partial(small_run.train, steps=STEPS)
 
 
 class Interrupt(Exception):
@@ -40,7 +44,8 @@ def test_early_stopping_and_plateau_decide_the_same(tmp_path):
     epochs = len(history.epoch)
     assert 6 < epochs < small_run.EPOCHS
     assert len(set(history.history["learning_rate"])) > 1
-    cuts = [25, 31, 10 * epochs - 62]
+    # In epochs 2 and 5, and in the last but one.
+    cuts = [8, 10, STEPS * (epochs - 5) - 4]
     resumed, resumed_history = train_interrupted(
         tmp_path / "resumed", cuts, patience=4
     )
@@ -53,7 +58,7 @@ def test_early_stopping_and_plateau_decide_the_same(tmp_path):
 
 
 def test_each_epoch_is_timed_once_however_often_interrupted(tmp_path):
-    train_interrupted(tmp_path, [25, 12], epochs=5)
+    train_interrupted(tmp_path, [8, 4], epochs=5)
     rows = read_history(tmp_path / "timing.csv")
     assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
     assert all(0 < row["seconds"] < 60 for row in rows)
@@ -86,7 +91,7 @@ def test_complete_run_does_not_train_on(tmp_path):
 def test_damaged_checkpoint_goes_back_one_epoch(tmp_path):
     model, _ = train(tmp_path / "whole", epochs=4)
     with pytest.raises(Interrupt):
-        train(tmp_path / "cut", [AtBatch(35, interrupt)], epochs=4)
+        train(tmp_path / "cut", [AtBatch(11, interrupt)], epochs=4)
     newest = sorted((tmp_path / "cut" / "checkpoint").iterdir())[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
     with pytest.warns(UserWarning, match=newest.name):

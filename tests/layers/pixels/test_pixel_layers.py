@@ -139,10 +139,15 @@ def decoder_inputs(seed=1):
 def test_decoder_does_what_layers_do(tmp_path):
     run_layer_test(
         gk.layers.PixelWindowDecoder,
-        {"anchor": "corner", "num_layers": 2, "channel_order": "bgr"},
+        {
+            "window_size": 2,
+            "anchor": "corner",
+            "num_layers": 2,
+            "channel_order": "bgr",
+        },
         decoder_inputs(),
         tmp_path,
-        output_shape=(3, 28, 8, 3, 256),
+        output_shape=(3, 28, 3, 3, 256),
         num_weights=2 * 3 + 3 * 4 + 1,
         float32_outputs=True,
     )

@@ -109,6 +109,7 @@ def test_training_on_jax_without_tensorflow(packed, tmp_path):
         "key_dim": 2,
         "num_conv_layers": 1,
         "num_graph_layers": 1,
+        "context_length": 1,
         "num_positions": 4,
         "max_length": 12,
         "batch_size": 4,

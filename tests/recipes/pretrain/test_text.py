@@ -28,6 +28,7 @@ TINY = {
     "key_dim": 4,
     "num_conv_layers": 1,
     "num_graph_layers": 2,
+    "context_length": 1,
     "num_positions": 4,
     "dropout": 0.1,
     "max_length": 12,
@@ -46,7 +47,7 @@ def corpus(tmp_path_factory):
 
 
 def options(corpus, folder, **kwargs):
-    kwargs = {**TINY, "epochs": 2, "steps_per_epoch": 3, **kwargs}
+    kwargs = {**TINY, "epochs": 2, "steps_per_epoch": 2, **kwargs}
     return pretrain_text.Options(
         corpus=(str(corpus),),
         out=folder / "run",
@@ -69,7 +70,7 @@ def test_run_leaves_its_folder(run):
     assert all((run.out / name).exists() for name in names)
     assert len((run.out / "history.csv").read_text().splitlines()) == 3
     metrics = json.loads((run.out / "metrics.json").read_text())
-    assert metrics["steps"] == 6
+    assert metrics["steps"] == 4
     assert 0 <= metrics["edge_density"] <= 1
     assert metrics["val_forward_perplexity"] < 60
     assert len(list((run.out / "figures").glob("*_graphs.png"))) == 2
@@ -123,7 +124,7 @@ def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
         with pytest.raises(ValueError, match=f"{flag} is .*{name}={value}"):
             pretrain_text.pretrain(options(corpus, tmp_path, **{name: value}))
     with pytest.raises(ValueError, match="--steps-per-execution divides"):
-        pretrain_text.pretrain(options(corpus, tmp_path, steps_per_execution=2))
+        pretrain_text.pretrain(options(corpus, tmp_path, steps_per_execution=3))
     assert not (tmp_path / "run").exists()
 
 

@@ -42,8 +42,8 @@ def options(folder, out, **kwargs):
         out=out,
         **{
             "hidden_dim": 3,
-            "max_length": 12,
-            "batch_size": 4,
+            "max_length": 9,
+            "batch_size": 9,
             "validation_fraction": 0.25,
             "graph_units": 2,
             **kwargs,
@@ -153,6 +153,8 @@ def test_matched_model_has_about_as_many_parameters(folder, tmp_path):
                 graph="predicted",
                 matched=matched,
                 hidden_dim=12,
+                max_length=3,
+                batch_size=24,
                 epochs=1,
             )
         )[0]

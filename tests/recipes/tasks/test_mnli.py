@@ -57,8 +57,8 @@ def options(folder, out, **kwargs):
         **{
             "graph": "none",
             "hidden_dim": 3,
-            "max_length": 8,
-            "batch_size": 4,
+            "max_length": 5,
+            "batch_size": 9,
             "epochs": 2,
             "validation_fraction": 0.25,
             **kwargs,

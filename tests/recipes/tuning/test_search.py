@@ -34,7 +34,7 @@ def files(tmp_path_factory):
     """Reviews, word vectors and predictors, all tiny."""
     folder = tmp_path_factory.mktemp("files")
     rng = random.Random(0)
-    for split, number in (("train", 20), ("test", 5)):
+    for split, number in (("train", 12), ("test", 5)):
         for label, words in (("neg", BAD), ("pos", GOOD)):
             reviews = folder / "aclImdb" / split / label
             reviews.mkdir(parents=True)
@@ -77,7 +77,7 @@ def options(files, out, **changed):
             "predictor": str(files / "preset"),
             "out": out,
             "hidden_dim": 2,
-            "max_length": 8,
+            "max_length": 6,
             "epochs": 1,
             "batch_size": 16,
             "max_trials": 2,
@@ -119,7 +119,7 @@ def test_search_leaves_its_trials_and_the_best_model(files, tmp_path, capsys):
 
 def test_search_in_which_all_trials_fail_exits(files, tmp_path, capsys):
     # The loss is not finite.
-    given = options(files, tmp_path, learning_rate=1e38)
+    given = options(files, tmp_path, batch_size=8, learning_rate=1e38)
     with pytest.raises(SystemExit, match="No trial completed"):
         search.main(given)
     assert "not finite" in capsys.readouterr().out
