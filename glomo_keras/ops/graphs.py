@@ -201,10 +201,14 @@ def split_layers(graph):
     Returns:
         List of L graphs without the axis L.
     """
+
+    def unstack(x):
+        return ops.unstack(ops.convert_to_tensor(x), axis=1)
+
     if not is_factored(graph):
-        return ops.unstack(graph, axis=1)
+        return unstack(graph)
     names = factor_names(graph)
-    factors = [ops.unstack(graph[name], axis=1) for name in names]
+    factors = [unstack(graph[name]) for name in names]
     return [
         {**dict(zip(names, layer, strict=True)), **_mask_entry(graph)}
         for layer in zip(*factors, strict=True)
