@@ -201,6 +201,7 @@ def test_library_never_imports_a_recipe():
                 "PredictedGraphs",
                 "SpanReader",
                 "TextClassifier",
+                "TokenClassifier",
                 "TransferProbe",
             },
         ),

@@ -12,6 +12,7 @@ from glomo_keras.models.pixel_pretrainer import PixelPretrainer
 from glomo_keras.models.predicted_graphs import PredictedGraphs
 from glomo_keras.models.span_reader import SpanReader
 from glomo_keras.models.text_classifier import TextClassifier
+from glomo_keras.models.token_classifier import TokenClassifier
 from glomo_keras.models.transfer_probe import TransferProbe
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "PredictedGraphs",
     "SpanReader",
     "TextClassifier",
+    "TokenClassifier",
     "TransferProbe",
 ]

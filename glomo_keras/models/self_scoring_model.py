@@ -68,6 +68,12 @@ class SelfScoringModel(GlomoModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                f"{type(self).__name__} computes its own loss: train it on "
+                "input dicts, without targets and sample weights. "
+                f"Received: y={y}, sample_weight={sample_weight}"
+            )
         return self._scaled_loss(y_pred["loss"], y_pred["loss"])
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

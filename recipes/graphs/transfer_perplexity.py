@@ -17,8 +17,8 @@ file of word vectors, frozen, in place of the fresh embeddings.
 
 Writes OUT/runs.csv, a row for each run as it ends; the same command goes on
 where it stopped. Prints, and writes to OUT/table.md, the perplexity of each
-source and its ratio to those of uniform graphs and of the decay, paired by
-seed, with the 95 % interval of Student's t.
+source and its ratios to those of the others, paired by seed, with the 95 %
+interval of Student's t.
 """
 
 import csv
@@ -44,7 +44,6 @@ from recipes.tasks import compare
 
 SOURCES = ("learned", "untrained", "decay", "uniform", "none")
 USES = ("heads", "mixture", "pretraining")
-CONTROLS = ("uniform", "decay")
 
 
 @dataclasses.dataclass
@@ -261,8 +260,9 @@ def batches(options, stream, seed):
 
 def report(options, runs):
     """Prints and writes the table; returns its rows."""
+    controls = [name for name in options.sources if name != "learned"]
     rows = [
-        row_of(runs, use, source)
+        row_of(runs, use, source, controls)
         for use in options.uses
         for source in options.sources
     ]
@@ -274,7 +274,7 @@ def report(options, runs):
     return rows
 
 
-def row_of(runs, use, source):
+def row_of(runs, use, source, controls):
     """Returns a row of the table: means, and ratios with their intervals."""
     own = perplexities(runs, use, source)
     row = {
@@ -282,10 +282,10 @@ def row_of(runs, use, source):
         "graphs": source,
         "perplexity": np.mean([*own.values()]),
     }
-    for control in CONTROLS:
-        others = perplexities(runs, use, control)
+    for control in controls:
         row[f"/ {control}"] = ""
-        if others and source != control:
+        if source != control:
+            others = perplexities(runs, use, control)
             row[f"/ {control}"] = ratio(own, others)
     return row
 

@@ -28,29 +28,47 @@ def make_graphs(options, seed, max_length=None):
     """
     if options.graph == "none":
         return None, None
+    return make_source(options, seed), make_transfer(options, seed, max_length)
+
+
+def make_source(options, seed):
+    """Makes the source of the graphs; the arguments are as above."""
     if options.graph == "uniform":
-        source = gk.layers.UniformGraph(name="uniform_graph")
-    else:
-        predictor = gk.GraphPredictor.from_preset(
-            options.predictor, dtype=options.predictor_precision
+        return gk.layers.UniformGraph(name="uniform_graph")
+    predictor = gk.GraphPredictor.from_preset(
+        options.predictor, dtype=options.predictor_precision
+    )
+    if options.graph == "decay":
+        layers = options.graph_layers or range(predictor.num_graph_layers)
+        return gk.layers.DistanceDecayGraph(
+            len(layers), predictor.num_heads, name="decay_graph"
         )
-        if options.graph == "random":
-            keras.utils.set_random_seed(seed)
-            predictor = keras.models.clone_model(predictor)  # untrained
-        source = gk.models.PredictedGraphs(
-            predictor, graph_layers=options.graph_layers or None
-        )
-    transfer = gk.layers.GraphTransfer(
+    if options.graph == "random":
+        keras.utils.set_random_seed(seed)
+        predictor = keras.models.clone_model(predictor)  # untrained
+    return gk.models.PredictedGraphs(
+        predictor, graph_layers=options.graph_layers or None
+    )
+
+
+def make_transfer(options, seed, max_length):
+    """Makes the layer that applies the graphs; arguments as above."""
+    shared = {
+        "units": options.graph_units,
+        "dropout": options.graph_dropout,
+        "gate_initializer": keras.initializers.Constant(options.gate_bias),
+        "seed": seed,
+        "name": "graph_transfer",
+    }
+    if options.transfer == "heads":
+        return gk.layers.MultiHeadTransfer(**shared)
+    return gk.layers.GraphTransfer(
         num_mixtures=options.num_mixtures,
         conditioned=options.conditioned,
         include_products=options.products,
-        units=options.graph_units,
-        dropout=options.graph_dropout,
-        seed=seed,
         max_length=max_length,
-        name="graph_transfer",
+        **shared,
     )
-    return source, transfer
 
 
 def reads_predictor(options):
@@ -112,7 +130,7 @@ def match_width(options, loaded, build):
     width, found = matched_width(
         lambda width: parameters(graph="none", hidden_dim=width),
         target,
-        options.hidden_dim,
+        max(options.hidden_dim, 1),
     )
     print(
         f"matched: width {options.hidden_dim} -> {width} gives {found:,} "

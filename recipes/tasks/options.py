@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from dataclasses import fields
 from typing import Literal
 
 from glomo_keras import data
@@ -14,7 +15,9 @@ from recipes.seeds import check_seeds
 from recipes.tasks.features import check_features
 
 PREDICTED = ("predicted", "random")
-"""Sources of graphs that read `--predictor`."""
+"""Sources of graphs that come from a predictor."""
+MIXTURE_ONLY = ("num_mixtures", "conditioned", "products")
+"""Options that `--transfer heads` does not know."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -32,9 +35,14 @@ class DataOptions:
 
 @dataclasses.dataclass(kw_only=True)
 class GraphOptions:
-    graph: Literal["none", "predicted", "uniform", "random"] = "none"
+    graph: Literal["none", "predicted", "uniform", "decay", "random"] = "none"
     """none: the baseline; predicted: the graphs of --predictor; uniform: equal
-    weights; random: the same predictor, untrained."""
+    weights; decay: weights that fall with distance, at rates that are trained,
+    one for each layer and head of --predictor; random: the same predictor,
+    untrained."""
+    transfer: Literal["mixture", "heads"] = "mixture"
+    """mixture: the paper's, all features times mixtures of the graphs; heads:
+    every head multiplies a projection of the features of its own."""
     placement: Literal["embeddings", "states"] = "embeddings"
     """Whether the graphs multiply the embeddings or the states of the first
     RNN."""
@@ -55,6 +63,8 @@ class GraphOptions:
     """Width of what the graphs add; that of the features by default."""
     graph_dropout: float = 0.0
     """Dropout of the inputs of the mixture weights and of the gate."""
+    gate_bias: float = 0.0
+    """First bias of the gate; at -3 training starts nearly without graphs."""
     predictor_precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Of the predictor's convolutions; its graphs are made in float32."""
 
@@ -96,26 +106,41 @@ def check_task(options):
         ValueError: an option out of its range or missing, a file that is
             missing or damaged, or no such preset.
     """
+    check_positive(options, "limit")
+    if options.data_dir is None and options.tfds is None:
+        raise ValueError(
+            "Say where the data are: --data-dir FOLDER of the official files, "
+            "or --tfds NAME. Received: data_dir=None, tfds=None"
+        )
+    check_training(options)
+
+
+def check_training(options):
+    """Refuses options of graphs, features and training, as `check_task`."""
     check_positive(
         options,
         "epochs",
         "batch_size",
         "patience",
         "num_mixtures",
-        "limit",
         "steps_per_epoch",
         "graph_units",
     )
     check_rate(options, "graph_dropout")
+    check_transfer(options)
     check_above_zero(options, "learning_rate")
     check_seeds(options)
     if options.matched and options.graph == "none":
         refuse("matched", "for a --graph whose parameters to match", options)
-    if options.data_dir is None and options.tfds is None:
-        raise ValueError(
-            "Say where the data are: --data-dir FOLDER of the official files, "
-            "or --tfds NAME. Received: data_dir=None, tfds=None"
-        )
-    if options.graph in PREDICTED:
+    if options.graph in (*PREDICTED, "decay"):
         data.WordTokenizer.from_preset(options.predictor)
     check_features(options)
+
+
+def check_transfer(options):
+    """Refuses options of the mixture where there is none."""
+    defaults = {field.name: field.default for field in fields(GraphOptions)}
+    for name in MIXTURE_ONLY:
+        value = getattr(options, name)
+        if options.transfer == "heads" and value != defaults[name]:
+            refuse(name, "an option of --transfer mixture", options)

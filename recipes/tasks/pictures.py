@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from glomo_keras import analysis
+from glomo_keras import layers
 from glomo_keras import training
 
 DIRECTIONS = ("forward", "backward")
@@ -27,7 +28,7 @@ def draw(model, loaded, folder, title):
         title,
         folder.figures_dir / "learning_curves.png",
     )
-    if model.graphs is not None:
+    if isinstance(model.transfer, layers.GraphTransfer):
         for text in model.texts:
             draw_text(text, model, loaded, folder.figures_dir, title)
 
@@ -104,14 +105,13 @@ def mix(transfer, features, graphs):
 
 def term_names(model):
     """Returns the names of the terms of a mixture, one for all heads."""
-    predictor = getattr(model.graphs, "predictor", None)
-    if predictor is None:
-        return ["G1"]
-    layers, names = model.graphs.graph_layers, []
-    for index, layer in enumerate(layers):
-        names.append(f"G{layer}")
+    source, names = model.graphs, []
+    count = getattr(source, "num_layers", 1)
+    numbers = getattr(source, "graph_layers", range(1, count + 1))
+    for index, number in enumerate(numbers):
+        names.append(f"G{number}")
         if model.transfer.include_products and index > 0:
-            names.append("·".join(f"G{x}" for x in layers[index::-1]))
+            names.append("·".join(f"G{x}" for x in numbers[index::-1]))
     return names
 
 

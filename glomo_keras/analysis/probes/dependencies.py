@@ -14,6 +14,9 @@ PUNCTUATION = "PUNCT"
 def head_distances(sentences, punctuation=True):
     """Returns where the head of each word stands.
 
+    The second word is not asked for a head before it: that can only be the
+    first word, the single source of its forward row.
+
     Args:
         sentences: list of `Sentence`.
         punctuation: whether punctuation is asked. Defaults to True.
@@ -26,6 +29,7 @@ def head_distances(sentences, punctuation=True):
     for sentence in sentences:
         asked = _asked(sentence, punctuation)
         distances = sentence.heads - np.arange(len(sentence.words))
+        distances[1:2] = np.maximum(distances[1:2], 0)
         parts.append(np.where(asked, distances, 0))
     return np.concatenate(parts)
 
@@ -38,9 +42,9 @@ def dependency_tallies(found, sentences, punctuation=True):
     that stand before their word, backward rules for those after it. The sum
     of two tallies is that of a pair of rules: the attachment score of a
     reader who knows on which side the head is. Roots are not asked; a row
-    without an edge is a wrong answer. The second word of a sentence has one
-    source, so every forward rule is right there if it is asked, and likewise
-    backward.
+    without an edge is a wrong answer. The second word of a sentence is not
+    asked by forward rules, whose answer would be forced. The last word but
+    one of backward rules is: a sentence seldom ends in a head.
 
     Args:
         found: dict of arrays `(L, K, N)`, see `strongest_sources`.

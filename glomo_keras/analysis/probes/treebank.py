@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 COLUMNS = 10
+DOCUMENT = "# newdoc id"
 
 
 class Sentence(NamedTuple):
@@ -17,12 +18,15 @@ class Sentence(NamedTuple):
             root has -1.
         relations: list of T strings.
         tags: list of T strings, universal parts of speech.
+        document: string, the name of its document (`# newdoc id`); empty
+            where the file names none.
     """
 
     words: list
     heads: np.ndarray
     relations: list
     tags: list
+    document: str = ""
 
 
 def read_conllu(path):
@@ -50,14 +54,16 @@ def read_conllu(path):
     >>> sentence.words, sentence.heads
     (['cats', 'sleep'], array([ 1, -1], dtype=int32))
     """
-    sentences, rows = [], []
+    sentences, rows, document = [], [], ""
     text = pathlib.Path(path).read_text("utf-8")
     for number, line in enumerate([*text.split("\n"), ""], 1):
         place = f"{path}, line {number}"
+        if line.startswith(DOCUMENT):
+            document = line.partition("=")[2].strip()
         if line.strip() and not line.startswith("#"):
             rows += _row(place, line.rstrip("\r"))
         elif rows and not line.strip():
-            sentences.append(_sentence(place, rows))
+            sentences.append(_sentence(place, rows, document))
             rows = []
     if not sentences:
         raise ValueError(f"{path} has no sentence. Received: {len(text)} signs")
@@ -81,7 +87,7 @@ def _row(place, line):
     return [(word, int(head) - 1, relation, tag)]
 
 
-def _sentence(place, rows):
+def _sentence(place, rows, document):
     words, heads, relations, tags = (
         list(cells) for cells in zip(*rows, strict=True)
     )
@@ -90,4 +96,5 @@ def _sentence(place, rows):
             f"{place}: the sentence above it has {len(words)} words. "
             f"Received: the head {max(heads) + 1}"
         )
-    return Sentence(words, np.array(heads, "int32"), relations, tags)
+    heads = np.array(heads, "int32")
+    return Sentence(words, heads, relations, tags, document)

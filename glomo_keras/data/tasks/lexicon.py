@@ -66,6 +66,17 @@ class Lexicon:
         bar.close()
         return rows, offsets
 
+    def add_words(self, texts):
+        """Numbers the words of texts that are cut into words already.
+
+        Args:
+            texts: sequence of lists of str.
+
+        Returns:
+            List of int32 arrays `(T,)`.
+        """
+        return [self._number([w.encode() for w in text]) for text in texts]
+
     def _number(self, tokens):
         numbers = self._numbers
         for token in tokens:

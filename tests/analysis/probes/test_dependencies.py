@@ -39,6 +39,22 @@ def test_distances_of_heads(sentences):
     assert probes.head_distances(sentences, punctuation=False)[5] == 0
 
 
+def test_second_word_is_not_asked_for_the_first(tmp_path):
+    row = "{}\tw\t_\tX\t_\t_\t{}\tx\t_\t_\n".format
+    text = row(1, 0) + row(2, 1) + row(3, 2) + "\n" + row(1, 0)
+    (tmp_path / "chain.conllu").write_text(text)
+    sentences = probes.read_conllu(tmp_path / "chain.conllu")
+    assert probes.head_distances(sentences).tolist() == [0, 0, -1, 0]
+
+
+def test_sentences_know_their_document(tmp_path):
+    path = tmp_path / "documents.conllu"
+    path.write_text(f"# newdoc id = web-1\n{TREEBANK}")
+    assert [s.document for s in probes.read_conllu(path)] == ["web-1"] * 2
+    path.write_text(TREEBANK)
+    assert probes.read_conllu(path)[0].document == ""
+
+
 def test_strongest_edges_are_compared_with_heads_by_hand(sentences):
     forward = graphs_of(
         sentences,

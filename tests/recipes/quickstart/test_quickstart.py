@@ -1,13 +1,11 @@
 """The whole recipe at sizes at which it learns nothing but runs."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
 
 from recipes.quickstart import __main__ as quickstart
-from recipes.quickstart import swapped_words
 
 NOUNS = ("cat", "dog", "fish", "bird", "cow", "horse", "child", "wolf")
 VERBS = ("sees", "hears", "follows", "knows", "likes", "finds")
@@ -34,14 +32,13 @@ def finished(tmp_path_factory):
         embedding_dim=8,
         num_heads=2,
         key_dim=4,
+        rotary_dim=2,
         num_positions=2,
         max_length=12,
         batch_size=2,
         steps_per_epoch=2,
         epochs=1,
-        sentences=60,
-        task_epochs=1,
-        units=4,
+        transfer_steps=2,
         seeds=1,
     )
     quickstart.main(options)
@@ -52,12 +49,11 @@ def finished(tmp_path_factory):
 def test_run_leaves_everything_it_names(finished):
     out = finished.out
     metrics = json.loads((out / "metrics.json").read_text("utf-8"))
-    assert [row["mode"] for row in metrics["accuracy"]] == list(
-        swapped_words.MODES
-    )
+    sources = [row["graphs"] for row in metrics["transfer"]]
+    assert sources == list(quickstart.SOURCES)
     assert metrics["export_error"] < 1e-5
-    with open(out / "results.csv", encoding="utf-8") as file:
-        assert len(list(csv.DictReader(file))) == 3
+    table = (out / "transfer" / "table.md").read_text("utf-8")
+    assert "| learned" in table
     for name in ("graph.png", "graph.svg", "forward_graphs.png"):
         assert (out / "figures" / name).stat().st_size > 1000
     assert (out / "saved_model" / "1" / "saved_model.pb").exists()
@@ -65,11 +61,11 @@ def test_run_leaves_everything_it_names(finished):
 
 @pytest.mark.slow
 def test_second_run_trains_nothing(finished, capsys):
-    paths = sorted((finished.out / "task").iterdir())
-    before = [path.stat().st_mtime_ns for path in paths]
+    path = finished.out / "transfer" / "runs.csv"
+    before = path.stat().st_mtime_ns
     quickstart.main(finished)
-    assert [path.stat().st_mtime_ns for path in paths] == before
-    assert "none, seed 0" in capsys.readouterr().out
+    assert path.stat().st_mtime_ns == before
+    assert "| learned" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -92,40 +88,21 @@ def test_small_text_is_an_error_before_any_work(tmp_path):
     write_text(tmp_path / "text.txt", sentences=30)
     out = tmp_path / "run"
     options = quickstart.Options(out=out, text=str(tmp_path / "text.txt"))
-    with pytest.raises(ValueError, match="30 sentences.*text.txt"):
+    with pytest.raises(ValueError, match="text.txt' with 360 words"):
         quickstart.main(options)
     assert not out.exists()
 
 
-def test_blocks_share_no_sentence():
-    sentences = [f"sentence {i % 990}" for i in range(1005)]
-    blocks, task = quickstart.split_blocks(sentences)
-    pretrained = {s for block in blocks for s in block}
-    assert len(blocks) == 9
-    assert not pretrained & set(task)
-    assert task[0] == "sentence 400"
-    assert len(task) == len(set(task)) == 190
-
-
-def test_table_has_mean_and_spread(tmp_path, capsys):
-    folder = quickstart.training.RunFolder(tmp_path)
-    runs = [
-        {
-            "mode": mode,
-            "seed": seed,
-            "parameters": 1234,
-            "accuracy": 0.5 + 0.1 * seed,
-            "validation_accuracy": 0.5,
-            "seconds": 2.0,
-        }
-        for mode in swapped_words.MODES
-        for seed in range(3)
-    ]
-    rows = quickstart.report(runs, folder)
-    assert [row["mode"] for row in rows] == list(swapped_words.MODES)
-    assert rows[0]["mean"] == pytest.approx(0.6)
-    assert rows[0]["deviation"] == pytest.approx(0.1)
-    assert "60.00% ± 10.00%" in capsys.readouterr().out
+def test_parts_share_no_paragraph(tmp_path):
+    paragraphs = [f"paragraph {i % 990}" for i in range(1005)]
+    paths = quickstart.write_parts(paragraphs, tmp_path)
+    kept, held_out = (
+        paths[name].read_text("utf-8").splitlines()
+        for name in ("pretraining", "held_out")
+    )
+    assert len(kept) == 805
+    assert not set(kept) & set(held_out)
+    assert held_out[0] == "paragraph 400" and len(held_out) == 190
 
 
 def test_sharpest_head_is_the_one_with_lowest_entropy():
