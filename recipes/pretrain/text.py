@@ -28,6 +28,7 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.utils.files import digest
 from recipes.pretrain import pack
+from recipes.pretrain import processes
 from recipes.pretrain import steps
 from recipes.pretrain.text_options import Options
 from recipes.pretrain.text_options import resolve
@@ -44,17 +45,36 @@ def pretrain(options):
     """
     options = resolve(options)
     steps.check(options)
+    processes.check(options)
+    if options.is_helper:
+        processes.train(options, train_part)
+        return options.out / "preset"
     with steps.start(options) as folder:
         if not folder.finished:
             corpus = load(options)
             folder.check_data(describe(corpus))
+            in_time = processes.train(options, train_part)
             pretrainer = build(options, corpus)
             try:
+                if not in_time:
+                    raise steps.TimeIsUp
                 history = fit(options, corpus, pretrainer, folder)
                 report(options, corpus, pretrainer, history, folder)
             except steps.TimeIsUp:
                 steps.save_unfinished(pretrainer, folder)
     return folder.path / "preset"
+
+
+def train_part(options):
+    """Trains as one of several processes; returns False if time is up."""
+    folder = steps.start_part(options)
+    corpus = load(options)
+    training.check_same({"text": describe(corpus)})
+    try:
+        fit(options, corpus, build(options, corpus), folder)
+    except steps.TimeIsUp:
+        return False
+    return True
 
 
 def load(options):
@@ -204,6 +224,11 @@ def fit(options, corpus, pretrainer, folder):
     )
     held_out = data.EvaluationWindows(
         corpus.validation, options.batch_size, options.max_length
+    )
+    job = training.current_job()
+    sampler, held_out = (
+        data.BatchPart(batches, job.index, job.size)
+        for batches in (sampler, held_out)
     )
     return training.fit_resumable(
         pretrainer,
