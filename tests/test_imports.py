@@ -80,6 +80,7 @@ def test_library_never_imports_a_recipe():
         (
             gk.data,
             {
+                "BatchPart",
                 "BucketedBatches",
                 "Corpus",
                 "CropBatches",
@@ -147,8 +148,12 @@ def test_library_never_imports_a_recipe():
                 "RunFolder",
                 "atomic_file",
                 "check_finite",
+                "check_same",
+                "current_job",
+                "decided_by_first",
                 "fit_resumable",
                 "read_history",
+                "run_processes",
                 "transfer_perplexity",
                 "write_history",
             },

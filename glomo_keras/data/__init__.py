@@ -4,6 +4,7 @@ TensorFlow is imported when it is first needed: to tokenise, and for a data
 set on that backend.
 """
 
+from glomo_keras.data.batches import BatchPart
 from glomo_keras.data.batches import PyBatches
 from glomo_keras.data.batches import as_dataset
 from glomo_keras.data.images.image_batches import CropBatches
@@ -64,6 +65,7 @@ from glomo_keras.data.vectors.word_vectors import WordVectors
 from glomo_keras.data.vectors.word_vectors import read_word_vectors
 
 __all__ = [
+    "BatchPart",
     "BucketedBatches",
     "Corpus",
     "CropBatches",

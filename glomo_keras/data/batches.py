@@ -60,6 +60,40 @@ class PyBatches(keras.utils.PyDataset):
         return batch if isinstance(batch, tuple) else (batch,)
 
 
+class BatchPart:
+    """The part of each batch that one of several processes reads.
+
+    Args:
+        batches: Object with `batch(step, rows)` and `batch_size`.
+        index: int, which process this is.
+        size: int, how many processes there are; it divides the batch size.
+
+    Raises:
+        ValueError: if the batch size cannot be divided.
+
+    Example:
+
+    ```python
+    own = BatchPart(sampler, index=0, size=2)  # the first half of each batch
+    ```
+    """
+
+    def __init__(self, batches, index, size):
+        if batches.batch_size % size:
+            raise ValueError(
+                "The number of processes must divide the batch size. "
+                f"Received: size={size}, batch_size={batches.batch_size}"
+            )
+        self.batches = batches
+        self.batch_size = batches.batch_size // size
+        first = index * self.batch_size
+        self.rows = slice(first, first + self.batch_size)
+
+    def batch(self, step):
+        """Returns the rows of this process in the batch of a step."""
+        return self.batches.batch(step, self.rows)
+
+
 def _tf_dataset(batches, start_step, num_steps):
     import tensorflow as tf
 
@@ -104,7 +138,8 @@ def _static_shape(batches, array):
 
 def _count(batches, start_step, num_steps):
     """Returns how many steps there are, None if they are endless."""
-    if not hasattr(batches, "__len__"):
+    whole = batches.batches if isinstance(batches, BatchPart) else batches
+    if not hasattr(whole, "__len__"):
         return num_steps
-    left = max(len(batches) - start_step, 0)
+    left = max(len(whole) - start_step, 0)
     return left if num_steps is None else min(left, num_steps)

@@ -3,6 +3,7 @@ import keras
 from glomo_keras.models import presets
 from glomo_keras.models.feature_predictor import FeaturePredictor
 from glomo_keras.models.self_scoring_model import SelfScoringModel
+from glomo_keras.ops.batch_parts import from_first_part
 from glomo_keras.ops.statistics import layer_statistics
 from glomo_keras.ops.statistics import row_shortfall
 from glomo_keras.utils import validation as check
@@ -120,7 +121,7 @@ class Pretrainer(SelfScoringModel):
         if training and self.empty_row_weight:
             missing = [row_shortfall(x) for x in sum(factors.values(), [])]
             statistics["row_shortfall"] = sum(missing) / len(missing)
-        return statistics
+        return {name: from_first_part(x) for name, x in statistics.items()}
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from glomo_keras.ops.batch_parts import sum_of_parts
 from glomo_keras.ops.equations import context_positions
 
 
@@ -89,6 +90,7 @@ def scale_gradient_by_frequency(
         ops.reshape(token_ids, (-1,)),
         num_segments=vocabulary_size,
     )
+    counts = sum_of_parts(counts)
     share = ops.divide_no_nan(1.0, ops.take(counts, token_ids, axis=0))
     scaled = embedded * ops.cast(ops.expand_dims(share, -1), embedded.dtype)
     return ops.stop_gradient(embedded) + (scaled - ops.stop_gradient(scaled))

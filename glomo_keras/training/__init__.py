@@ -24,8 +24,12 @@ from glomo_keras.training.fit_resumable import fit_resumable
 from glomo_keras.training.history import check_finite
 from glomo_keras.training.history import read_history
 from glomo_keras.training.history import write_history
+from glomo_keras.training.process_job import check_same
+from glomo_keras.training.process_job import current_job
+from glomo_keras.training.process_job import decided_by_first
 from glomo_keras.training.resume_training import ResumeTraining
 from glomo_keras.training.run_folder import RunFolder
+from glomo_keras.training.run_processes import run_processes
 from glomo_keras.training.transfer_perplexity import transfer_perplexity
 from glomo_keras.utils.files import atomic_file
 
@@ -34,8 +38,12 @@ __all__ = [
     "RunFolder",
     "atomic_file",
     "check_finite",
+    "check_same",
+    "current_job",
+    "decided_by_first",
     "fit_resumable",
     "read_history",
+    "run_processes",
     "transfer_perplexity",
     "write_history",
 ]

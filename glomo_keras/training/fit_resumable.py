@@ -4,7 +4,10 @@ import importlib.util
 
 import keras
 
+from glomo_keras.training.fit_parts import fit_parts
 from glomo_keras.training.history import EpochTimes
+from glomo_keras.training.process_job import check_same
+from glomo_keras.training.process_job import current_job
 from glomo_keras.training.resume_training import ResumeTraining
 
 
@@ -45,27 +48,34 @@ def fit_resumable(
     Returns:
         A `keras.callbacks.History` with all epochs of the run.
     """
+    job = current_job()
+    first = job.index == 0
     callbacks = [
-        EpochTimes(run_folder.timing_path),
+        EpochTimes(run_folder.timing_path if first else None),
         *callbacks,
-        *_tensorboard(run_folder, callbacks, verbose),
+        *(_tensorboard(run_folder, callbacks, verbose) if first else []),
     ]
     resume = ResumeTraining(
-        run_folder.checkpoint_dir, callbacks, run_folder.history_path
+        run_folder.checkpoint_dir,
+        callbacks,
+        run_folder.history_path,
+        write=first,
     )
     start = resume.restore(model)
-    history = model.fit(
-        make_dataset(start * steps_per_epoch),
-        initial_epoch=start,
-        # No epoch is left: `fit` only lets the callbacks end the training.
-        epochs=start if resume.stopped else epochs,
-        steps_per_epoch=steps_per_epoch,
-        validation_data=validation_data,
-        validation_steps=validation_steps,
-        callbacks=[*callbacks, resume],
-        verbose=verbose,
-        shuffle=False,  # the dataset has its order; `fit` would warn
-    )
+    check_same({"number of epochs done": start})
+    with fit_parts(model):
+        history = model.fit(
+            make_dataset(start * steps_per_epoch),
+            initial_epoch=start,
+            # No epoch is left: `fit` only lets the callbacks end the training.
+            epochs=start if resume.stopped else epochs,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=validation_data,
+            validation_steps=validation_steps,
+            callbacks=[*callbacks, resume],
+            verbose=verbose if first else 0,
+            shuffle=False,  # the dataset has its order; `fit` would warn
+        )
     return _with_all_epochs(history, resume.rows)
 
 

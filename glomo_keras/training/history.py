@@ -63,7 +63,7 @@ class EpochTimes(keras.callbacks.Callback):
 
     Args:
         path: The CSV file: `epoch`, `seconds` by the clock, `cpu_seconds` of
-            all threads.
+            all threads. None writes none.
     """
 
     resume_attributes = ("rows",)
@@ -84,4 +84,5 @@ class EpochTimes(keras.callbacks.Callback):
                 "cpu_seconds": round(time.process_time() - self._start[1], 3),
             }
         )
-        write_history(self.path, self.rows)
+        if self.path is not None:
+            write_history(self.path, self.rows)

@@ -28,14 +28,24 @@ class ResumeTraining(keras.callbacks.Callback):
         callbacks: The other callbacks given to `fit`.
         history_path: Where to keep the logs of all epochs as CSV, or None.
         keep: How many checkpoints stay on disk.
+        write: Whether this process writes; of several that train together,
+            one does. Defaults to True.
 
     Attributes:
         rows: List of dicts, the logs of each epoch done, with its number.
         stopped: True when a callback has ended the training.
     """
 
-    def __init__(self, checkpoint_dir, callbacks=(), history_path=None, keep=2):
+    def __init__(
+        self,
+        checkpoint_dir,
+        callbacks=(),
+        history_path=None,
+        keep=2,
+        write=True,
+    ):
         super().__init__()
+        self.write = write
         self.store = CheckpointStore(checkpoint_dir, keep=keep)
         self.callbacks = list(callbacks)
         self.history_path = history_path
@@ -74,6 +84,8 @@ class ResumeTraining(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.rows.append({"epoch": epoch, **_floats(logs or {})})
         self.stopped = bool(self.model.stop_training)
+        if not self.write:
+            return
         states, arrays = callback_state.callback_states(self.callbacks)
         state = {
             "epochs_done": epoch + 1,
@@ -88,7 +100,7 @@ class ResumeTraining(keras.callbacks.Callback):
 
     def _write_history(self):
         # Always from the rows of the checkpoint: no row is lost or doubled.
-        if self.history_path is not None:
+        if self.history_path is not None and self.write:
             write_history(self.history_path, self.rows)
 
 

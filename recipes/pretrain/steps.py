@@ -11,10 +11,17 @@ from glomo_keras import training
 from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
 from recipes.common import check_positive
+from recipes.pretrain import processes
 
 RESULTS = ("preset", "pretrainer", "evaluation.json")
 
-HARMLESS = ("out", "cache", "minutes", "steps_per_execution")
+HARMLESS = (
+    "out",
+    "cache",
+    "minutes",
+    "steps_per_execution",
+    *processes.HARMLESS,
+)
 """Options that may differ in a run that goes on."""
 
 
@@ -90,9 +97,31 @@ def start(options):
     if folder.finished:
         print(f"Finished before: {folder.metrics_path}")
     else:
-        keras.utils.set_random_seed(options.seed)
-        keras.config.set_dtype_policy(options.precision)
+        set_seed_and_precision(options)
     return folder
+
+
+def set_seed_and_precision(options):
+    """Sets both for all that follows in this process."""
+    keras.utils.set_random_seed(options.seed)
+    keras.config.set_dtype_policy(options.precision)
+
+
+def start_part(options):
+    """Starts one of several processes that train; another has the folder.
+
+    Args:
+        options: `PretrainOptions`, complete.
+
+    Returns:
+        `RunFolder`.
+    """
+    settings = dataclasses.asdict(options)
+    for name in (*HARMLESS, "overwrite"):
+        settings.pop(name, None)
+    training.check_same(settings)
+    set_seed_and_precision(options)
+    return training.RunFolder(options.out, RESULTS)
 
 
 def compile_pretrainer(options, pretrainer, optimizer):
@@ -174,7 +203,8 @@ class TimeLimit(keras.callbacks.Callback):
         now = time.monotonic()
         # The first epoch compiles; it says nothing about the others.
         expected = max(self.durations[1:] or self.durations or [0.0])
-        if self.durations and now + expected > self.deadline:
+        late = bool(self.durations) and now + expected > self.deadline
+        if training.decided_by_first(late):
             raise TimeIsUp
         self._begun = now
 
@@ -183,7 +213,8 @@ class TimeLimit(keras.callbacks.Callback):
 
 
 def save_unfinished(pretrainer, folder):
-    """Saves the predictor as it is when time is up."""
+    """Saves the predictor of the last checkpoint when time is up."""
+    training.ResumeTraining(folder.checkpoint_dir).restore(pretrainer)
     pretrainer.graph_predictor.save_to_preset(folder.path / "preset")
     epochs = len(training.read_history(folder.history_path))
     print(

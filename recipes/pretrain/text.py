@@ -16,7 +16,8 @@ figures/, checkpoint/; `OUT/preset` is what `GraphPredictor.from_preset`
 loads, `OUT/pretrainer` the whole model. Killed at any moment and started
 again with the same command, the run goes on, unless the text has changed; an
 epoch (`--steps-per-epoch` steps) is what is redone. `--minutes` ends it in
-time, with a preset of what has been learned so far.
+time, with a preset of what has been learned so far. `--num-processes 2`
+trains with two processes, here or on several machines: docs/scale.md.
 """
 
 import keras
@@ -28,6 +29,7 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.utils.files import digest
 from recipes.pretrain import pack
+from recipes.pretrain import processes
 from recipes.pretrain import steps
 from recipes.pretrain.text_options import Options
 from recipes.pretrain.text_options import resolve
@@ -44,17 +46,36 @@ def pretrain(options):
     """
     options = resolve(options)
     steps.check(options)
+    processes.check(options)
+    if options.is_helper:
+        processes.train(options, train_part)
+        return options.out / "preset"
     with steps.start(options) as folder:
         if not folder.finished:
             corpus = load(options)
             folder.check_data(describe(corpus))
+            in_time = processes.train(options, train_part)
             pretrainer = build(options, corpus)
             try:
+                if not in_time:
+                    raise steps.TimeIsUp
                 history = fit(options, corpus, pretrainer, folder)
                 report(options, corpus, pretrainer, history, folder)
             except steps.TimeIsUp:
                 steps.save_unfinished(pretrainer, folder)
     return folder.path / "preset"
+
+
+def train_part(options):
+    """Trains as one of several processes; returns False if time is up."""
+    folder = steps.start_part(options)
+    corpus = load(options)
+    training.check_same({"text": describe(corpus)})
+    try:
+        fit(options, corpus, build(options, corpus), folder)
+    except steps.TimeIsUp:
+        return False
+    return True
 
 
 def load(options):
@@ -204,6 +225,11 @@ def fit(options, corpus, pretrainer, folder):
     )
     held_out = data.EvaluationWindows(
         corpus.validation, options.batch_size, options.max_length
+    )
+    job = training.current_job()
+    sampler, held_out = (
+        data.BatchPart(batches, job.index, job.size)
+        for batches in (sampler, held_out)
     )
     return training.fit_resumable(
         pretrainer,

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from recipes.common import with_config
+from recipes.pretrain.processes import ProcessOptions
 from recipes.pretrain.steps import PretrainOptions
 
 SMALL = {
@@ -79,7 +80,7 @@ CONFIGS = {"small": SMALL, "medium": MEDIUM, "base": BASE, "official": OFFICIAL}
 
 
 @dataclasses.dataclass(kw_only=True)
-class Options(PretrainOptions):
+class Options(ProcessOptions, PretrainOptions):
     """Pretrains a graph predictor on text. None: the value of `config`."""
 
     corpus: tuple[str, ...]

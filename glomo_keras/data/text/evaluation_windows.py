@@ -52,11 +52,12 @@ class EvaluationWindows:
     def __iter__(self):
         return (self.batch(step) for step in range(len(self)))
 
-    def batch(self, step):
+    def batch(self, step, rows=slice(None)):
         """Returns a batch.
 
         Args:
             step: int, below `len(self)`.
+            rows: slice, the rows of the batch to read. Defaults to all.
 
         Returns:
             Dict of `token_ids` int32 (B, T), 0 where padded, and
@@ -69,13 +70,11 @@ class EvaluationWindows:
             raise IndexError(
                 f"There are {len(self)} batches. Received: step={step}"
             )
-        shape = (self.batch_size, self.max_length)
-        size = self.batch_size * self.max_length
-        positions = np.arange(step * size, (step + 1) * size)
+        numbers = np.arange(self.batch_size)[rows] + step * self.batch_size
+        positions = numbers[:, None] * self.max_length + np.arange(
+            self.max_length
+        )  # (B, T)
         mask = positions < self.num_words
-        token_ids = np.zeros(size, dtype="int32")
+        token_ids = np.zeros(positions.shape, dtype="int32")
         token_ids[mask] = self._texts.take(positions[mask])
-        return {
-            "token_ids": token_ids.reshape(shape),
-            "padding_mask": mask.reshape(shape),
-        }
+        return {"token_ids": token_ids, "padding_mask": mask}

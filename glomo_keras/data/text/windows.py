@@ -90,11 +90,12 @@ class WindowSampler:
         self.steps_per_epoch = 1 - (-rest // shift)
         self._current = (None, None)
 
-    def batch(self, step):
+    def batch(self, step, rows=slice(None)):
         """Returns the batch of a step, counted over all epochs.
 
         Args:
             step: int.
+            rows: slice, the rows of the batch to read. Defaults to all.
 
         Returns:
             Dict of `token_ids` int32 (B, T) and `padding_mask` bool (B, T),
@@ -107,11 +108,12 @@ class WindowSampler:
             raise ValueError(f"Steps start at 0. Received: step={step}")
         epoch, index = divmod(step, self.steps_per_epoch)
         plan = self.epoch_plan(epoch)
-        rows = (
-            np.arange(self.batch_size) * self.row_length + plan.offsets[index]
+        starts = (
+            np.arange(self.batch_size)[rows] * self.row_length
+            + plan.offsets[index]
         )
         columns = np.arange(plan.lengths[index])
-        token_ids = plan.texts.take(rows[:, None] + columns)  # (B, T)
+        token_ids = plan.texts.take(starts[:, None] + columns)  # (B, T)
         return {
             "token_ids": token_ids,
             "padding_mask": np.ones(token_ids.shape, dtype="bool"),

@@ -1,0 +1,75 @@
+"""Sums over a batch of which this process holds a part only.
+
+Where several processes train one model and each computes with its part of a
+batch (TensorFlow), what a model takes from the whole batch passes through
+these functions. Elsewhere they change nothing: on JAX an array is the whole
+batch, wherever its parts are.
+"""
+
+import contextlib
+import dataclasses
+
+from keras import ops
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    index: int
+    count: int
+    add: object
+
+
+_parts = None
+
+
+@contextlib.contextmanager
+def batch_in_parts(index, count, add):
+    """Says that batches are parts of larger ones, for the length of a block.
+
+    Args:
+        index: Integer, which part of each batch this process has.
+        count: Integer, how many parts there are.
+        add: Function that adds a tensor up over all parts, with a gradient.
+    """
+    global _parts
+    outer, _parts = _parts, _Parts(index, count, add)
+    try:
+        yield
+    finally:
+        _parts = outer
+
+
+def sum_of_parts(x):
+    """Adds up the tensors of all parts; `x` itself where there is one."""
+    return x if _parts is None else _parts.add(x)
+
+
+def mean_of_parts(x):
+    """Returns the mean of the tensors of all parts."""
+    return x if _parts is None else _parts.add(x) / _parts.count
+
+
+def from_first_part(x):
+    """Returns a scalar whose mean over the parts is the first part's `x`."""
+    if _parts is None:
+        return x
+    return x * (_parts.count if _parts.index == 0 else 0)
+
+
+def moments_of_parts(mean, variance, count):
+    """Returns mean and variance over all parts.
+
+    Args:
+        mean: Tensor, the mean over this part.
+        variance: Tensor of the same shape.
+        count: Scalar, over how many numbers these were taken.
+
+    Returns:
+        Tuple of mean and variance.
+    """
+    if _parts is None:
+        return mean, variance
+    sums = ops.stack([mean, variance + ops.square(mean), ops.ones_like(mean)])
+    sums = _parts.add(sums * ops.cast(count, mean.dtype))
+    mean, square, _ = ops.unstack(sums / sums[2:], 3)
+    return mean, ops.maximum(square - ops.square(mean), 0.0)

@@ -1,0 +1,95 @@
+"""Processes that train one model together."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from glomo_keras import data
+from glomo_keras.training import run_processes
+from tests.training import small_job
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def run_job(backend, folder, size, kill=""):
+    return subprocess.run(
+        [sys.executable, "-m", "tests.training.small_job", folder, str(size)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "KILL": kill,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def last_checkpoint(folder):
+    with np.load(sorted((folder / "checkpoint").glob("*.npz"))[-1]) as file:
+        arrays = {name: file[name] for name in file.files}
+    del arrays["state.json"]
+    return arrays
+
+
+def assert_same_training(folder, other):
+    one, two = last_checkpoint(folder), last_checkpoint(other)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_two_processes_train_to_the_weights_of_one(backend, tmp_path):
+    for size in (1, 2):
+        process = run_job(backend, tmp_path / str(size), size)
+        assert process.returncode == 0, process.stderr[-3000:]
+    assert_same_training(tmp_path / "1", tmp_path / "2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_killed_process_ends_the_job_which_goes_on(backend, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run_job(backend, whole, 2).returncode == 0
+    index, batch = np.random.default_rng().integers([0, 4], [2, 9])
+    process = run_job(backend, killed, 2, kill=f"{index}:{batch}")
+    assert process.returncode == 1
+    assert f"Process {index} of 2 was killed by signal 9" in process.stderr
+    process = run_job(backend, killed, 2)
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert_same_training(whole, killed)
+
+
+def test_port_in_use_is_refused_before_any_process_starts():
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(RuntimeError, match="cannot listen"):
+            run_processes(print, (), 2, index=0, addresses=[address] * 2)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_parts_of_a_batch_make_up_the_batch(step):
+    sampler = data.WindowSampler(small_job.stream(), 4, 20)
+    windows = data.EvaluationWindows(small_job.stream(), 4, 10)
+    for batches in (sampler, windows):
+        parts = [data.BatchPart(batches, i, 2).batch(step) for i in (0, 1)]
+        for name, whole in batches.batch(step).items():
+            joined = np.concatenate([part[name] for part in parts])
+            np.testing.assert_array_equal(joined, whole)
+
+
+def test_batch_that_cannot_be_divided_is_refused():
+    sampler = data.WindowSampler(small_job.stream(), 4, 20)
+    with pytest.raises(ValueError, match="size=3, batch_size=4"):
+        data.BatchPart(sampler, 0, 3)
