@@ -47,7 +47,9 @@ def assert_same_training(folder, other):
         np.testing.assert_allclose(two[name], value, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param("jax", marks=pytest.mark.slow), "tensorflow"]
+)
 def test_two_processes_train_to_the_weights_of_one(backend, tmp_path):
     for size in (1, 2):
         process = run_job(backend, tmp_path / str(size), size)
