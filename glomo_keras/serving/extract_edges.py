@@ -7,6 +7,7 @@ import pathlib
 
 from glomo_keras.data.text.corpus import Corpus
 from glomo_keras.data.text.corpus import open_corpus
+from glomo_keras.data.text.corpus_parts import BYTES_PER_WORD
 from glomo_keras.data.text.corpus_parts import pieces_of
 from glomo_keras.data.text.corpus_parts import plan_parts
 from glomo_keras.data.text.predict_graphs import checked_tokenizer
@@ -18,8 +19,6 @@ from glomo_keras.utils.part_files import PartFiles
 from glomo_keras.utils.validation import check_positive
 
 FORMAT = 1
-BYTES_PER_WORD = 4
-"""So few that a part of a corpus seldom fills more than one shard."""
 
 
 def extract_edges(

@@ -5,6 +5,9 @@ from typing import NamedTuple
 from glomo_keras.data.lines import BrokenFile
 from glomo_keras.data.text.corpus import clean_text
 
+BYTES_PER_WORD = 4
+"""So few that a part of a corpus seldom fills more than one shard."""
+
 
 class Span(NamedTuple):
     """A stretch of one source.

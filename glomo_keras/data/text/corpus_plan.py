@@ -5,6 +5,7 @@ import os
 from glomo_keras.data.text import vocabulary as vocabulary_lib
 from glomo_keras.data.text.corpus import Corpus
 from glomo_keras.data.text.corpus import open_corpus
+from glomo_keras.data.text.corpus_parts import BYTES_PER_WORD
 from glomo_keras.data.text.corpus_parts import pieces_of
 from glomo_keras.data.text.corpus_parts import plan_parts
 from glomo_keras.data.text.token_ids import write_ids
@@ -16,8 +17,6 @@ from glomo_keras.utils.part_files import PartFiles
 from glomo_keras.utils.validation import check_positive
 
 FORMAT = 3
-BYTES_PER_WORD = 4
-"""So few that a part of a corpus seldom fills more than one shard."""
 
 
 class CorpusPlan:
