@@ -40,6 +40,30 @@ def make_pipeline(options):
     return beam.Pipeline(options=parsed)
 
 
+def spread_parts(pipeline, plan, missing):
+    """Adds the parts that are to be done, spread over the workers.
+
+    Args:
+        pipeline: `apache_beam.Pipeline`.
+        plan: `CorpusPlan` or `ExtractionPlan`.
+        missing: List of int, the numbers of the parts.
+
+    Returns:
+        `PCollection` of `(number, plan of the part, pieces)`.
+    """
+    import apache_beam as beam
+
+    todo = [
+        (number, plan.part_files.plan[number], plan.pieces(number))
+        for number in missing
+    ]
+    return (
+        pipeline
+        | "Parts" >> beam.Create(todo)
+        | "SpreadParts" >> beam.Reshuffle()
+    )
+
+
 def attempt(function, *args):
     """Calls a function, again if it fails, three times in all.
 

@@ -52,18 +52,10 @@ def build_pipeline(pipeline, plan, missing):
         missing: List of int, the parts that are to be done.
     """
     part_files, writer = plan.part_files, plan.writer
-    todo = [
-        (number, part_files.plan[number], plan.pieces(number))
-        for number in missing
-    ]
-    read = (
-        pipeline
-        | "Parts" >> beam.Create(todo)
-        | "SpreadParts" >> beam.Reshuffle()
-        | "Tokenise"
-        >> beam.FlatMap(_read, writer).with_outputs(
-            "parts", "documents", "batches"
-        )
+    read = beam_jobs.spread_parts(
+        pipeline, plan, missing
+    ) | "Tokenise" >> beam.FlatMap(_read, writer).with_outputs(
+        "parts", "documents", "batches"
     )
     handler = EdgeModelHandler(writer.model_path, writer.edges_per_word)
     edges = (

@@ -116,16 +116,9 @@ def _records(pipeline, plan, missing):
         for number, record in enumerate(part_files.records)
         if record is not None
     ]
-    todo = [
-        (number, part_files.plan[number], plan.pieces(number))
-        for number in missing
-    ]
-    written = (
-        pipeline
-        | "Parts" >> beam.Create(todo)
-        | "SpreadParts" >> beam.Reshuffle()
-        | "Tokenise" >> beam.Map(_write_part, part_files.folder, plan.writer)
-    )
+    written = beam_jobs.spread_parts(
+        pipeline, plan, missing
+    ) | "Tokenise" >> beam.Map(_write_part, part_files.folder, plan.writer)
     done = pipeline | "PartsDone" >> beam.Create(done)
     return (done, written) | "AllParts" >> beam.Flatten()
 
