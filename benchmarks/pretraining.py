@@ -143,8 +143,8 @@ class FixedBatch:
             "padding_mask": np.ones(ids.shape, dtype="bool"),
         }
 
-    def batch(self, step):
-        return self.windows
+    def batch(self, step, rows=slice(None)):
+        return {name: value[rows] for name, value in self.windows.items()}
 
 
 def count_parameters(model):

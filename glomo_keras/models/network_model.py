@@ -59,9 +59,14 @@ class NetworkModel(GlomoModel):
     def __call__(self, inputs, *args, **kwargs):
         # A tokenizer gives strings and offsets too: left out before Keras
         # converts them, since JAX and PyTorch have no strings.
-        if isinstance(inputs, dict):
-            names = [name for name in self.network.input if name in inputs]
-            inputs = {name: inputs[name] for name in names}
+        if not isinstance(inputs, dict):
+            raise ValueError(
+                f"A {type(self).__name__} takes a dict of "
+                f"{', '.join(self.network.input)}. "
+                f"Received: inputs of type {type(inputs).__name__}"
+            )
+        names = [name for name in self.network.input if name in inputs]
+        inputs = {name: inputs[name] for name in names}
         return super().__call__(inputs, *args, **kwargs)
 
     def call(self, inputs, training=None):

@@ -1,5 +1,6 @@
 """Loops over chunks of rows, of which one is in memory at a time."""
 
+import keras
 from keras import ops
 
 
@@ -19,18 +20,23 @@ def _nothing(tensor):
 
 
 def cut_rows(most, *tensors):
-    """Cuts the rows of tensors into chunks, `(n, chunk, ...)`.
+    """Cuts the rows of tensors into chunks, `(chunk, n, ...)`.
 
     The chunks have equal size: filled up to `most` rows, the last one could
-    be mostly zeros.
+    be mostly zeros. A chunk takes every n-th row, so that a device that holds
+    a part of the batch (JAX, `keras.distribution`) has its share of each
+    chunk; `most` counts the rows of one device.
 
     Args:
         most: Integer, the most rows of a chunk.
         *tensors: Tensors `(R, ...)`.
 
     Returns:
-        List of tensors; the last chunk is filled up with zeros.
+        List of tensors; what is missing of the last rows is zero.
     """
+    distribution = keras.distribution.distribution()
+    if distribution is not None:
+        most *= distribution.num_model_replicas
     num_rows = ops.shape(tensors[0])[0]
     count = (num_rows + most - 1) // most
     size = (num_rows + count - 1) // count
@@ -38,22 +44,22 @@ def cut_rows(most, *tensors):
     return [
         ops.reshape(
             ops.pad(x, ((0, missing), *((0, 0),) * (len(x.shape) - 1))),
-            (-1, size, *x.shape[1:]),
+            (size, -1, *x.shape[1:]),
         )
         for x in tensors
     ]
 
 
 def join_rows(chunks, like):
-    """`(n, chunk, ...)` -> `(R, ...)`, as many rows as `like` has."""
+    """`(chunk, n, ...)` -> `(R, ...)`, as many rows as `like` has."""
     rows = ops.reshape(chunks, (-1, *chunks.shape[2:]))
     return rows[: ops.shape(like)[0]]
 
 
 def put_chunk(chunks, index, values):
     """Returns the chunks with the one of this index replaced."""
-    start = (index, *(0,) * (len(chunks.shape) - 1))
-    return ops.slice_update(chunks, start, ops.expand_dims(values, 0))
+    start = (0, index, *(0,) * (len(chunks.shape) - 2))
+    return ops.slice_update(chunks, start, ops.expand_dims(values, 1))
 
 
 def take_chunk(chunks, index, after):
@@ -62,13 +68,13 @@ def take_chunk(chunks, index, after):
     The dependence, a 0 added to the first tensor, keeps TensorFlow from
     working on several chunks at the same time.
     """
-    first, *others = (ops.take(chunk, index, axis=0) for chunk in chunks)
+    first, *others = (ops.take(chunk, index, axis=1) for chunk in chunks)
     return first + ops.cast(_nothing(after), first.dtype), *others
 
 
 def for_each_chunk(chunks, function, initial):
     """Folds `function(index, *values) -> values` over the chunks."""
-    count = ops.shape(chunks[0])[0]
+    count = ops.shape(chunks[0])[1]
     if isinstance(count, int) and count == 1:
         return function(0, *initial)
     return ops.while_loop(

@@ -99,20 +99,10 @@ the characters of the word in the text |
     edges = pandas.read_parquet("runs/edges/edges")
     ```
     """
-    from tqdm import tqdm
-
     check_positive(num_processes=num_processes)
     plan = ExtractionPlan(predictor, spec, out, **options)
-    with tqdm(
-        desc="extracting",
-        unit=" words",
-        unit_scale=True,
-        delay=0.5,
-        disable=not progress,
-    ) as bar:
-        plan.part_files.complete(
-            plan.writer, plan.pieces, bar.update, num_processes
-        )
+    title = "extracting" if progress else None
+    plan.part_files.complete(plan.writer, plan.pieces, title, num_processes)
     return plan.finish()
 
 

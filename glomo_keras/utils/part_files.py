@@ -9,6 +9,8 @@ import shutil
 import threading
 import warnings
 
+import tqdm
+
 from glomo_keras.utils import files
 
 MANIFEST = "manifest.json"
@@ -69,7 +71,7 @@ class PartFiles:
             self.finish()
         return missing
 
-    def complete(self, writer, pieces, progress=None, num_processes=1):
+    def complete(self, writer, pieces, title=None, num_processes=1):
         """Does the parts that are to do.
 
         Args:
@@ -78,8 +80,8 @@ class PartFiles:
                 part and returns its record.
             pieces: Function of a part's number, which returns what `write`
                 takes.
-            progress: Function of a number of new words, or None. Defaults to
-                None.
+            title: str, of a progress bar of the words. Defaults to None: none
+                is shown.
             num_processes: int; 1 is this process. Several have one thread of
                 TensorFlow's each. Defaults to 1.
 
@@ -89,19 +91,26 @@ class PartFiles:
         missing = self.find()
         if not missing:
             return
-        if num_processes > 1:
-            self._in_processes(missing, writer, pieces, progress, num_processes)
-        else:
-            for number in missing:
-                self.records[number] = self.write(
-                    writer, number, pieces(number), progress
-                )
+        with tqdm.tqdm(
+            desc=title,
+            unit=" words",
+            unit_scale=True,
+            delay=0.5,
+            disable=title is None,
+        ) as bar:
+            if num_processes > 1:
+                self._in_processes(missing, writer, pieces, bar, num_processes)
+            else:
+                for number in missing:
+                    self.records[number] = write_part(
+                        self.folder,
+                        writer,
+                        number,
+                        self.plan[number],
+                        pieces(number),
+                        bar.update,
+                    )
         self.finish()
-
-    def write(self, writer, number, pieces, progress=None):
-        """Does a part and returns its record."""
-        plan = self.plan[number]
-        return write_part(self.folder, writer, number, plan, pieces, progress)
 
     def finish(self):
         """Writes `manifest.json` from `records`, of which none is missing."""
@@ -144,7 +153,7 @@ class PartFiles:
                 return False
         return True
 
-    def _in_processes(self, missing, writer, pieces, progress, num_processes):
+    def _in_processes(self, missing, writer, pieces, bar, num_processes):
         with concurrent.futures.ProcessPoolExecutor(
             min(num_processes, len(missing)),
             multiprocessing.get_context("spawn"),
@@ -160,8 +169,7 @@ class PartFiles:
             try:
                 for done in concurrent.futures.as_completed(numbers):
                     record = self.records[numbers[done]] = done.result()
-                    if progress is not None:
-                        progress(sum(f["num_words"] for f in record["files"]))
+                    bar.update(sum(f["num_words"] for f in record["files"]))
             except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
                 if isinstance(error, concurrent.futures.BrokenExecutor):
@@ -179,9 +187,11 @@ def write_part(folder, writer, number, plan, pieces, progress=None):
 
     Args:
         folder: See `PartFiles`.
-        writer, pieces, progress: See `PartFiles.complete`.
+        writer, pieces: See `PartFiles.complete`.
         number: int, of the part.
         plan: What it is.
+        progress: Function of a number of new words, or None. Defaults to
+            None.
 
     Returns:
         Dict, the record.

@@ -58,6 +58,19 @@ def test_preparation_of_a_corpus_is_measured(monkeypatch):
     assert result["words_per_second"] == 3000 / result["seconds"]
 
 
+def test_pretraining_by_one_process_is_measured(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # set by the case
+    result = scale.measure("pretrain", "tensorflow", 1, 1, steps=1, **WINDOWS)
+    assert result["words_per_second"] == 2 * 16 / result["seconds"]
+
+
+@pytest.mark.slow
+def test_pretraining_by_two_processes_is_measured(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    result = scale.measure("pretrain", "tensorflow", 2, 1, steps=1, **WINDOWS)
+    assert result["words_per_second"] == 2 * 16 / result["seconds"]
+
+
 def test_extraction_is_measured():
     result = extraction.measure("factored", 16, "float32", 1, **SIZES)
     assert result["tokens_per_second"] == 8 * 16 / result["seconds"]

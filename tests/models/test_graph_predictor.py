@@ -282,6 +282,11 @@ def test_arguments_out_of_range_are_refused(options, message):
         make(**options)
 
 
+def test_array_instead_of_a_dict_is_refused():
+    with pytest.raises(ValueError, match="a dict of token_ids, padding_mask"):
+        small_predictor()(inputs()["token_ids"])
+
+
 @pytest.mark.parametrize("activation", ["square", "softmax"])
 def test_ablations_have_no_factored_form(activation):
     predictor = small_predictor(activation=activation)

@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ from tests.training import small_job
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def run_job(backend, folder, size, kill=""):
-    return subprocess.run(
+def run_job(backend, folder, size, kill="", timeout=600):
+    """Runs a job; when the time is up, it and its processes are killed."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "tests.training.small_job", folder, str(size)],
         cwd=ROOT,
         env={
@@ -27,10 +30,16 @@ def run_job(backend, folder, size, kill=""):
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         },
-        capture_output=True,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=600,
+        start_new_session=True,
     )
+    try:
+        _, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        _, errors = process.communicate()
+    return process.returncode, errors
 
 
 def last_checkpoint(folder):
@@ -52,22 +61,27 @@ def assert_same_training(folder, other):
 )
 def test_two_processes_train_to_the_weights_of_one(backend, tmp_path):
     for size in (1, 2):
-        process = run_job(backend, tmp_path / str(size), size)
-        assert process.returncode == 0, process.stderr[-3000:]
+        status, errors = run_job(backend, tmp_path / str(size), size)
+        assert status == 0, errors[-3000:]
     assert_same_training(tmp_path / "1", tmp_path / "2")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
-def test_killed_process_ends_the_job_which_goes_on(backend, tmp_path):
+def test_killed_job_goes_on(backend, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run_job(backend, whole, 2).returncode == 0
-    index, batch = np.random.default_rng().integers([0, 4], [2, 9])
-    process = run_job(backend, killed, 2, kill=f"{index}:{batch}")
-    assert process.returncode == 1
-    assert f"Process {index} of 2 was killed by signal 9" in process.stderr
-    process = run_job(backend, killed, 2)
-    assert process.returncode == 0, process.stderr[-3000:]
+    start = time.monotonic()
+    assert run_job(backend, whole, 2)[0] == 0
+    seconds = time.monotonic() - start
+    rng = np.random.default_rng()
+    index, batch = rng.integers([0, 4], [2, 9])
+    status, errors = run_job(backend, killed, 2, kill=f"{index}:{batch}")
+    assert status == 1
+    assert f"Process {index} of 2 was killed by signal 9" in errors
+    # All processes at once, at some moment.
+    run_job(backend, killed, 2, timeout=seconds * rng.uniform(0.1, 0.9))
+    status, errors = run_job(backend, killed, 2)
+    assert status == 0, errors[-3000:]
     assert_same_training(whole, killed)
 
 

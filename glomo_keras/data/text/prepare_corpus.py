@@ -1,7 +1,5 @@
 """Tokenises a corpus on this machine."""
 
-import contextlib
-
 from glomo_keras.data.text.corpus_plan import CorpusPlan
 from glomo_keras.utils.validation import check_positive
 
@@ -99,23 +97,6 @@ def prepare_corpus(
         normalize_unicode=normalize_unicode,
         skip_broken=skip_broken,
     )
-    with _progress_bar(progress) as report:
-        plan.part_files.complete(
-            plan.writer, plan.pieces, report, num_processes
-        )
+    title = "tokenising" if progress else None
+    plan.part_files.complete(plan.writer, plan.pieces, title, num_processes)
     return plan.open(validation_fraction, seed)
-
-
-@contextlib.contextmanager
-def _progress_bar(enabled):
-    """Gives a function of the number of new words."""
-    from tqdm import tqdm
-
-    with tqdm(
-        desc="tokenising",
-        unit=" words",
-        unit_scale=True,
-        delay=0.5,
-        disable=not enabled,
-    ) as bar:
-        yield bar.update
