@@ -17,6 +17,7 @@ from glomo_keras.serving.export import export_saved_model
 from glomo_keras.utils import files
 from glomo_keras.utils.part_files import PartFiles
 from glomo_keras.utils.validation import check_positive
+from glomo_keras.utils.workers import Workers
 
 FORMAT = 1
 
@@ -102,7 +103,8 @@ the characters of the word in the text |
     check_positive(num_processes=num_processes)
     plan = ExtractionPlan(predictor, spec, out, **options)
     title = "extracting" if progress else None
-    plan.part_files.complete(plan.writer, plan.pieces, title, num_processes)
+    with Workers(num_processes) as workers:
+        plan.part_files.complete(plan.writer, plan.pieces, title, workers)
     return plan.finish()
 
 

@@ -1,17 +1,15 @@
 """Work in parts, each of which leaves files: resumable, in processes."""
 
-import concurrent.futures
+import functools
 import json
-import multiprocessing
-import multiprocessing.connection
 import os
 import shutil
-import threading
 import warnings
 
 import tqdm
 
 from glomo_keras.utils import files
+from glomo_keras.utils.workers import Workers
 
 MANIFEST = "manifest.json"
 PARTS = "parts"
@@ -71,7 +69,7 @@ class PartFiles:
             self.finish()
         return missing
 
-    def complete(self, writer, pieces, title=None, num_processes=1):
+    def complete(self, writer, pieces, title=None, workers=None):
         """Does the parts that are to do.
 
         Args:
@@ -82,8 +80,7 @@ class PartFiles:
                 takes.
             title: str, of a progress bar of the words. Defaults to None: none
                 is shown.
-            num_processes: int; 1 is this process. Several have one thread of
-                TensorFlow's each. Defaults to 1.
+            workers: `Workers`. Defaults to None, this process.
 
         Raises:
             RuntimeError: If a process was killed.
@@ -91,6 +88,7 @@ class PartFiles:
         missing = self.find()
         if not missing:
             return
+        workers = workers or Workers()
         with tqdm.tqdm(
             desc=title,
             unit=" words",
@@ -98,18 +96,15 @@ class PartFiles:
             delay=0.5,
             disable=title is None,
         ) as bar:
-            if num_processes > 1:
-                self._in_processes(missing, writer, pieces, bar, num_processes)
-            else:
-                for number in missing:
-                    self.records[number] = write_part(
-                        self.folder,
-                        writer,
-                        number,
-                        self.plan[number],
-                        pieces(number),
-                        bar.update,
-                    )
+            report = bar.update if workers.count == 1 else None
+            written = workers.calls(
+                functools.partial(write_part, self.folder, writer),
+                ((n, self.plan[n], pieces(n), report) for n in missing),
+            )
+            for index, record in written:
+                self.records[missing[index]] = record
+                if report is None:
+                    bar.update(sum(f["num_words"] for f in record["files"]))
         self.finish()
 
     def finish(self):
@@ -153,34 +148,6 @@ class PartFiles:
                 return False
         return True
 
-    def _in_processes(self, missing, writer, pieces, bar, num_processes):
-        with concurrent.futures.ProcessPoolExecutor(
-            min(num_processes, len(missing)),
-            multiprocessing.get_context("spawn"),
-            _start_process,
-            (self.folder, writer),
-        ) as pool:
-            numbers = {
-                pool.submit(
-                    _write_in_process, number, self.plan[number], pieces(number)
-                ): number
-                for number in missing
-            }
-            try:
-                for done in concurrent.futures.as_completed(numbers):
-                    record = self.records[numbers[done]] = done.result()
-                    bar.update(sum(f["num_words"] for f in record["files"]))
-            except BaseException as error:
-                pool.shutdown(wait=False, cancel_futures=True)
-                if isinstance(error, concurrent.futures.BrokenExecutor):
-                    raise RuntimeError(
-                        "A process ended before its work was done: it was "
-                        "killed, perhaps for want of memory. The same command "
-                        "goes on with the parts that are missing. "
-                        f"Received: num_processes={num_processes}"
-                    ) from error
-                raise
-
 
 def write_part(folder, writer, number, plan, pieces, progress=None):
     """Writes the files of a part, then its record.
@@ -210,21 +177,3 @@ def save_record(folder, number, record):
 
 def _record_path(folder, number):
     return os.path.join(folder, PARTS, f"part-{number:05d}.json")
-
-
-def _start_process(folder, writer):
-    """Prepares a process of the pool, which ends when its parent does."""
-    global _folder, _writer
-    _folder, _writer = folder, writer
-    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent():
-    parent = multiprocessing.parent_process().sentinel
-    multiprocessing.connection.wait([parent])
-    os._exit(1)
-
-
-def _write_in_process(number, plan, pieces):
-    return write_part(_folder, _writer, number, plan, pieces)

@@ -15,6 +15,7 @@ from glomo_keras.data.text.word_tokenizer import WordTokenizer
 from glomo_keras.utils import files
 from glomo_keras.utils.part_files import PartFiles
 from glomo_keras.utils.validation import check_positive
+from glomo_keras.utils.workers import Workers
 
 FORMAT = 3
 
@@ -82,8 +83,13 @@ class CorpusPlan:
         """Returns the pieces of a part, as `ShardWriter.write` takes them."""
         return pieces_of(self.corpus.sources, self._parts[number])
 
-    def open(self, validation_fraction=0.01, seed=0):
+    def open(self, validation_fraction=0.01, seed=0, workers=None):
         """Returns the `TokenizedCorpus` when the shards are complete.
+
+        Args:
+            validation_fraction, seed: See `TokenizedCorpus`.
+            workers: `Workers` that map the shards to ids. Defaults to None,
+                this process.
 
         Raises:
             ValueError: If there is no word in them.
@@ -102,6 +108,7 @@ class CorpusPlan:
             self.writer.tokenizer_config,
             self.vocabulary,
             self.vocabulary_size,
+            workers or Workers(),
         )
         return TokenizedCorpus(path, validation_fraction, seed)
 

@@ -2,6 +2,7 @@
 
 from glomo_keras.data.text.corpus_plan import CorpusPlan
 from glomo_keras.utils.validation import check_positive
+from glomo_keras.utils.workers import Workers
 
 
 def prepare_corpus(
@@ -56,7 +57,7 @@ def prepare_corpus(
             and None.
         normalize_unicode: See `WordTokenizer`. Defaults to True.
         progress: Whether to show a progress bar. Defaults to True.
-        num_processes: int, how many processes tokenise. With more than one, a
+        num_processes: int, how many processes work. With more than one, a
             script needs `if __name__ == "__main__":`. Defaults to 1.
         skip_broken: Whether to go on after a file that is broken (packed and
             damaged, no text, a table) with the next one; the texts before the
@@ -98,5 +99,6 @@ def prepare_corpus(
         skip_broken=skip_broken,
     )
     title = "tokenising" if progress else None
-    plan.part_files.complete(plan.writer, plan.pieces, title, num_processes)
-    return plan.open(validation_fraction, seed)
+    with Workers(num_processes) as workers:
+        plan.part_files.complete(plan.writer, plan.pieces, title, workers)
+        return plan.open(validation_fraction, seed, workers)

@@ -132,7 +132,7 @@ def _vocabulary(pipeline, plan, records):
     return (
         records
         | "Shards" >> beam.FlatMap(lambda pair: pair[1]["files"])
-        | "Count" >> beam.Map(_count, plan.writer.folder)
+        | "Count" >> beam.Map(count_words, plan.writer.folder)
         | "SumCounts" >> beam.CombineGlobally(_sum_counts)
         | "Vocabulary"
         >> beam.Map(vocabulary_lib.build_vocabulary, plan.vocabulary_size)
@@ -146,12 +146,6 @@ def _write_part(part, folder, writer):
     beam_jobs.count("words", words)
     beam_jobs.count("broken_files", len(record["broken"]))
     return number, record
-
-
-def _count(record, folder):
-    counts = collections.Counter()
-    count_words(folder, record, counts)
-    return counts
 
 
 def _sum_counts(parts):

@@ -16,7 +16,9 @@ from glomo_keras.utils import files
 ID_FILES = ("vocabulary.txt", "token_ids.npy", "text_lengths.npy")
 
 
-def write_ids(folder, records, tokenizer_config, vocabulary, vocabulary_size):
+def write_ids(
+    folder, records, tokenizer_config, vocabulary, vocabulary_size, workers
+):
     """Maps the shards to one file of ids, unless it is there and good.
 
     Args:
@@ -25,6 +27,7 @@ def write_ids(folder, records, tokenizer_config, vocabulary, vocabulary_size):
         tokenizer_config: Dict of the options of the `WordTokenizer`.
         vocabulary: List of str, or None to count the words.
         vocabulary_size: int, used when they are counted.
+        workers: `Workers`.
 
     Returns:
         str, the folder that holds `ID_FILES` and a `manifest.json`.
@@ -34,15 +37,17 @@ def write_ids(folder, records, tokenizer_config, vocabulary, vocabulary_size):
         return path
     if vocabulary is None:
         counts = collections.Counter()
-        for record in records:
-            count_words(folder, record, counts)
+        shards = ((record, folder) for record in records)
+        for _, counted in workers.calls(count_words, shards):
+            counts.update(counted)
         vocabulary = vocabulary_lib.build_vocabulary(counts, vocabulary_size)
     writer = IdsWriter(folder, path, vocabulary)
     writer.start(records)
-    num_unknown = sum(
-        writer.write(record, *place)
+    shards = (
+        (record, *place)
         for record, place in zip(records, places(records), strict=True)
     )
+    num_unknown = sum(n for _, n in workers.calls(writer.write, shards))
     writer.finish(records, num_unknown, tokenizer_config)
     return path
 
@@ -53,13 +58,11 @@ def ids_folder(folder, vocabulary, vocabulary_size):
     return os.path.join(folder, f"ids-{name}")
 
 
-def count_words(folder, record, counts):
-    """Adds the words of a shard to a `collections.Counter` of str."""
+def count_words(record, folder):
+    """Returns how often each word of a shard occurs, dict of str to int."""
     shard = load_shard(folder, record)
-    for word, count in zip(
-        shard["types"], shard["counts"].tolist(), strict=True
-    ):
-        counts[word.decode()] += count
+    words = (word.decode() for word in shard["types"])
+    return dict(zip(words, shard["counts"].tolist(), strict=True))
 
 
 def places(records):
