@@ -2,10 +2,10 @@
 
 A case has as many cores as processes. The seconds of preparation and
 extraction are those of the whole call, the start of the processes included;
-those of pretraining are of a step, `small` of `recipes.pretrain.text`, whose
-batch of 32 windows is divided among the processes. `apart` is the job of one
-process twice at the same time, in processes that know nothing of each other:
-what the two cores of this machine can do at most.
+those of pretraining are of a step of `small` of `recipes.pretrain.text`, whose
+batch of 32 windows (or 64) is divided among the processes. `apart` is the job
+of one process twice at the same time, in processes that know nothing of each
+other: what two cores of this machine can do at most.
 """
 
 import concurrent.futures
@@ -18,7 +18,7 @@ import time
 from benchmarks import pretraining
 from benchmarks.measuring import peak_megabytes
 
-WORDS = {"prepare": 24_000_000, "extract": 300_000}
+WORDS = {"prepare": 72_000_000, "extract": 1_200_000}
 WAYS = {
     "prepare": (("processes", 1), ("processes", 2), ("beam", 2)),
     "pretrain": tuple((b, n) for b in ("jax", "tensorflow") for n in (1, 2)),
@@ -34,6 +34,15 @@ CASES = {
     for job, ways in WAYS.items()
     for how, workers in ways
     if workers == 1
+}
+CASES |= {
+    f"pretrain:{how}:2:batch_64": {
+        "job": "pretrain",
+        "how": how,
+        "workers": 2,
+        "batch_size": 64,
+    }
+    for how in ("jax", "tensorflow")
 }
 
 

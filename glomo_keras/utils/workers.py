@@ -64,7 +64,8 @@ class Workers:
             raise RuntimeError(
                 "A process ended before its work was done: it was killed, "
                 "perhaps for want of memory. The same command goes on with "
-                f"what is missing. Received: num_processes={self.count}"
+                "the parts that are missing. "
+                f"Received: num_processes={self.count}"
             ) from error
 
 
