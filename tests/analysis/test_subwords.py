@@ -90,10 +90,10 @@ def test_text_without_pieces_has_no_offsets():
         (-word_graph(), WORDS, PIECES, "none of them negative"),
         (np.zeros((4, 4)), WORDS, PIECES, "must have 3 axes"),
         (
-            {"forward_graphs": {"queries": word_graph()}},
+            {"forward_graphs": {"past_keys": word_graph()}},
             WORDS,
             PIECES,
-            "an array here.*a dict with the entries .'queries'.",
+            "an array here.*a dict with the entries .'past_keys'.",
         ),
     ],
 )
