@@ -7,7 +7,7 @@ from recipes.graphs import draw as draw_graphs
 
 def test_edges_and_pictures(preset, tmp_path, capsys):
     options = draw_graphs.Options(
-        "The cat sat, the cat", preset, tmp_path / "out", edges=2, layer=3
+        "The cat sat the cat", preset, tmp_path / "out", edges=2, layer=3
     )
     draw_graphs.main(options)
     for direction in ("forward", "backward"):
