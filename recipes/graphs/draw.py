@@ -78,7 +78,8 @@ def print_edges(options, tokens, graphs):
             "weight": edge.weight,
             "above uniform": edge.excess,
             "direction": edge.direction,
-            "head": f"{edge.layer}.{edge.head}",
+            "layer": edge.layer,
+            "head": edge.head,
         }
         for edge in edges
     ]

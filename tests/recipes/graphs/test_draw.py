@@ -17,7 +17,9 @@ def test_edges_and_pictures(preset, tmp_path, capsys):
     )
     assert header.split()[:3] == ["receiver", "source", "weight"]
     assert len(rows) == 2
-    assert all(" 3." in row for row in rows)
+    assert header.split()[-2:] == ["layer", "head"]
+    assert {row.split()[-2] for row in rows} == {"3"}
+    assert {row.split()[-1] for row in rows} <= {"1", "2"}
 
 
 def test_direction_that_is_none_is_refused(preset, tmp_path):
