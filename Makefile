@@ -9,8 +9,8 @@ BASE_PYTHON ?= python3.11
 help:
 	@echo "make setup       an environment in .venv with everything for the work"
 	@echo "make test        the tests, on TensorFlow"
-	@echo "make test-jax    layers and models on JAX, and without TensorFlow"
-	@echo "make test-torch  layers and models on PyTorch (extra: torch)"
+	@echo "make test-jax    layers, models, analysis on JAX, and without TensorFlow"
+	@echo "make test-torch  layers, models, analysis on PyTorch (extra: torch)"
 	@echo "make lint        ruff, changing nothing"
 	@echo "make format      ruff, mending what it can"
 	@echo "make bench       the benchmark"
@@ -27,10 +27,12 @@ test:
 test-jax:
 	KERAS_BACKEND=jax $(PYTHON) -c \
 	  'import sys; sys.modules["tensorflow"] = None; import glomo_keras'
-	KERAS_BACKEND=jax $(PYTHON) -m pytest tests/ops tests/layers tests/models
+	KERAS_BACKEND=jax $(PYTHON) -m pytest tests/ops tests/layers tests/models \
+	  tests/analysis
 
 test-torch:
-	KERAS_BACKEND=torch $(PYTHON) -m pytest tests/ops tests/layers tests/models
+	KERAS_BACKEND=torch $(PYTHON) -m pytest tests/ops tests/layers tests/models \
+	  tests/analysis
 
 lint:
 	$(PYTHON) -m ruff check .

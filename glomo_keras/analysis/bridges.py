@@ -5,6 +5,7 @@
 
 import numpy as np
 
+from glomo_keras.analysis.edges import as_columns
 from glomo_keras.ops.graphs import DIRECTIONS
 
 KEY = ("direction", "layer", "head")
@@ -18,7 +19,8 @@ def to_networkx(edges, tokens):
     `(direction, layer, head)`.
 
     Args:
-        edges: dict of arrays, see `graph_edges`, of one example.
+        edges: dict of arrays, see `graph_edges`, or a DataFrame of them, of
+            one example.
         tokens: sequence of T strings.
 
     Returns:
@@ -40,11 +42,12 @@ def to_networkx(edges, tokens):
     """
     import networkx
 
+    edges = as_columns(edges)
     examples = np.unique(edges["example"])
     if len(examples) > 1:
         raise ValueError(
-            "A graph is of one text: take the edges of one example, as in "
-            "`graph_edges(graphs[:1])`. "
+            "A networkx graph is of one text: keep the edges of one, as in "
+            "`table[table.example == 0]` of a DataFrame. "
             f"Received: edges of {len(examples)} examples"
         )
     _check_positions(edges, [len(tokens)] * (int(examples.max(initial=0)) + 1))
@@ -63,7 +66,7 @@ def to_pytorch_geometric(edges, lengths):
     """Makes PyTorch Geometric's `Data` of the edges of each text.
 
     Args:
-        edges: dict of arrays, see `graph_edges`.
+        edges: dict of arrays, see `graph_edges`, or a DataFrame of them.
         lengths: sequence of B integers, the positions of each text: the
             number of its nodes.
 
@@ -81,6 +84,7 @@ def to_pytorch_geometric(edges, lengths):
     import torch
     from torch_geometric.data import Data
 
+    edges = as_columns(edges)
     _check_positions(edges, lengths)
     columns = {
         "edge_index": np.stack([edges["source"], edges["receiver"]], axis=1),
@@ -90,11 +94,12 @@ def to_pytorch_geometric(edges, lengths):
         "direction": _direction_numbers(edges["direction"]),
     }
     order = np.argsort(edges["example"], kind="stable")
-    ends = np.searchsorted(
-        edges["example"][order], np.arange(1, len(lengths)), side="left"
+    starts = np.searchsorted(
+        edges["example"][order], np.arange(len(lengths)), side="left"
     )
     data = []
-    for length, places in zip(lengths, np.split(order, ends), strict=True):
+    parts = np.split(order, starts)[1:]  # nothing is before the first text
+    for length, places in zip(lengths, parts, strict=True):
         tensors = {
             name: torch.from_numpy(values[places])
             for name, values in columns.items()

@@ -77,6 +77,9 @@ def dense_graphs(edges, shape):
         Dict of arrays of this shape: `forward_graphs` and so on, those of
         which there is an edge.
 
+    Raises:
+        ValueError: if an edge does not fit into the shape.
+
     Example:
 
     >>> graph = np.eye(3, k=-1)[None, None, None]
@@ -84,7 +87,14 @@ def dense_graphs(edges, shape):
     >>> bool((dense["forward_graphs"] == graph).all())
     True
     """
-    columns = {name: np.asarray(values) for name, values in edges.items()}
+    columns = as_columns(edges)
+    ends = [columns[name].max(initial=-1) + 1 for name in INDICES]
+    ends = tuple(int(end) for end in ends)
+    if len(shape) != len(ends) or any(np.less(shape, ends)):
+        raise ValueError(
+            "`shape` must be (B, L, K, T, T) and hold all edges, which need "
+            f"at least {ends}. Received: shape={shape}"
+        )
     graphs = {}
     for side in SIDES:
         chosen = columns["direction"] == side
@@ -94,6 +104,11 @@ def dense_graphs(edges, shape):
             graph[places] = columns["weight"][chosen]
             graphs[f"{side}_graphs"] = graph
     return graphs
+
+
+def as_columns(edges):
+    """Returns a dict of arrays, of a dict or a DataFrame."""
+    return {name: np.asarray(values) for name, values in edges.items()}
 
 
 def by_side(graphs, direction):

@@ -4,7 +4,6 @@ import numpy as np
 
 from glomo_keras.ops.graphs import checked_directions
 from glomo_keras.utils.graph_arrays import admissible_pairs
-from glomo_keras.utils.graph_arrays import as_array
 from glomo_keras.utils.graph_arrays import checked_graphs
 from glomo_keras.utils.graph_arrays import checked_mask
 from glomo_keras.utils.graph_arrays import ratio
@@ -61,7 +60,7 @@ def compare_heads(graphs, padding_mask=None):
     """
     rows = []
     for direction in checked_directions(graphs):
-        graph = checked_graphs(as_array(graphs[f"{direction}_graphs"]), rank=5)
+        graph = checked_graphs(graphs[f"{direction}_graphs"], rank=5)
         rows += _rows(graph, padding_mask, direction)
     return rows
 

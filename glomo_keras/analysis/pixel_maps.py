@@ -40,7 +40,7 @@ def plot_pixel_maps(graphs, image, pixel, *, title=None, path=None):
     >>> figure.axes[1].get_title()
     'layer 1, head 1: 1'
     """
-    graphs = checked_graphs(graphs, rank=4)
+    graphs, image = checked_graphs(graphs, rank=4), np.asarray(image)
     height, width = image.shape[:2]
     row, column = pixel
     if graphs.shape[-1] != height * width:

@@ -4,6 +4,7 @@ import unicodedata
 
 import numpy as np
 
+from glomo_keras.ops.graphs import checked_directions
 from glomo_keras.utils.graph_arrays import as_array
 from glomo_keras.utils.graph_arrays import check_axes
 from glomo_keras.utils.graph_arrays import check_weights
@@ -49,9 +50,12 @@ def subword_graphs(graphs, word_offsets, subword_offsets):
     array([0.667, 0.333, 0.   ], dtype=float32)
     """
     if isinstance(graphs, dict):
+        names = [f"{side}_graphs" for side in checked_directions(graphs)]
         return {
-            name: subword_graphs(graph, word_offsets, subword_offsets)
-            for name, graph in graphs.items()
+            name: subword_graphs(
+                as_array(graphs[name]), word_offsets, subword_offsets
+            )
+            for name in names
         }
     graphs = as_array(graphs)
     check_axes(graphs, max(graphs.ndim, 3))

@@ -1,9 +1,9 @@
 """A smaller predictor, of some graph layers and heads of another."""
 
+import numbers
+
 import keras
 import numpy as np
-
-from glomo_keras.utils import validation as check
 
 
 def select_heads(predictor, layers=None, heads=None):
@@ -89,7 +89,7 @@ def _chosen(predictor, layers, heads):
 
 def _heads_of_layers(heads, num_layers, num_heads):
     """A list of heads from 0 for each layer that is kept."""
-    nested = heads is not None and any(np.ndim(item) for item in heads)
+    nested = np.iterable(heads) and any(np.ndim(item) for item in heads)
     if not nested:
         return [_numbers("heads", heads, num_heads)] * num_layers
     if len(heads) != num_layers:
@@ -109,9 +109,12 @@ def _numbers(name, chosen, count):
             f"`{name}` must be a sequence of numbers from 1, or None for all. "
             f"Received: {name}={chosen}"
         )
-    for number in chosen:
-        check.check_positive(**{name: number})
-    if max(chosen) > count or len(set(chosen)) < len(chosen):
+    whole = all(
+        isinstance(number, numbers.Integral) and not isinstance(number, bool)
+        for number in chosen
+    )
+    different = len(set(chosen)) == len(chosen)
+    if not (whole and different and set(chosen) <= {*range(1, count + 1)}):
         raise ValueError(
             f"`{name}` must be different numbers from 1 to {count}. "
             f"Received: {name}={chosen}"

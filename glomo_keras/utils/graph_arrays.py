@@ -5,7 +5,17 @@ import numpy as np
 
 
 def as_array(values):
-    """Returns a numpy array of the same dtype, also of a tensor."""
+    """Returns a numpy array of the same dtype, also of a tensor.
+
+    Raises:
+        ValueError: if the values are a dict, such as a factored graph.
+    """
+    if isinstance(values, dict):
+        raise ValueError(
+            "A graph must be an array here. Of its factors "
+            "`glomo_keras.layers.SquaredReLUGraph()(factors)` makes one. "
+            f"Received: a dict with the entries {sorted(values)}"
+        )
     if keras.ops.is_tensor(values):
         return keras.ops.convert_to_numpy(values)
     return np.asarray(values)

@@ -76,10 +76,7 @@ def load(options):
 
 def report(options, rows):
     """Prints the table and the choice, and writes the table if asked."""
-    table = [
-        {**row, "twin": "{}.{}".format(*row["twin"]) if row["twin"] else ""}
-        for row in rows
-    ]
+    table = [{**row, "twin": twin_of(row)} for row in rows]
     print(tabulate.tabulate(table, "keys", floatfmt=".2f"))
     heads = chosen(rows)
     counts = {len(kept) for layers in heads.values() for kept in layers}
@@ -94,6 +91,11 @@ def report(options, rows):
             writer = csv.DictWriter(file, table[0])
             writer.writeheader()
             writer.writerows(table)
+
+
+def twin_of(row):
+    """Returns the name of a head's twin; empty where there is none."""
+    return "layer {}, head {}".format(*row["twin"]) if row["twin"] else ""
 
 
 def chosen(rows):

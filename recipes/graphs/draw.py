@@ -11,13 +11,15 @@ backward_graphs.png with all layers and heads.
 import dataclasses
 import pathlib
 
-import numpy as np
 import tabulate
 import tyro
 
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
+from recipes.common import check_positive
+from recipes.graphs.view import listed
+from recipes.graphs.view import read_text
 
 
 @dataclasses.dataclass
@@ -41,44 +43,22 @@ class Options:
 
 def main(options):
     """Runs the recipe."""
-    tokens, graphs = graphs_of(options.text, options.predictor)
-    print_edges(options, tokens, graphs)
-    options.out.mkdir(parents=True, exist_ok=True)
+    check_positive(options, "edges")
+    tokenizer = data.WordTokenizer.from_preset(options.predictor)
+    inputs, words, unknown = read_text(options.text, tokenizer)
+    predictor = gk.GraphPredictor.from_preset(options.predictor)
+    graphs = {
+        name: value[0]  # (L, K, T, T)
+        for name, value in predictor.predict_on_batch(inputs).items()
+    }
+    print_edges(options, words, graphs)
+    if unknown:
+        print(f"not in the vocabulary: {listed(sorted(unknown))}")
     for name, value in graphs.items():
         path = options.out / f"{name}.png"
         title = name.replace("_", " ")
-        analysis.plot_graph_grid(value, tokens, title=title, path=path)
+        analysis.plot_graph_grid(value, words, title=title, path=path)
         print(f"-> {path}")
-
-
-def graphs_of(text, predictor_name):
-    """Returns the tokens and graphs of a text.
-
-    Args:
-        text: string.
-        predictor_name: preset.
-
-    Returns:
-        `(tokens, graphs)`: list of T strings, dict of arrays `(L, K, T, T)`.
-
-    Raises:
-        ValueError: no such preset, or a text without a word.
-    """
-    predictor = gk.GraphPredictor.from_preset(predictor_name)
-    tokenizer = data.WordTokenizer.from_preset(predictor_name)
-    batch = tokenizer([text])
-    inputs = {
-        name: np.asarray(batch[name]) for name in ("token_ids", "padding_mask")
-    }
-    if not inputs["padding_mask"].any():
-        raise ValueError(f"There is no word in the text. Received: {text!r}")
-    graphs = predictor.predict_on_batch(inputs)
-    words = int(inputs["padding_mask"].sum())
-    ids = inputs["token_ids"][0, :words]
-    tokens = [predictor.vocabulary[index] for index in ids]
-    return tokens, {
-        name: value[0, :, :, :words, :words] for name, value in graphs.items()
-    }
 
 
 def print_edges(options, tokens, graphs):
@@ -98,7 +78,8 @@ def print_edges(options, tokens, graphs):
             "weight": edge.weight,
             "above uniform": edge.excess,
             "direction": edge.direction,
-            "head": f"{edge.layer}.{edge.head}",
+            "layer": edge.layer,
+            "head": edge.head,
         }
         for edge in edges
     ]

@@ -267,7 +267,7 @@ def draw(results, path):
             )
         axes.set_title(f"{question}, {side}", fontsize=9)
         axes.set_xticks(sorted({row["layer"] for row in heads}))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(1, 1.08 * axes.dataLim.y1))
         axes.tick_params(labelsize=8)
         axes.legend(fontsize=7)
     figure.supxlabel("graph layer (a point a head)", fontsize=9)

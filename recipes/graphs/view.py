@@ -1,14 +1,15 @@
 """Makes an interactive page of the graphs of a text, two texts or an image.
 
     python -m recipes.graphs.view --text "The cat sat on the mat because it \
-was tired." --preset glomo_small_en --output runs/graphs/page.html
+was tired." --predictor glomo_small_en --out runs/graphs/page.html
     python -m recipes.graphs.view --text "A man plays a guitar." \
 --second-text "A musician performs." --names premise hypothesis
-    python -m recipes.graphs.view --image photo.jpg --preset glomo_pixels_small
+    python -m recipes.graphs.view --image photo.jpg \
+--predictor glomo_pixels_small
 
 Writes one HTML file that any browser opens and that loads nothing from
 elsewhere, see docs/view_graphs.md. The words on the page are those of the
-text; words that the vocabulary lacks are listed in its title.
+text; the title names those that the vocabulary lacks, up to 10.
 """
 
 import dataclasses
@@ -20,6 +21,8 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
+from recipes.common import check_positive
+from recipes.common import refuse
 
 
 @dataclasses.dataclass
@@ -36,40 +39,48 @@ class Options:
     """An image file, for a preset of pixels."""
     size: int = 32
     """Pixels a side to which the image is scaled."""
-    preset: str = "glomo_small_en"
+    predictor: str = "glomo_small_en"
     """Name of a preset of the package, or a preset folder."""
-    output: pathlib.Path = pathlib.Path("runs/graphs/page.html")
+    out: pathlib.Path = pathlib.Path("runs/graphs/page.html")
     """The page."""
 
 
 def main(options):
     """Runs the recipe."""
+    check(options)
+    page = (view_texts if options.image is None else view_image)(options)
+    page.save(options.out)
+    print(f"-> {options.out}")
+
+
+def check(options):
+    """Refuses options that fit no page, before any work."""
     if (options.text is None) == (options.image is None):
         raise ValueError(
             "Give either a text or an image. "
             f"Received: text={options.text!r}, image={options.image}"
         )
-    if options.image is not None:
-        page = view_image(options)
-    else:
-        page = view_texts(options)
-    page.save(options.output)
-    print(f"-> {options.output}")
+    if options.image is not None and options.second_text is not None:
+        refuse("second_text", "for a page of texts", options)
+    if len(set(options.names)) < len(options.names):
+        refuse("names", "two different names", options)
+    check_positive(options, "size")
 
 
 def view_texts(options):
     """Returns the page of one text or two."""
-    predictor = gk.GraphPredictor.from_preset(options.preset)
-    tokenizer = data.WordTokenizer.from_preset(options.preset)
+    tokenizer = data.WordTokenizer.from_preset(options.predictor)
     texts = [options.text]
     if options.second_text is not None:
         texts.append(options.second_text)
-    read = [read_text(text, predictor, tokenizer) for text in texts]
-    graphs, words, unknown = zip(*read, strict=True)
-    title = f"Graphs of {pathlib.Path(options.preset).name}"
+    read = [read_text(text, tokenizer) for text in texts]
+    inputs, words, unknown = zip(*read, strict=True)
+    predictor = gk.GraphPredictor.from_preset(options.predictor)
+    graphs = [graphs_of(predictor, each) for each in inputs]
+    title = f"Graphs of {pathlib.Path(options.predictor).name}"
     missing = sorted(set().union(*unknown))
     if missing:
-        title += f" (not in its vocabulary: {', '.join(missing)})"
+        title += f" (not in its vocabulary: {listed(missing)})"
     if len(texts) == 1:
         return analysis.view_graphs(graphs[0], words[0], title=title)
     return analysis.view_graphs(
@@ -79,8 +90,8 @@ def view_texts(options):
     )
 
 
-def read_text(text, predictor, tokenizer):
-    """Returns the graphs of a text, its words and those that are unknown.
+def read_text(text, tokenizer):
+    """Returns the inputs of a text, its words and those that are unknown.
 
     Raises:
         ValueError: if there is no word in the text.
@@ -93,8 +104,17 @@ def read_text(text, predictor, tokenizer):
     ids = np.asarray(batch["token_ids"])[0]
     unknown_id = tokenizer.vocabulary.index("<unk>")
     unknown = {w for w, i in zip(words, ids, strict=True) if i == unknown_id}
-    inputs = {name: batch[name] for name in ("token_ids", "padding_mask")}
-    return graphs_of(predictor, inputs), words, unknown
+    inputs = {
+        name: np.asarray(batch[name]) for name in ("token_ids", "padding_mask")
+    }
+    return inputs, words, unknown
+
+
+def listed(words, most=10):
+    """Returns the first of the words, and how many there are more."""
+    rest = len(words) - most
+    more = f" and {rest} more" if rest > 0 else ""
+    return ", ".join(words[:most]) + more
 
 
 def graphs_of(predictor, inputs):
@@ -113,9 +133,9 @@ def view_image(options):
             f"This file cannot be used: {fault}. "
             f"Received: image={options.image}"
         ) from fault
-    predictor = gk.ImageGraphPredictor.from_preset(options.preset)
+    predictor = gk.ImageGraphPredictor.from_preset(options.predictor)
     graphs = graphs_of(predictor, {"images": np.asarray(image)[None]})
-    title = f"{options.image.name}: graphs of {options.preset}"
+    title = f"{options.image.name}: graphs of {options.predictor}"
     return analysis.view_graphs(graphs, image=image, title=title)
 
 

@@ -39,7 +39,7 @@ def test_networkx_keeps_positions_without_an_edge():
 @pytest.mark.parametrize(
     "batch, tokens, message",
     [
-        (2, "abcd", "one text.*Received: edges of 2 examples"),
+        (2, "abcd", "of one text.*Received: edges of 2 examples"),
         (1, "ab", "Received: position 2 in a text of 2"),
     ],
 )
@@ -70,6 +70,27 @@ def test_pytorch_geometric_sums_what_the_graph_sums():
         )
     assert set(first.direction.tolist()) == {0, 1}
     assert first.layer.max() == first["head"].max() == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_rows_of_a_table_are_edges_too():
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("networkx")
+    pytest.importorskip("torch_geometric")
+    table = pandas.DataFrame(graph_edges(random_graphs(2, 4)))
+    second = table[(table.example == 1) & (table.weight > 0.5)]
+    graph = to_networkx(second, list("abc"))
+    assert graph.number_of_edges() == len(second) > 0
+    empty, data = to_pytorch_geometric(second, [4, 3])
+    assert (empty.num_edges, data.num_edges) == (0, len(second))
+    assert set(data.direction.tolist()) == {0, 1}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_no_texts_give_no_data():
+    pytest.importorskip("torch_geometric")
+    edges = graph_edges(np.zeros((1, 1, 1, 2, 2)))
+    assert to_pytorch_geometric(edges, []) == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

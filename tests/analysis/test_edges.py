@@ -115,6 +115,14 @@ def test_wrong_arguments_of_edges_are_refused(graphs, options, message):
         graph_edges(graphs, **options)
 
 
+@pytest.mark.parametrize("shape", [(1, 2, 3, 6, 6), (2, 3, 6, 6)])
+def test_shape_that_does_not_hold_all_edges_is_refused(shape):
+    edges = graph_edges(forward_graphs())
+    needed = r"at least \(2, 2, 3, 6, 5\)"
+    with pytest.raises(ValueError, match=f"{needed}. Received: shape="):
+        dense_graphs(edges, shape)
+
+
 def test_top_edges_are_ranked_by_what_exceeds_the_uniform_share():
     graph = np.zeros((4, 4))
     graph[1, 0] = 1  # could not be otherwise

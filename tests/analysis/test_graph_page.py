@@ -153,7 +153,7 @@ def test_products_and_mixtures_are_those_of_the_package(show, term, weighted):
     expected = {
         direction: keras.ops.convert_to_numpy(
             mix_graphs(
-                graphs[f"{direction}_graphs"],
+                keras.ops.convert_to_tensor(graphs[f"{direction}_graphs"]),
                 keras.ops.cast(each[None], "float32"),
             )
         )[0, 0]
@@ -318,6 +318,8 @@ def test_what_is_seen_is_saved(show, browser, view):
     texts = [e.text for e in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert texts[0] == "Layer 2, head 2, both directions"
     assert {'"double"', "&lt;", "שלום"} <= set(texts)
+    axes = "Rows are receivers, columns are sources."
+    assert (axes in texts) == (view == "matrix")
     image = PIL.Image.open(download(tab, "#save-png", name.with_suffix(".png")))
     assert image.size == (2 * float(svg.get("width")), image.height)
     assert len(image.convert("RGB").getcolors(1 << 24)) > 20

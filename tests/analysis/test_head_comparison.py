@@ -99,3 +99,5 @@ def test_graphs_of_another_form_are_refused():
         compare_heads({"forward_graphs": np.zeros((2, 2))})
     with pytest.raises(ValueError, match="Received: "):
         compare_heads(np.zeros((1, 1, 1, 2, 2)))
+    with pytest.raises(ValueError, match="an array here.*'past_keys'"):
+        compare_heads({"forward_graphs": {"past_keys": np.zeros((1, 1))}})

@@ -89,6 +89,12 @@ def test_text_without_pieces_has_no_offsets():
         (word_graph(), WORDS * 1.0, PIECES, "Received: word_offsets of float"),
         (-word_graph(), WORDS, PIECES, "none of them negative"),
         (np.zeros((4, 4)), WORDS, PIECES, "must have 3 axes"),
+        (
+            {"forward_graphs": {"past_keys": word_graph()}},
+            WORDS,
+            PIECES,
+            "an array here.*a dict with the entries .'past_keys'.",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(graphs, words, pieces, message):

@@ -152,11 +152,14 @@ def test_selected_predictor_is_exported_like_any_other(predictor, tmp_path):
 @pytest.mark.parametrize(
     "layers, heads, message",
     [
-        ([0], None, "Received: layers=0"),
+        ([0], None, r"from 1 to 3. Received: layers=\[0\]"),
+        ([1.0], None, r"from 1 to 3. Received: layers=\[1.0\]"),
+        (None, [True], r"from 1 to 4. Received: heads=\[True\]"),
         ([4], None, r"from 1 to 3. Received: layers=\[4\]"),
         ([1, 1], None, r"different numbers.*Received: layers=\[1, 1\]"),
         ([], None, r"sequence of numbers from 1.*Received: layers=\[\]"),
         (2, None, "sequence of numbers from 1.*Received: layers=2"),
+        (None, 2, "sequence of numbers from 1.*Received: heads=2"),
         (None, [5], r"from 1 to 4. Received: heads=\[5\]"),
         ([1, 2], [[1, 2]], "one for each layer that is kept, 2"),
         ([1, 2], [[1, 2], [3]], "as many heads.*'forward': .2, 1."),

@@ -82,7 +82,7 @@ class Details {
     const title = this.page.title();
     const { view, word } = this.page.state;
     if (view === "matrix") {
-      return `${title}. Rows are receivers, columns sources.`;
+      return `${title}.`;
     }
     if (view === "pixels") {
       const shown = this.page

@@ -127,13 +127,16 @@ class MatrixView {
   cellScene(text, frame) {
     const { left, top, side, length } = frame;
     const whole = side * length;
-    const width = Math.max(left + whole + 8, left + SCALE + 60);
-    const scene = new Scene(width, top + whole + 52);
+    const below = top + whole + 14;
+    const axes = "Rows are receivers, columns are sources.";
+    const width = left + Math.max(whole + 8, textWidth(axes, 11) + 8);
+    const scene = new Scene(width, below + 54);
     const graphs = this.page.shownGraphs(text);
     const heaviest = Math.max(...graphs.map(heaviestOf));
     this.label(scene, text, frame);
     this.fill(scene, graphs, heaviest, frame);
-    drawScale(scene, left, top + whole + 14, graphs, heaviest);
+    scene.text(left, below, axes, { size: 11 });
+    if (heaviest > 0) drawScale(scene, left, below + 14, graphs, heaviest);
     scene.rectangle(left, top, whole, whole, colours().faint, { line: 1 });
     return scene;
   }

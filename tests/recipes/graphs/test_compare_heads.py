@@ -23,6 +23,8 @@ def test_table_has_a_row_for_each_head(options, capsys):
         written = list(csv.DictReader(file))
     assert [row["direction"] for row in written[5:7]] == ["forward", "backward"]
     assert float(written[0]["peak"]) == rows[0]["peak"]
+    twin = "layer {}, head {}".format(*rows[0]["twin"])
+    assert written[0]["twin"] == twin and twin in printed
 
 
 def test_heads_that_are_dead_or_double_are_not_chosen():

@@ -7,7 +7,7 @@ from recipes.graphs import draw as draw_graphs
 
 def test_edges_and_pictures(preset, tmp_path, capsys):
     options = draw_graphs.Options(
-        "The cat sat, the cat", preset, tmp_path / "out", edges=2, layer=3
+        "The cat sat the cat", preset, tmp_path / "out", edges=2, layer=3
     )
     draw_graphs.main(options)
     for direction in ("forward", "backward"):
@@ -17,7 +17,9 @@ def test_edges_and_pictures(preset, tmp_path, capsys):
     )
     assert header.split()[:3] == ["receiver", "source", "weight"]
     assert len(rows) == 2
-    assert all(" 3." in row for row in rows)
+    assert header.split()[-2:] == ["layer", "head"]
+    assert {row.split()[-2] for row in rows} == {"3"}
+    assert {row.split()[-1] for row in rows} <= {"1", "2"}
 
 
 def test_direction_that_is_none_is_refused(preset, tmp_path):
@@ -28,12 +30,24 @@ def test_direction_that_is_none_is_refused(preset, tmp_path):
         draw_graphs.main(options)
 
 
-def test_graphs_are_those_of_the_words(preset):
-    tokens, graphs = draw_graphs.graphs_of("Cat, the dog", preset)
-    assert tokens == ["cat", "<unk>", "the", "<unk>"]
-    assert graphs["forward_graphs"].shape == (3, 2, 4, 4)
+def test_unknown_words_stand_as_in_the_text_and_are_named(
+    preset, tmp_path, capsys
+):
+    options = draw_graphs.Options("Cat, the dog sat", preset, tmp_path)
+    draw_graphs.main(options)
+    printed = capsys.readouterr().out
+    assert "not in the vocabulary: ,, dog" in printed
+    assert "<unk>" not in printed
 
 
-def test_text_without_a_word_is_refused(preset):
-    with pytest.raises(ValueError, match="no word in the text. Received: ' '"):
-        draw_graphs.graphs_of(" ", preset)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"text": " "}, "no word in the text. Received: ' '"),
+        ({"edges": 0}, "at least 1. Received: edges=0"),
+    ],
+)
+def test_wrong_options_are_refused(given, message, preset, tmp_path):
+    options = {"text": "The cat", "predictor": preset, "out": tmp_path, **given}
+    with pytest.raises(ValueError, match=message):
+        draw_graphs.main(draw_graphs.Options(**options))
