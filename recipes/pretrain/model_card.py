@@ -1,14 +1,14 @@
-"""Makes a preset for the package of a finished run, with its model card.
+r"""Makes a preset for the package of a finished run, with its model card.
 
     python -m recipes.pretrain.evaluate --run runs/wiki
     python -m recipes.pretrain.ngram_baselines --run runs/wiki
-    python -m recipes.pretrain.model_card --run runs/wiki \\
+    python -m recipes.pretrain.model_card --run runs/wiki \
         --out glomo_keras/presets/NAME
 
 with the probes of the heads, if there are any in the run folder:
 
-    python -m recipes.graphs.probe --predictor runs/wiki/preset \\
-        --treebank en_ewt-ud-dev.conllu --gap gap-development.tsv \\
+    python -m recipes.graphs.probe --predictor runs/wiki/preset \
+        --treebank en_ewt-ud-dev.conllu --gap gap-development.tsv \
         --out runs/wiki
 
 and for a run on images

@@ -1,7 +1,7 @@
-"""Compares runs of a task over their seeds.
+r"""Compares runs of a task over their seeds.
 
     python -m recipes.tasks.compare runs/imdb/none runs/imdb/predicted \
-runs/imdb/uniform --out runs/imdb/compare
+        runs/imdb/uniform --out runs/imdb/compare
 
 RUNS are folders of the recipes of tasks, each with `seed-N/metrics.json`; the
 first is the baseline. Prints, for each metric, mean and standard deviation

@@ -1,7 +1,7 @@
-"""Sentiment of film reviews: Sec. 3.1 of the paper, "IMDB".
+r"""Sentiment of film reviews: Sec. 3.1 of the paper, "IMDB".
 
     python -m recipes.tasks.imdb --data-dir imdb --vectors wiki_imdb.100d.txt \
---graph predicted --seeds 3 --out runs/imdb/predicted
+        --graph predicted --seeds 3 --out runs/imdb/predicted
 
 `--data-dir` holds the official `aclImdb`; `--tfds imdb_reviews` reads a
 prepared TFDS data set instead. A tenth of the training reviews is held out;

@@ -1,7 +1,7 @@
-"""Accuracy by the number of labelled examples, for several kinds of graphs.
+r"""Accuracy by the number of labelled examples, for several kinds of graphs.
 
     python -m recipes.tasks.label_efficiency runs/pos_tags \
---size train_sentences --out runs/pos_tags/report
+        --size train_sentences --out runs/pos_tags/report
 
 RUNS is a folder of runs of one task: RUNS/MODE-SIZE/seed-N/metrics.json, such
 as `predicted-300/seed-0`; each run's metrics have its `--size`. Writes

@@ -1,7 +1,7 @@
-"""MultiNLI with ESIM and self-attention, with and without graphs (Sec. 3.1).
+r"""MultiNLI with ESIM and self-attention, with and without graphs (Sec. 3.1).
 
-    python -m recipes.tasks.mnli --data-dir mnli \\
-        --vectors glove.840B.300d.txt --graph predicted --seeds 2 \\
+    python -m recipes.tasks.mnli --data-dir mnli \
+        --vectors glove.840B.300d.txt --graph predicted --seeds 2 \
         --out runs/mnli/predicted
 
 `--data-dir` is the folder with `multinli_1.0_train.jsonl`,

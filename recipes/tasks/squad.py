@@ -1,7 +1,7 @@
-"""Answers to questions on paragraphs: Sec. 3.1 of the paper, "SQuAD".
+r"""Answers to questions on paragraphs: Sec. 3.1 of the paper, "SQuAD".
 
-    python -m recipes.tasks.squad --data-dir squad \\
-        --vectors wiki_imdb.100d.txt --graph predicted \\
+    python -m recipes.tasks.squad --data-dir squad \
+        --vectors wiki_imdb.100d.txt --graph predicted \
         --out runs/squad/predicted
 
 `--data-dir` holds `train-v1.1.json` and `dev-v1.1.json`; `--tfds squad` reads

@@ -1,6 +1,6 @@
-"""CIFAR-10 with a ResNet on pixels and graphs: Sec. 3.5 and Table 3.
+r"""CIFAR-10 with a ResNet on pixels and graphs: Sec. 3.5 and Table 3.
 
-    python -m recipes.vision.cifar10 --data cifar-10-batches-py --size 16 \\
+    python -m recipes.vision.cifar10 --data cifar-10-batches-py --size 16 \
         --graph predicted --seeds 3 --out runs/cifar10/predicted
 
 `--data` takes the official batches (python or binary version), a folder with
