@@ -112,6 +112,15 @@ class TextModel(NetworkModel):
             name=f"{self.name}_graph_inputs",
         )
 
+    def mixed_at_once(self):
+        if not isinstance(self.transfer, GraphTransfer):
+            return self
+        config = self.get_config()
+        config["transfer"]["config"]["max_length"] = 1  # all T are "short"
+        copy = type(self).from_config(config)
+        copy.set_weights(self.get_weights())
+        return copy
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -23,14 +23,9 @@ class GrpcTransport:
 
     Args:
         server: `ServerUrl`.
-        model: See `GraphClient`.
-        version: See `GraphClient`.
-        version_label: See `GraphClient`.
-        timeout: See `GraphClient`.
-        retries: See `GraphClient`.
+        model, version, version_label, timeout, retries: See `GraphClient`.
         headers: See `GraphClient`; sent as metadata.
-        root_certificates: See `GraphClient`.
-        client_certificate: See `GraphClient`.
+        root_certificates, client_certificate: See `GraphClient`.
     """
 
     def __init__(

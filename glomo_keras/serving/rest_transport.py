@@ -21,14 +21,9 @@ class RestTransport:
 
     Args:
         server: `ServerUrl`.
-        model: See `GraphClient`.
-        version: See `GraphClient`.
-        version_label: See `GraphClient`.
-        timeout: See `GraphClient`.
-        retries: See `GraphClient`.
-        headers: See `GraphClient`.
-        root_certificates: See `GraphClient`.
-        client_certificate: See `GraphClient`.
+        model, version, version_label, timeout, retries, headers: See
+            `GraphClient`.
+        root_certificates, client_certificate: See `GraphClient`.
     """
 
     def __init__(
