@@ -110,14 +110,13 @@ def stands_at(context, text, start):
     return start >= 0 and text != "" and context.startswith(text, start)
 
 
-def read_squad(data_dir=None, tfds=None, download=False):
+def read_squad(data_dir=None, tfds=None):
     """Reads train and dev of SQuAD 1.1.
 
     Args:
         data_dir: folder with `train-v1.1.json` and `dev-v1.1.json`; with
             `tfds` the folder of prepared data sets.
         tfds: str or None, the name of a TFDS data set, `"squad"`.
-        download: bool, see `read_squad_tfds`.
 
     Returns:
         Dict of `SquadQuestions`: `train` and `dev`.
@@ -128,7 +127,7 @@ def read_squad(data_dir=None, tfds=None, download=False):
     """
     if tfds is not None:
         return {
-            part: read_squad_tfds(f"tfds:{tfds}:{split}", data_dir, download)
+            part: read_squad_tfds(f"tfds:{tfds}:{split}", data_dir)
             for part, split in _TFDS_SPLITS.items()
         }
     if data_dir is None:
@@ -191,13 +190,12 @@ def read_squad_file(path):
     return collected.questions()
 
 
-def read_squad_tfds(spec, data_dir=None, download=False):
+def read_squad_tfds(spec, data_dir=None):
     """Reads one split from TFDS (`squad`).
 
     Args:
         spec: str, such as `"tfds:squad:validation"`.
         data_dir: str or None, the folder of prepared data sets.
-        download: bool, whether to download and prepare what is not there.
 
     Returns:
         `SquadQuestions`, in the order stored.
@@ -209,9 +207,7 @@ def read_squad_tfds(spec, data_dir=None, download=False):
     """
     names = ("id", "context", "question", "answers")
     collected = _Collector(spec)
-    for index, example in enumerate(
-        TfdsExamples(spec, names, data_dir, download)
-    ):
+    for index, example in enumerate(TfdsExamples(spec, names, data_dir)):
         name, context, question = (
             example[key].decode("utf-8", "replace") for key in names[:3]
         )
@@ -280,10 +276,9 @@ def _field(place, parent, name, kind):
 
 def _answers(place, question):
     return [
-        (_field(where, answer, "text", str), _start(where, answer))
+        tuple(
+            _field(where, answer, name, kind)
+            for name, kind in (("text", str), ("answer_start", int))
+        )
         for where, answer in _members(place, question, "answers")
     ]
-
-
-def _start(place, answer):
-    return _field(place, answer, "answer_start", int)
