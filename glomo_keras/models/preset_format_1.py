@@ -62,7 +62,7 @@ def convert_document(document):
 
 
 def _predictor(name, config):
-    """The class and config of a predictor, as Keras serializes an object."""
+    """Returns class and config of a predictor, as Keras serializes them."""
     coupled = config.pop("coupled", False)
     if coupled:
         name = "CoupledGraphPredictor"
@@ -106,7 +106,7 @@ def load_weights(model, path):
 
 
 def _new_name(name, predictor):
-    """The name in format 2 of a dataset of format 1.
+    """Returns the name in format 2 of a dataset of format 1.
 
     There layers of a class were numbered from the input on, at each depth
     backward before forward; here forward comes first.

@@ -116,7 +116,7 @@ def check_class(preset, model, expected):
 
 
 def _document(model):
-    """The model's class and config without what has files of its own."""
+    """Returns class and config, without what has files of its own."""
     config = model.get_config()
     predictor = config.get("graph_predictor", {"config": config})["config"]
     for name in ("vocabulary", "tokenizer_config"):
@@ -178,7 +178,7 @@ def _build(path, version, dtype):
 
 
 def _with_dtype(config, dtype):
-    """A copy of the config with another policy, also of its predictor."""
+    """Returns the config with another policy, also of its predictor."""
     if dtype is None:
         return config
     config = {**config, "dtype": dtype}

@@ -184,7 +184,7 @@ def find_fault(folder, record):
 
 
 def is_hidden(name):
-    """Whether a file or folder is not meant as data: `.DS_Store`, `__MACOSX`.
+    """Returns whether a file is not meant as data: `.DS_Store`, `__MACOSX`.
 
     Args:
         name: str, a name without folders.

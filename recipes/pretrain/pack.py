@@ -13,7 +13,6 @@ take 26.1 MiB.
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -24,6 +23,7 @@ from typing import Literal
 import tyro
 
 from glomo_keras import data
+from glomo_keras.utils import files
 
 ENDING = ".tar.bz2"
 TOKENISED = "tokenised.json"
@@ -68,7 +68,7 @@ class Options(TokeniseOptions):
 
 
 def pack(options):
-    """Tokenises a corpus, if that was not done before, and packs it.
+    """Tokenises a corpus, unless the cache has it, and packs it.
 
     Args:
         options: `Options`.
@@ -125,9 +125,7 @@ def open_packed(options):
             "No packed corpus here; make it with `python -m "
             f"recipes.pretrain.pack`. Received: {path}"
         )
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = options.cache.expanduser() / f"packed-{digest[:16]}"
+    folder = options.cache.expanduser() / f"packed-{files.sha256(path)[:16]}"
     if not folder.exists():
         unpack(path, folder)
     there = json.loads((folder / TOKENISED).read_text("utf-8"))

@@ -48,7 +48,7 @@ class CropBatches:
 
 
 class EvaluationCrops:
-    """Every image once: its middle, in batches of one size.
+    """Batches of the middles of all images, each once, of one size.
 
     Args:
         images: uint8 array `(N, S, S, 3)`.
@@ -119,7 +119,7 @@ class LabelledBatches:
         self.steps_per_epoch = len(images) // batch_size
 
     def batch(self, step):
-        """Returnss `(inputs, targets)` of a step.
+        """Returns `(inputs, targets)` of a step.
 
         Inputs: a dict of `images` `(B, S, S, 3)`; targets: a dict of
         `logits`, int32 labels `(B,)`.
@@ -131,7 +131,7 @@ class LabelledBatches:
 
 
 class EvaluationImages:
-    """Every labelled image once, as it is, in order.
+    """Batches of all labelled images, each once, in order.
 
     Args:
         images, labels, batch_size: As for `LabelledBatches`; the

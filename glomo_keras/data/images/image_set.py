@@ -69,7 +69,7 @@ def prepare_images(sources, cache, size):
 
 
 def split_rows(count, held_out, seed):
-    """A random split that depends on nothing but its arguments.
+    """Splits rows at random, depending on nothing but the arguments.
 
     Args:
         count: int, N.
@@ -85,7 +85,7 @@ def split_rows(count, held_out, seed):
 
 
 def describe_skipped(skipped):
-    """What could not be used: counts by reason, and names.
+    """Lists what could not be used, with counts by reason.
 
     Args:
         skipped: list of `(name, reason)`.

@@ -61,7 +61,7 @@ class SentencePairs:
         return len(self.labels)
 
     def take(self, indices):
-        """The pairs at some places, as `SentencePairs`."""
+        """Returns the pairs at the given indices, as `SentencePairs`."""
         return dataclasses.replace(
             self,
             premises=[self.premises[i] for i in indices],
@@ -70,7 +70,7 @@ class SentencePairs:
         )
 
     def split(self, fraction, seed):
-        """Two parts that share no premise.
+        """Splits the pairs in two parts that share no premise.
 
         MultiNLI has each premise with several hypotheses; a model that has
         seen the premise in training is not tested on it.

@@ -44,7 +44,7 @@ class SquadQuestions:
         return len(self.ids)
 
     def take(self, indices):
-        """The questions at some places, as `SquadQuestions`."""
+        """Returns the questions at the given indices, as `SquadQuestions`."""
         numbers = {}
         for index in indices:
             numbers.setdefault(self.context_of[index], len(numbers))
@@ -58,7 +58,7 @@ class SquadQuestions:
         )
 
     def split(self, number, seed):
-        """Two parts that share no context.
+        """Splits the questions in two parts that share no context.
 
         Args:
             number: int, questions of the second part; as many more as its
@@ -87,7 +87,7 @@ class SquadQuestions:
         )
 
     def misplaced(self):
-        """Answers that do not stand where they are said to.
+        """Finds the answers that are not where the file says.
 
         Returns:
             List of `(id, text, start)`.
@@ -101,12 +101,12 @@ class SquadQuestions:
         return found
 
     def num_repeated_ids(self):
-        """How many questions bear an id that an earlier one bears."""
+        """Returns how many questions have the id of an earlier one."""
         return len(self.ids) - len(set(self.ids))
 
 
 def stands_at(context, text, start):
-    """Whether an answer that is not empty stands at a place of a context."""
+    """Returns whether a context has a non-empty answer at a place."""
     return start >= 0 and text != "" and context.startswith(text, start)
 
 
@@ -258,7 +258,7 @@ def _members(place, parent, name):
 
 
 def _field(place, parent, name, kind):
-    """A field of an object, which has to be there and of a kind."""
+    """Returns a field of an object, which must be there and of a kind."""
     if not isinstance(parent, dict) or name not in parent:
         found = sorted(parent) if isinstance(parent, dict) else type(parent)
         raise ValueError(

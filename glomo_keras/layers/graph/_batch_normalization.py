@@ -35,7 +35,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def _moments(x, mask):
-    """Mean and variance of each channel, and of how many numbers they are."""
+    """Returns each channel's mean and variance, and the count of numbers."""
     if mask is None:
         mask = ops.ones_like(x[..., 0], dtype="bool")
     mask = ops.expand_dims(mask, -1)
