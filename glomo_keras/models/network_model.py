@@ -97,11 +97,7 @@ class NetworkModel(GlomoModel):
         return self
 
     def _check_float32(self):
-        computed = {
-            layer.compute_dtype
-            for layer in self.network.layers
-            if not isinstance(layer, keras.layers.InputLayer)
-        }
+        computed = compute_dtypes(self.network)
         if not computed <= {"float32"}:
             raise ValueError(
                 "An ONNX file computes in float32: make the model with "
@@ -109,3 +105,12 @@ class NetworkModel(GlomoModel):
                 f"Received: a {type(self).__name__} that computes in "
                 f"{sorted(computed)}"
             )
+
+
+def compute_dtypes(model):
+    """Returns the set of the dtypes in which a model's layers compute."""
+    return {
+        layer.compute_dtype
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    }

@@ -55,14 +55,12 @@ class TextModel(NetworkModel):
             *names: Inputs of a text in addition to its padding mask, those of
                 the features and those of the source.
         """
-        names = ["padding_mask", *self.features, *self._source_names(), *names]
+        of_source = getattr(self.graphs, "input_names", ())
+        names = ["padding_mask", *self.features, *of_source, *names]
         inputs = {}
         for text in self.texts:
             inputs |= text_inputs(names, text, graphs=self.graphs)
         return inputs
-
-    def _source_names(self):
-        return getattr(self.graphs, "input_names", ())
 
     def embed(self, inputs, text=""):
         """Returns the embedded text, with graphs if this is their place.

@@ -54,11 +54,6 @@ class Options:
     """Heads of these graphs; None reads them off the mixture's size."""
 
 
-def read_state(path):
-    """Reads the arrays of an npz file as an `OfficialState`."""
-    return OfficialState(read_arrays(path), path, "SQuAD model")
-
-
 def convert(state, predictor=None, num_graph_layers=3, num_heads=None):
     """Returns a `SpanReader` with the weights of the state.
 
@@ -280,11 +275,11 @@ def main(options):
     predictor = options.predictor and gk.GraphPredictor.from_preset(
         options.predictor
     )
+    state = OfficialState(
+        read_arrays(options.state), options.state, "SQuAD model"
+    )
     reader = convert(
-        read_state(options.state),
-        predictor,
-        options.num_graph_layers,
-        options.num_heads,
+        state, predictor, options.num_graph_layers, options.num_heads
     )
     reader.save(options.out)
     print(

@@ -71,14 +71,9 @@ def make_transfer(options, seed, max_length):
     )
 
 
-def reads_predictor(options):
-    """Returns whether the model has a predictor's graphs."""
-    return options.graph in PREDICTED and not options.matched
-
-
 def token_tables(options, lexicon):
     """Returns the table of the predictor's ids, if the model needs them."""
-    if not reads_predictor(options):
+    if options.graph not in PREDICTED or options.matched:
         return {}
     tokenizer = data.WordTokenizer.from_preset(options.predictor)
     return {"token_ids": lexicon.token_ids(tokenizer)}

@@ -63,7 +63,8 @@ def prepare_images(sources, cache, size):
     folder = os.path.join(cache, f"images-{files.digest(state)}")
     os.makedirs(folder, exist_ok=True)
     record = os.path.join(folder, "images.json")
-    if _is_missing_or_damaged(folder, files.read_json_or_none(record)):
+    found = files.read_json_or_none(record)
+    if found is None or files.find_fault(folder, found["file"]):
         _write(folder, record, sources, size)
     return _open(folder, files.read_json(record))
 
@@ -105,10 +106,6 @@ def describe_skipped(skipped):
         if len(names) > LISTED:
             lines += [f"    and {len(names) - LISTED:,} more"]
     return "\n".join(lines)
-
-
-def _is_missing_or_damaged(folder, record):
-    return record is None or files.find_fault(folder, record["file"])
 
 
 def _write(folder, record, sources, size):

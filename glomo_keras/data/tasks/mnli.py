@@ -260,7 +260,7 @@ def _parse(place, line):
     except (ValueError, RecursionError) as error:  # also of the decoding
         raise ValueError(
             f"{place}: not a JSON object in UTF-8 ({error}). "
-            f"Received: {_shortened(line)}"
+            f"Received: {line[:60]!r}"
         ) from error
 
 
@@ -283,10 +283,6 @@ def _check_row(place, row):
             f"{NO_MAJORITY!r} where there is no majority. "
             f"Received: gold_label={row['gold_label']!r}"
         )
-
-
-def _shortened(line, longest=60):
-    return repr(line[:longest]) + ("..." if len(line) > longest else "")
 
 
 def _pairs(premises, hypotheses, labels, source, dropped):
