@@ -13,7 +13,6 @@ take 26.1 MiB.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import shutil
@@ -90,7 +89,7 @@ def pack(options):
     with tempfile.TemporaryDirectory() as folder:
         for name in FILES:
             shutil.copy(os.path.join(corpus.path, name), folder)
-        pathlib.Path(folder, TOKENISED).write_text(json.dumps(tokenised))
+        files.write_json(pathlib.Path(folder, TOKENISED), tokenised)
         base = str(options.out).removesuffix(ENDING)
         shutil.make_archive(base, "bztar", folder)
     print(
@@ -128,7 +127,7 @@ def open_packed(options):
     folder = options.cache.expanduser() / f"packed-{files.sha256(path)[:16]}"
     if not folder.exists():
         unpack(path, folder)
-    there = json.loads((folder / TOKENISED).read_text("utf-8"))
+    there = files.read_json(folder / TOKENISED)
     there.setdefault("normalize_unicode", False)  # of earlier versions
     now = {name: getattr(options, name) for name in TOKENISE_OPTIONS}
     if there != now:

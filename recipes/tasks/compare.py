@@ -12,7 +12,6 @@ OUT/compare.csv and a plot to OUT/compare.png.
 
 import csv
 import dataclasses
-import json
 import math
 import os
 import pathlib
@@ -23,6 +22,7 @@ import tyro
 from matplotlib.figure import Figure
 from scipy import stats
 
+from glomo_keras.utils import files
 from recipes.common import refuse
 
 
@@ -83,7 +83,7 @@ def load(options):
                 "A run is a folder with seed-N/metrics.json, which a run "
                 f"writes when it is finished. Received: {run}"
             )
-        rows = [json.loads(path.read_text("utf-8")) for path in paths]
+        rows = [files.read_json(path) for path in paths]
         name = os.path.relpath(run.absolute(), common)
         runs[name] = {row["seed"]: row for row in rows}
     return runs

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import math
 
 import keras
@@ -11,6 +10,7 @@ import glomo_keras as gk
 from glomo_keras import bundled_presets
 from glomo_keras import data
 from glomo_keras.models import presets
+from glomo_keras.utils import files
 from recipes.tasks.options import PREDICTED
 
 
@@ -84,7 +84,7 @@ def preset_digest(options):
     if options.graph not in PREDICTED:
         return None
     path = bundled_presets.find(options.predictor) / presets.METADATA
-    return json.loads(path.read_text("utf-8"))["sha256"][presets.WEIGHTS]
+    return files.read_json(path)["sha256"][presets.WEIGHTS]
 
 
 def predictor_digest(model):

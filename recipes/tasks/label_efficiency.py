@@ -12,7 +12,6 @@ with bands of one standard deviation.
 """
 
 import dataclasses
-import json
 import pathlib
 import re
 
@@ -21,6 +20,7 @@ import tabulate
 import tyro
 from matplotlib.figure import Figure
 
+from glomo_keras.utils import files
 from recipes.tasks.compare import paired
 
 
@@ -64,7 +64,7 @@ def load(options):
     """
     found = {}
     for path in sorted(options.runs.glob("*-*/seed-*/metrics.json")):
-        metrics = json.loads(path.read_text("utf-8"))
+        metrics = files.read_json(path)
         missing = {options.size, options.metric} - set(metrics)
         if missing:
             raise ValueError(

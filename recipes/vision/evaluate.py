@@ -21,7 +21,6 @@ held-out image, RUN/figures/centre.png and bottom_right.png.
 """
 
 import dataclasses
-import json
 import pathlib
 
 import keras
@@ -31,7 +30,7 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import analysis
-from glomo_keras import training
+from glomo_keras.utils import files
 from recipes.common import read_options
 from recipes.vision import pretrain as pretrain_images
 from recipes.vision.draw_graphs import draw_edges
@@ -212,8 +211,7 @@ def describe_graphs(predictor, images):
 
 def report(evaluation, path):
     """Writes the file and prints the bits per dimension."""
-    with training.atomic_file(path) as file:
-        file.write(json.dumps(evaluation, indent=2) + "\n")
+    files.write_json(path, evaluation)
     rows = [[name, *x] for name, x in evaluation["bits_per_dim"].items()]
     headers = ["bits per dimension", "all", "red", "green", "blue"]
     print(tabulate.tabulate(rows, headers=headers, floatfmt=".3f"))
