@@ -88,20 +88,16 @@ def load_weights(model, path):
         model: Predictor or pretrainer.
         path: The HDF5 file.
     """
+    predictor = getattr(model, "graph_predictor", model)
     with tempfile.TemporaryDirectory() as folder:
         renamed = pathlib.Path(folder) / "model.weights.h5"
         with h5py.File(path, "r") as old, h5py.File(renamed, "w") as new:
-            names = []
-            old.visititems(
-                lambda name, item: (
-                    names.append(name)
-                    if isinstance(item, h5py.Dataset)
-                    else None
-                )
-            )
-            predictor = getattr(model, "graph_predictor", model)
-            for name in names:
-                new[_new_name(name, predictor)] = old[name][()]
+
+            def copy(name, item):
+                if isinstance(item, h5py.Dataset):
+                    new[_new_name(name, predictor)] = item[()]
+
+            old.visititems(copy)
         model.load_weights(renamed)
 
 

@@ -76,10 +76,7 @@ class EvaluationCrops:
 
     def batch(self, step):
         """Returns the batch of a step: a dict of `images` `(B, C, C, 3)`."""
-        if not 0 <= step < len(self):
-            raise IndexError(
-                f"There are {len(self)} batches. Received: step={step}"
-            )
+        _check_step(step, len(self))
         start = step * self.batch_size
         return {"images": self.images[start : start + self.batch_size]}
 
@@ -151,10 +148,7 @@ class EvaluationImages:
 
     def batch(self, step):
         """Returns `(inputs, targets)`, as `LabelledBatches.batch`."""
-        if not 0 <= step < len(self):
-            raise IndexError(
-                f"There are {len(self)} batches. Received: step={step}"
-            )
+        _check_step(step, len(self))
         start = step * self.size
         rows = np.arange(start, min(start + self.size, len(self.images)))
         return _labelled(self, rows, np.zeros(len(rows), "bool"))
@@ -188,3 +182,8 @@ def _check_batch_size(images, batch_size):
             f"`batch_size` must be 1 to {len(images)}, the number of images. "
             f"Received: batch_size={batch_size}"
         )
+
+
+def _check_step(step, count):
+    if not 0 <= step < count:
+        raise IndexError(f"There are {count} batches. Received: step={step}")
