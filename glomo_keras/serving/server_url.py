@@ -28,6 +28,23 @@ class ServerUrl(typing.NamedTuple):
     label: str | None
 
 
+class Connection(typing.NamedTuple):
+    """What a transport has to know.
+
+    `server` is a `ServerUrl`; the others are arguments of `GraphClient`.
+    """
+
+    server: ServerUrl
+    model: str
+    version: int | None
+    version_label: str | None
+    timeout: float
+    retries: int
+    headers: dict
+    root_certificates: str | None
+    client_certificate: tuple | None
+
+
 def parse(url):
     """Reads the URL of a server, with or without `/v1/models/NAME...`.
 
