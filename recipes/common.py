@@ -9,7 +9,7 @@ import numpy as np
 from glomo_keras.utils import files
 
 JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
-"""What `compile` takes for the option `--jit-compile`."""
+"""Values of `compile(jit_compile=...)` by the option `--jit-compile`."""
 
 
 def refuse(name, wanted, options):

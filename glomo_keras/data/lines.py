@@ -9,7 +9,7 @@ import zlib
 
 MAX_LINE_BYTES = 1 << 20
 UNPACK = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-"""How a file is unpacked, by the ending of its name."""
+"""Functions that open packed files, by the ending of the name."""
 
 _SIGNATURES = {
     b"PK\x03\x04": "a zip archive",

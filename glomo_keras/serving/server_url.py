@@ -1,4 +1,4 @@
-"""Where a server is, and which model it is asked for."""
+"""The address of a server and of the model on it."""
 
 import re
 import typing
@@ -29,9 +29,9 @@ class ServerUrl(typing.NamedTuple):
 
 
 class Connection(typing.NamedTuple):
-    """What a transport has to know.
+    """The arguments of a transport.
 
-    `server` is a `ServerUrl`; the others are arguments of `GraphClient`.
+    `server` is a `ServerUrl`; for the others see `GraphClient`.
     """
 
     server: ServerUrl

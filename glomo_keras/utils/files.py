@@ -19,7 +19,7 @@ HIDDEN_NAMES = (
     "System Volume Information",
     "lost+found",
 )
-"""What programs leave in folders, besides names that start with a dot."""
+"""Names, besides those with a leading dot, that are never data."""
 _HIDDEN = frozenset(map(str.lower, HIDDEN_NAMES))
 
 

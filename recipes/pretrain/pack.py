@@ -43,7 +43,7 @@ FILES = (
 
 @dataclasses.dataclass(kw_only=True)
 class TokeniseOptions:
-    """What is tokenised, and how."""
+    """The corpus, and how it is tokenised."""
 
     corpus: tuple[str, ...]
     """Text files, folders, globs, or tfds:NAME."""

@@ -61,7 +61,7 @@ class Options(SeedOptions):
     graph: Literal["none", "predicted", "uniform", "random"] = "none"
     """Where the graphs come from."""
     config: Literal["small", "paper"] = "small"
-    """Where the values come from that are not given."""
+    """Source of the values that are not given."""
     depth: Literal[18, 34] = 18
     predictor: str = "glomo_pixels_small"
     """Preset of the package, or preset folder, for predicted and random."""

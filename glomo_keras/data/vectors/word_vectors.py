@@ -15,7 +15,7 @@ CASES = {"lower": str.lower, "capitalize": str.capitalize, "upper": str.upper}
 """The other spellings under which a word may be looked up."""
 
 OOV_POLICIES = ("zeros", "normal", "mean")
-"""What a word without a vector gets."""
+"""Vectors for words that the file lacks."""
 
 
 @dataclasses.dataclass(frozen=True)
