@@ -31,10 +31,8 @@ from recipes.common import check_positive
 from recipes.common import check_rate
 from recipes.seeds import run_seeds
 from recipes.tasks import run
-from recipes.tasks.features import load_features
 from recipes.tasks.graphs import make_graphs
 from recipes.tasks.graphs import match_width
-from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
 from recipes.tasks.options import check_task
 
@@ -96,30 +94,12 @@ def load(options):
     reviews = {k: reviews[k] for k in ("train", "validation", "test")}
     reviews = run.limited(options, reviews)
     lexicon = data.Lexicon()
-    rows = {
-        name: lexicon.add(part.texts, description=name)[0]
-        for name, part in reviews.items()
-    }
-    features = load_features(options, lexicon.words)
-    examples = {
-        name: data.Examples(
-            {"": [row[-options.max_length :] for row in rows[name]]},
-            {**features.tables, **token_tables(options, lexicon)},
-            {"logits": part.labels},
-            few_lengths=run.few_lengths(options),
-        )
-        for name, part in reviews.items()
-    }
+    rows = {}
+    for name, part in reviews.items():
+        words, _ = lexicon.add(part.texts, description=name)
+        rows[name] = {"": [row[-options.max_length :] for row in words]}
     sizes = {f"{name}_reviews": len(part) for name, part in reviews.items()}
-    return run.TaskData(
-        train=examples["train"],
-        validation=examples["validation"],
-        tests={"test": examples["test"]},
-        features=features,
-        lexicon=lexicon,
-        facts={**features.facts, **sizes},
-        texts=reviews,
-    )
+    return run.make_data(options, lexicon, rows, reviews, ["test"], sizes)
 
 
 def read(options, split):

@@ -39,10 +39,8 @@ from recipes.common import check_rate
 from recipes.common import refuse
 from recipes.seeds import run_seeds
 from recipes.tasks import run
-from recipes.tasks.features import load_features
 from recipes.tasks.graphs import make_graphs
 from recipes.tasks.graphs import match_width
-from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
 from recipes.tasks.options import check_task
 
@@ -108,27 +106,8 @@ def load(options):
     facts |= {f"{name}_pairs": len(part) for name, part in pairs.items()}
     lexicon = data.Lexicon()
     rows = {k: tokenize(part, lexicon, options, k) for k, part in pairs.items()}
-    features = load_features(options, lexicon.words)
-    facts |= features.facts
     print(", ".join(f"{name} {value:,}" for name, value in facts.items()))
-    examples = {
-        name: data.Examples(
-            rows[name],
-            {**features.tables, **token_tables(options, lexicon)},
-            {"logits": part.labels},
-            few_lengths=run.few_lengths(options),
-        )
-        for name, part in pairs.items()
-    }
-    return run.TaskData(
-        train=examples["train"],
-        validation=examples["validation"],
-        tests={name: examples[name] for name in FILES},
-        features=features,
-        lexicon=lexicon,
-        facts=facts,
-        texts=pairs,
-    )
+    return run.make_data(options, lexicon, rows, pairs, FILES, facts)
 
 
 def tokenize(pairs, lexicon, options, name):

@@ -11,6 +11,7 @@ from recipes.common import fingerprint
 from recipes.tasks import graphs
 from recipes.tasks import pictures
 from recipes.tasks.features import Features
+from recipes.tasks.features import load_features
 
 BEST = "best.weights.h5"
 
@@ -35,6 +36,36 @@ class TaskData:
     lexicon: data.Lexicon
     facts: dict
     texts: dict
+
+
+def make_data(options, lexicon, rows, parts, tests, facts):
+    """Returns the `TaskData` of a classification.
+
+    Args:
+        options: `TaskOptions`.
+        lexicon: `data.Lexicon` of all words.
+        rows: dict of part to its texts, as `data.Examples` takes them.
+        parts: dict of part to what was read, with `labels` int32 `(N,)`.
+        tests: names of the parts for the test.
+        facts: dict, for the metrics.
+    """
+    features = load_features(options, lexicon.words)
+    tables = {**features.tables, **graphs.token_tables(options, lexicon)}
+    examples = {
+        name: data.Examples(
+            rows[name], tables, {"logits": part.labels}, few_lengths(options)
+        )
+        for name, part in parts.items()
+    }
+    return TaskData(
+        train=examples["train"],
+        validation=examples["validation"],
+        tests={name: examples[name] for name in tests},
+        features=features,
+        lexicon=lexicon,
+        facts={**facts, **features.facts},
+        texts=parts,
+    )
 
 
 def describe(options, loaded):
