@@ -7,8 +7,10 @@ from glomo_keras.ops.batch_parts import moments_of_parts
 class BatchNormalization(keras.layers.BatchNormalization):
     """Takes the statistics of the whole batch, see `ops.batch_parts`.
 
-    `synchronized=True` of the base class ignores a mask. The name is that of
-    the base class, by which files of weights know it.
+    The base class has no public hook for its statistics, and its
+    `synchronized=True` ignores a mask: what it does in training is written
+    out here. The name is that of the base class, by which files of weights
+    know it.
     """
 
     def call(self, inputs, training=None, mask=None):
