@@ -161,14 +161,14 @@ class Pretrainer(keras.Model):
             embedding_dim,
             keras.initializers.RandomUniform(-0.5, 0.5),
         )
-        self.forward = OneWay(self.token_embedding, **sizes)
-        self.backward = OneWay(self.token_embedding, **sizes)
+        self.from_left = OneWay(self.token_embedding, **sizes)
+        self.from_right = OneWay(self.token_embedding, **sizes)
 
     def call(self, inputs, training=None):
         ids, mask = inputs["token_ids"], inputs["padding_mask"]
-        forward = self.forward(ids, mask, training=training)
+        forward = self.from_left(ids, mask, training=training)
         ids, mask = ops.flip(ids, axis=1), ops.flip(mask, axis=1)
-        backward = self.backward(ids, mask, training=training)
+        backward = self.from_right(ids, mask, training=training)
         loss = 0.5 * (forward + backward)
         return {"loss": loss, "forward": forward, "backward": backward}
 
@@ -178,9 +178,9 @@ class Pretrainer(keras.Model):
     def graphs(self, ids, mask):
         """Arrays `(B, L, K, T, T)` of both directions, in reading order."""
         embedded = self.token_embedding(ids)
-        forward = ops.stack(self.forward.g(embedded, mask), axis=1)
+        forward = ops.stack(self.from_left.g(embedded, mask), axis=1)
         embedded, mask = ops.flip(embedded, axis=1), ops.flip(mask, axis=1)
-        backward = ops.stack(self.backward.g(embedded, mask), axis=1)
+        backward = ops.stack(self.from_right.g(embedded, mask), axis=1)
         pair = {"forward": forward, "backward": ops.flip(backward, (-2, -1))}
         return {name: ops.convert_to_numpy(x) for name, x in pair.items()}
 
@@ -269,7 +269,7 @@ def draw(model, path):
 
 def transfer(graphs, ids, targets, epochs=15):
     """Returns the held-out accuracy of a task with these graphs."""
-    words = keras.Input((None,), dtype="int32", name="ids")
+    words = keras.Input(ids.shape[1:], dtype="int32", name="ids")
     inputs = {k: keras.Input(x.shape[1:], name=k) for k, x in graphs.items()}
     features = layers.Embedding(len(WORDS), 16)(words)  # H
     features = GraphTransfer()(features, inputs)

@@ -20,8 +20,10 @@ def copied(package):
     model.token_embedding.embeddings.assign(
         values["token_embedding/embeddings"]
     )
-    for direction in ("forward", "backward"):
-        one_way = getattr(model, direction)
+    for direction, one_way in (
+        ("forward", model.from_left),
+        ("backward", model.from_right),
+    ):
         copy_graphs(direction, one_way.g, values)
         copy(values, f"{direction}_composition_0/cell", one_way.cell)
         for index, layer in enumerate(one_way.grus):
