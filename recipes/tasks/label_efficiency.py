@@ -43,7 +43,7 @@ class Options:
 def main(options):
     """Runs the recipe; returns the rows of the table."""
     values = load(options)
-    modes = sorted({mode for mode, _ in values}, key=lambda m: m != "none")
+    modes = sorted({m for m, _ in values}, key=lambda m: (m != "none", m))
     sizes = sorted({size for _, size in values})
     rows = [row_of(options, values, modes, size) for size in sizes]
     table = tabulate.tabulate(rows, headers="keys", tablefmt="github")
@@ -98,7 +98,7 @@ def row_of(options, values, modes, size):
     }
     if own and others:
         best = max(others, key=lambda mode: np.mean([*others[mode].values()]))
-        gain = paired(own, others[best], confidence=0.95)
+        gain = paired(own, others[best])
         row["gain"] = (
             f"{gain['difference']:+.2f} ({gain['low']:.2f} to "
             f"{gain['high']:.2f}) over {best}, {gain['pairs']} seeds"
