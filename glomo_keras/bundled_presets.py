@@ -6,12 +6,12 @@ FOLDER = pathlib.Path(__file__).parent / "presets"
 
 
 def names():
-    """Sorted names of the presets."""
+    """Returns the sorted names of the presets."""
     return sorted(path.parent.name for path in FOLDER.glob("*/metadata.json"))
 
 
 def find(preset):
-    """The folder of a preset.
+    """Returns the folder of a preset.
 
     Args:
         preset: folder, or name of a preset that comes with the package.

@@ -1,14 +1,15 @@
 """Helpers of all recipes: options, their checks, checksums."""
 
 import dataclasses
-import json
 import pathlib
 import zlib
 
 import numpy as np
 
+from glomo_keras.utils import files
+
 JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
-"""What `compile` takes for the option `--jit-compile`."""
+"""Values of `compile(jit_compile=...)` by the option `--jit-compile`."""
 
 
 def refuse(name, wanted, options):
@@ -73,7 +74,7 @@ def read_options(run, options_class, needed=()):
             f"Not the folder of a finished run: {', '.join(missing)} missing. "
             f"Received: run={run}"
         )
-    config = json.loads((run / "config.json").read_text("utf-8"))
+    config = files.read_json(run / "config.json")
     given = {}
     for field in dataclasses.fields(options_class):
         if field.name in config:

@@ -9,7 +9,7 @@ import zlib
 
 MAX_LINE_BYTES = 1 << 20
 UNPACK = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-"""How a file is unpacked, by the ending of its name."""
+"""Functions that open packed files, by the ending of the name."""
 
 _SIGNATURES = {
     b"PK\x03\x04": "a zip archive",
@@ -23,11 +23,11 @@ _SIGNATURES = {
     b"PAR1": "a Parquet table",
     b"ARROW1": "an Arrow table",
 }
-"""How files begin that are no text, whatever their names say."""
+"""First bytes of files that are not text, whatever their names say."""
 
 
 class BrokenFile(OSError, ValueError):
-    """A file whose content cannot be read as text, whenever it is tried.
+    """A file whose content cannot be read as text, however often it is tried.
 
     The message names the file and says what to do. Files that are missing or
     may not be read, and faults of a disk or a network, are plain `OSError`s.

@@ -48,7 +48,7 @@ class TfdsExamples:
         self._num_examples = self._count_examples()
 
     def signature(self):
-        """Return what tells this state of the dataset from any other."""
+        """Returns what tells this state of the data set from any other."""
         folder = os.path.abspath(str(self._builder.data_path))
         return [folder, self._split, self._num_examples]
 
@@ -152,7 +152,7 @@ def _open_builder(spec, name, version, data_dir, download):
 
 
 def _prepared_folder(folder, version):
-    """Return the newest prepared version below a folder, or None."""
+    """Returns the newest prepared version below a folder, or None."""
     if not os.path.isdir(folder):
         return None
     found = [

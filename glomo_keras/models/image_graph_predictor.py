@@ -214,27 +214,7 @@ class ImageGraphPredictor(Predictor):
     def select(self, layers=None, heads=None):
         """Returns a smaller predictor, of some graph layers and heads.
 
-        Its graphs are those of this predictor for the heads kept, in the
-        order given: bit by bit on TensorFlow without XLA, unless one or two
-        heads are left in all, whose queries and keys TensorFlow multiplies by
-        another routine. There, with XLA and on other backends they may differ
-        by rounding, about 1e-7. The embedding and the CNNs stay whole. It is
-        a model of its own: it shares no weights with this one.
-
-        Args:
-            layers: Sequence of the numbers of the graph layers kept, from 1.
-                Defaults to `None`, all.
-            heads: Sequence of the numbers of the heads kept, from 1, the same
-                in each layer; or one such sequence for each layer kept, all
-                of one length; or a dict of either by direction. Defaults to
-                `None`, all.
-
-        Returns:
-            An `ImageGraphPredictor`.
-
-        Raises:
-            ValueError: If there is no such layer or head, one is given twice,
-                or the layers do not keep as many heads each.
+        See `GraphPredictor.select`; this gives an `ImageGraphPredictor`.
 
         Example:
 

@@ -1,9 +1,7 @@
-import contextlib
 import types
 
 import keras
 
-from glomo_keras.layers import GraphMixture
 from glomo_keras.models.glomo_model import GlomoModel
 
 
@@ -91,16 +89,20 @@ class NetworkModel(GlomoModel):
         if format != "onnx":
             return self.network.export(filepath, format=format, **kwargs)
         self._check_float32()
-        kwargs.setdefault("input_signature", [self.input])
-        with self._mixed_at_once():
-            return self.network.export(filepath, format=format, **kwargs)
+        network = self.mixed_at_once().network
+        kwargs.setdefault("input_signature", [network.input])
+        return network.export(filepath, format=format, **kwargs)
+
+    def mixed_at_once(self):
+        """Returns a model whose mixtures of graphs are made at once.
+
+        ONNX Runtime does not load the choice that `GraphMixture` leaves to
+        the run where T is unknown.
+        """
+        return self
 
     def _check_float32(self):
-        computed = {
-            layer.compute_dtype
-            for layer in self.network.layers
-            if not isinstance(layer, keras.layers.InputLayer)
-        }
+        computed = compute_dtypes(self.network)
         if not computed <= {"float32"}:
             raise ValueError(
                 "An ONNX file computes in float32: make the model with "
@@ -109,19 +111,11 @@ class NetworkModel(GlomoModel):
                 f"{sorted(computed)}"
             )
 
-    @contextlib.contextmanager
-    def _mixed_at_once(self):
-        # ONNX Runtime does not load the choice that `GraphMixture` leaves to
-        # the run where T is unknown; there is none where all T are short.
-        mixtures = {
-            layer: layer.max_length
-            for layer in self._flatten_layers()
-            if isinstance(layer, GraphMixture)
-        }
-        for layer in mixtures:
-            layer.max_length = 1
-        try:
-            yield
-        finally:
-            for layer, max_length in mixtures.items():
-                layer.max_length = max_length
+
+def compute_dtypes(model):
+    """Returns the set of the dtypes in which a model's layers compute."""
+    return {
+        layer.compute_dtype
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    }

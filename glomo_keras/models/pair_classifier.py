@@ -32,26 +32,14 @@ class PairClassifier(TextModel):
     4,326,303 parameters, the self-attention adds 361,200.
 
     Args:
-        features: Dict of input name to the layer that embeds this input:
-            `{"word_ids": Embedding}`, `{"char_ids": Elmo}`, or several, whose
-            outputs stand side by side.
-        graphs: Source of graphs: `PredictedGraphs`, `UniformGraph` or
-            `GivenGraphs`, see `TextModel`. Defaults to `None`, the baseline
-            without.
-        transfer: Layer `call(features, graphs)` that applies the graphs.
-            Defaults to `None`, which is `GraphTransfer()`.
-        placement: `"embeddings"` or `"states"` (of the first RNN), what the
-            graphs are multiplied with. Defaults to `"embeddings"`.
+        features, graphs, transfer, placement: See `TextClassifier`.
         num_classes: Integer. Defaults to `3`.
         hidden_dim: Integer, units of the LSTMs in each direction and of the
             linear layers. Defaults to `300`.
         self_attention: Boolean; False gives plain ESIM. Defaults to `True`.
         dropout: Float, on the features, z, the pooled texts and the hidden
             layer, as ESIM has it. Defaults to `0.5`.
-        seed: Integer seed of the dropout. Defaults to `None`.
-        dtype: Dtype policy.
-        name: String.
-        trainable: Boolean; False freezes the whole model. Defaults to `True`.
+        seed, dtype, name, trainable: See `TextClassifier`.
 
     Call arguments:
         inputs: Dict, of each text: `premise_padding_mask` boolean `(B, T)`,

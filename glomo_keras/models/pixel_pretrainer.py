@@ -33,19 +33,10 @@ class PixelPretrainer(Pretrainer):
         num_positions: Integer or None, see above. Defaults to `None`.
         num_decoder_layers: Integer, GRU layers of the decoder. Defaults to
             `1`.
-        messages: `"slices"` or `"values"`, how heads act on the features,
-            see `FeaturePredictor`. Defaults to `"slices"`.
-        composition: `"gru"` or `"residual"`, see `FeatureComposition`.
-            Defaults to `"gru"`.
-        share_cell: Boolean, one composition for all layers of a direction.
-            Defaults to `True`.
-        empty_row_weight: Float, weight of a loss in training that gives rows
-            without an edge one, see `ops.statistics.row_shortfall`. Defaults
-            to `0.0`.
+        messages, composition, share_cell, empty_row_weight: See
+            `ContextPretrainer`.
         seed: Integer seed of the positions. Defaults to `None`.
-        dtype: Dtype policy. Defaults to that of the predictor.
-        name: String.
-        trainable: Boolean. Defaults to `True`.
+        dtype, name, trainable: See `ContextPretrainer`.
 
     Call arguments:
         inputs: Dict of `images`, uint8 `(B, H, W, 3)`.

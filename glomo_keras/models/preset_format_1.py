@@ -62,7 +62,7 @@ def convert_document(document):
 
 
 def _predictor(name, config):
-    """The class and config of a predictor, as Keras serializes an object."""
+    """Returns class and config of a predictor, as Keras serializes them."""
     coupled = config.pop("coupled", False)
     if coupled:
         name = "CoupledGraphPredictor"
@@ -88,25 +88,21 @@ def load_weights(model, path):
         model: Predictor or pretrainer.
         path: The HDF5 file.
     """
+    predictor = getattr(model, "graph_predictor", model)
     with tempfile.TemporaryDirectory() as folder:
         renamed = pathlib.Path(folder) / "model.weights.h5"
         with h5py.File(path, "r") as old, h5py.File(renamed, "w") as new:
-            names = []
-            old.visititems(
-                lambda name, item: (
-                    names.append(name)
-                    if isinstance(item, h5py.Dataset)
-                    else None
-                )
-            )
-            predictor = getattr(model, "graph_predictor", model)
-            for name in names:
-                new[_new_name(name, predictor)] = old[name][()]
+
+            def copy(name, item):
+                if isinstance(item, h5py.Dataset):
+                    new[_new_name(name, predictor)] = item[()]
+
+            old.visititems(copy)
         model.load_weights(renamed)
 
 
 def _new_name(name, predictor):
-    """The name in format 2 of a dataset of format 1.
+    """Returns the name in format 2 of a dataset of format 1.
 
     There layers of a class were numbered from the input on, at each depth
     backward before forward; here forward comes first.

@@ -9,8 +9,6 @@ Format 2. Presets of format 1 are converted as they are read, see
 `preset_format_1`.
 """
 
-import hashlib
-import json
 import operator
 import os
 import pathlib
@@ -21,6 +19,7 @@ import keras
 
 from glomo_keras import bundled_presets
 from glomo_keras.models import preset_format_1
+from glomo_keras.utils import files
 from glomo_keras.utils import validation as check
 
 FORMAT_VERSION = 2
@@ -55,25 +54,27 @@ def save(model, folder, dtype="float32"):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / METADATA).unlink(missing_ok=True)
     predictor = getattr(model, "graph_predictor", model)
-    _write_json(folder / CONFIG, _document(model))
+    # Sizes may be numbers of numpy.
+    document = _document(model)
+    files.write_json(folder / CONFIG, document, default=operator.index)
     temporary = folder / f"new.{WEIGHTS}"
     model.save_weights(temporary)
     if dtype == "float16":
         _halve(temporary)
     os.replace(temporary, folder / WEIGHTS)
-    files = [CONFIG, WEIGHTS]
+    names = [CONFIG, WEIGHTS]
     (folder / VOCABULARY).unlink(missing_ok=True)
     if predictor.vocabulary is not None:
         text = "\n".join(predictor.vocabulary) + "\n"
         (folder / VOCABULARY).write_text(text, "utf-8", newline="\n")
-        files.append(VOCABULARY)
+        names.append(VOCABULARY)
     metadata = {
         "format_version": FORMAT_VERSION,
         "keras_version": keras.version(),
         "tokenizer": predictor.tokenizer_config,
-        "sha256": {name: _sha256(folder / name) for name in files},
+        "sha256": {name: files.sha256(folder / name) for name in names},
     }
-    _write_json(folder / METADATA, metadata)
+    files.write_json(folder / METADATA, metadata)
 
 
 def load(preset, dtype=None):
@@ -115,7 +116,7 @@ def check_class(preset, model, expected):
 
 
 def _document(model):
-    """The model's class and config without what has files of its own."""
+    """Returns class and config, without what has files of its own."""
     config = model.get_config()
     predictor = config.get("graph_predictor", {"config": config})["config"]
     for name in ("vocabulary", "tokenizer_config"):
@@ -177,7 +178,7 @@ def _build(path, version, dtype):
 
 
 def _with_dtype(config, dtype):
-    """A copy of the config with another policy, also of its predictor."""
+    """Returns the config with another policy, also of its predictor."""
     if dtype is None:
         return config
     config = {**config, "dtype": dtype}
@@ -247,7 +248,7 @@ def _check_files(folder, metadata):
                 f"{path} is missing: the preset is incomplete. Copy or write "
                 f"it again. Received: {_names(folder)}"
             )
-        found = _sha256(path)
+        found = files.sha256(path)
         if found != expected:
             raise ValueError(
                 f"{path} is damaged: its SHA-256 is not the one in "
@@ -260,29 +261,16 @@ def _names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _read_json(path):
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = files.read_json(path)
     except FileNotFoundError as error:
         raise ValueError(
             f"{path} is missing: the folder is not a preset, or an "
             f"incomplete one. Received: {_names(path.parent)}"
         ) from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise ValueError(
             f"{path} must hold a JSON object. Received: {document!r}"
         )
     return document
-
-
-def _write_json(path, document):
-    # Sizes may be numbers of numpy.
-    text = json.dumps(document, indent=2, default=operator.index)
-    path.write_text(text + "\n", "utf-8")

@@ -16,9 +16,7 @@ class Pretrainer(SelfScoringModel):
         graph_predictor: g. It is trained with f where it is trainable.
         num_positions: Integer, positions per batch and direction at which
             training takes the loss, or None for all.
-        messages: See `FeaturePredictor`.
-        composition: See `FeaturePredictor`.
-        share_cell: See `FeaturePredictor`.
+        messages, composition, share_cell: See `FeaturePredictor`.
         empty_row_weight: Float, weight of a loss in training that gives rows
             without an edge one, see `ops.statistics.row_shortfall`.
         seed: Integer seed of what is drawn in training.

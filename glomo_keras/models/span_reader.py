@@ -35,16 +35,7 @@ class SpanReader(TextModel):
     and the pointer's dropout acts in evaluation, too.
 
     Args:
-        features: Dict of input name to the layer that embeds this input:
-            `{"word_ids": Embedding}`, `{"char_ids": Elmo}`, or several, whose
-            outputs stand side by side.
-        graphs: Source of graphs: `PredictedGraphs`, `UniformGraph` or
-            `GivenGraphs`, see `TextModel`. Defaults to `None`, the baseline
-            without.
-        transfer: Layer `call(features, graphs)` that applies the graphs.
-            Defaults to `None`, which is `GraphTransfer()`.
-        placement: `"embeddings"` or `"states"` (of the first RNN), what the
-            graphs are multiplied with. Defaults to `"embeddings"`.
+        features, graphs, transfer, placement: See `TextClassifier`.
         num_letters: Integer, number of different letters. Defaults to
             `None`, a model without a character CNN.
         letter_dim: Integer, width of the letters' embeddings. Defaults to
@@ -58,10 +49,7 @@ class SpanReader(TextModel):
         dropout: Float, before each RNN and attention and in the pointer,
             whole channels of a text. Defaults to `0.2`.
         feature_dropout: Float, before the first RNN. Defaults to `dropout`.
-        seed: Integer seed of the dropout. Defaults to `None`.
-        dtype: Dtype policy.
-        name: String.
-        trainable: Boolean; False freezes the whole model. Defaults to `True`.
+        seed, dtype, name, trainable: See `TextClassifier`.
 
     Call arguments:
         inputs: Dict, of each text: `context_padding_mask` boolean `(B, T)`,

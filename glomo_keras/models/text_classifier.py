@@ -18,8 +18,8 @@ class TextClassifier(TextModel):
         logits = W_4 tanh(W_3 [mean(A); max(A)])
 
     Dropout follows the embeddings and precedes the two layers after the
-    pooling. `placement`
-    chooses which of E and S the graphs act on (`TextModel.with_graphs`).
+    pooling. `placement` chooses which of E and S the graphs act on
+    (`TextModel.with_graphs`).
 
     Args:
         features: Dict of input name to the layer that embeds this input:

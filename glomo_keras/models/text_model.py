@@ -55,14 +55,12 @@ class TextModel(NetworkModel):
             *names: Inputs of a text in addition to its padding mask, those of
                 the features and those of the source.
         """
-        names = ["padding_mask", *self.features, *self._source_names(), *names]
+        of_source = getattr(self.graphs, "input_names", ())
+        names = ["padding_mask", *self.features, *of_source, *names]
         inputs = {}
         for text in self.texts:
             inputs |= text_inputs(names, text, graphs=self.graphs)
         return inputs
-
-    def _source_names(self):
-        return getattr(self.graphs, "input_names", ())
 
     def embed(self, inputs, text=""):
         """Returns the embedded text, with graphs if this is their place.
@@ -111,6 +109,15 @@ class TextModel(NetworkModel):
             {"features": fused["features"], "graphs": fused["graphs"]},
             name=f"{self.name}_graph_inputs",
         )
+
+    def mixed_at_once(self):
+        if not isinstance(self.transfer, GraphTransfer):
+            return self
+        config = self.get_config()
+        config["transfer"]["config"]["max_length"] = 1  # all T are "short"
+        copy = type(self).from_config(config)
+        copy.set_weights(self.get_weights())
+        return copy
 
     def get_config(self):
         return {

@@ -15,20 +15,12 @@ class TokenClassifier(TextModel):
     test of what they carry. Dropout follows the embeddings.
 
     Args:
-        features: Dict of input name to the layer that embeds this input:
-            `{"word_ids": Embedding}`, `{"char_ids": Elmo}`, or several, whose
-            outputs stand side by side.
-        graphs: Source of graphs, see `TextModel`. Defaults to `None`.
-        transfer: Layer `call(features, graphs)` that applies the graphs.
-            Defaults to `None`, which is `GraphTransfer()`.
+        features, graphs, transfer: See `TextClassifier`.
         num_classes: Integer. Defaults to `2`.
         hidden_dim: Integer, units of the hidden layer; 0 for none. Defaults
             to `0`.
         dropout: Float. Defaults to `0.0`.
-        seed: Integer seed of the dropout. Defaults to `None`.
-        dtype: Dtype policy.
-        name: String.
-        trainable: Boolean; False freezes the whole model. Defaults to `True`.
+        seed, dtype, name, trainable: See `TextClassifier`.
 
     Call arguments:
         inputs: Dict of `padding_mask`, boolean `(B, T)`, the inputs of

@@ -12,7 +12,7 @@ NUM_CHARACTERS = 262
 
 
 def word_ids(characters, max_characters):
-    """Character ids of one word.
+    """Returns the character ids of one word.
 
     Args:
         characters: sequence of ids without padding; what does not fit between

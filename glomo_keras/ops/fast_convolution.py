@@ -134,6 +134,7 @@ def _windows(inputs, padding):
 
 
 def _transposed_windows(windows, padding, length):
+    """Returns the gradient of the inputs, `(B, T, d)`, from the windows'."""
     x0, x1, x2, x3, x4, x5 = windows
     zero = ops.zeros_like(x0[:, :1])
 
@@ -153,6 +154,7 @@ def _transposed_windows(windows, padding, length):
 
 
 def _sums_of_inputs(inputs):
+    """Returns the six sums of the six inputs, each `(B, n, d)`."""
     x0, x1, x2, x3, x4, x5 = inputs
     even, odd = x4 - x2, 2.0 * (x3 - x1)
     far, near = x4 - 4.0 * x2, x3 - 4.0 * x1
@@ -167,6 +169,7 @@ def _sums_of_inputs(inputs):
 
 
 def _transposed_sums_of_inputs(sums):
+    """Returns the gradient of `_sums_of_inputs`."""
     s0, s1, s2, s3, s4, s5 = sums
     far, near = s1 + s2, s1 - s2
     even, odd = s3 + s4, 2.0 * (s3 - s4)
@@ -182,6 +185,7 @@ def _transposed_sums_of_inputs(sums):
 
 
 def _sums_of_taps(kernel):
+    """Returns the six sums of the taps, each `(d, filters)`."""
     g0, g1, g2 = ops.unstack(kernel, axis=0)
     outer, middle = (g0 + g2) / -6.0, g1 / 6.0
     far, half = g0 / 24.0 + g2 / 6.0, g1 / 12.0
@@ -196,6 +200,7 @@ def _sums_of_taps(kernel):
 
 
 def _transposed_sums_of_taps(sums):
+    """Returns the gradient of `_sums_of_taps`, `(3, d, filters)`."""
     s0, s1, s2, s3, s4, s5 = sums
     outer, middle = (s1 + s2) / -6.0, (s2 - s1) / 6.0
     far, half = s3 + s4, (s3 - s4) / 12.0
@@ -205,6 +210,7 @@ def _transposed_sums_of_taps(sums):
 
 
 def _outputs(products):
+    """Returns the four outputs, sums of the six products, `(B, n, d)`."""
     p0, p1, p2, p3, p4, p5 = products
     even, odd = p1 + p2, p1 - p2
     far, farther = p3 + p4, 2.0 * (p3 - p4)
@@ -217,6 +223,7 @@ def _outputs(products):
 
 
 def _transposed_outputs(outputs):
+    """Returns the gradient of `_outputs`."""
     y0, y1, y2, y3 = outputs
     even, odd = y0 + y2, y1 + y3
     far, farther = y0 + 4.0 * y2, 2.0 * (y1 + 4.0 * y3)

@@ -164,7 +164,7 @@ def _shares_by_layer(weights, num_heads, include_products):
 
 
 def _mixed_rows(rows, columns, graph, values, shares, keep_chain):
-    """What one layer adds to some rows of `M @ H`.
+    """Returns what one layer adds to some rows of `M @ H`.
 
     Args:
         rows, columns, graph: See `streaming.edge_rows`.

@@ -224,17 +224,6 @@ def join_layers(layers):
     return {**factors, **_mask_entry(layers[0])}
 
 
-def select_layers(graph, indices):
-    """Returns the factored graph of some layers.
-
-    Args:
-        graph: Factored graph with the axis L.
-        indices: Sequence of integers from 0.
-    """
-    layers = split_layers(graph)
-    return join_layers([layers[index] for index in indices])
-
-
 def without_mask(graph):
     """Returns the graph without its mask: all that can have a gradient."""
     if not is_factored(graph):

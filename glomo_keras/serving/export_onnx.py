@@ -3,8 +3,7 @@
 import itertools
 from pathlib import Path
 
-import keras
-
+from glomo_keras.models.network_model import compute_dtypes
 from glomo_keras.serving import checks
 from glomo_keras.serving.signatures import graph_function
 from glomo_keras.utils.files import atomic_file
@@ -81,11 +80,7 @@ def _in_float32(predictor):
     Raises:
         ValueError: If its layers say their precision each for itself.
     """
-    computed = {
-        layer.compute_dtype
-        for layer in predictor.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-    }
+    computed = compute_dtypes(predictor)
     if computed <= {"float32"}:
         return predictor
     config = predictor.get_config()

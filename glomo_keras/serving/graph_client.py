@@ -94,7 +94,7 @@ class GraphClient:
         _check_certificates(server, root_certificates, client_certificate)
         rest = server.scheme in ("http", "https")
         self.batch_size = batch_size
-        self._transport = (RestTransport if rest else GrpcTransport)(
+        connection = server_url.Connection(
             server,
             model=model or server.model or "glomo_small_en",
             version=version,
@@ -105,6 +105,8 @@ class GraphClient:
             root_certificates=root_certificates,
             client_certificate=client_certificate,
         )
+        transport = RestTransport if rest else GrpcTransport
+        self._transport = transport(connection)
 
     def graphs(self, given):
         """Asks for all graphs.

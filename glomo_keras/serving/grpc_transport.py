@@ -22,51 +22,35 @@ class GrpcTransport:
     within the time limit.
 
     Args:
-        server: `ServerUrl`.
-        model: See `GraphClient`.
-        version: See `GraphClient`.
-        version_label: See `GraphClient`.
-        timeout: See `GraphClient`.
-        retries: See `GraphClient`.
-        headers: See `GraphClient`; sent as metadata.
-        root_certificates: See `GraphClient`.
-        client_certificate: See `GraphClient`.
+        connection: `Connection`; its headers are sent as metadata.
     """
 
-    def __init__(
-        self,
-        server,
-        model,
-        version,
-        version_label,
-        timeout,
-        retries,
-        headers,
-        root_certificates,
-        client_certificate,
-    ):
+    def __init__(self, connection):
         grpc, predict_pb2, services = _import_grpc()
         self._rpc_error = grpc.RpcError
-        self._target, self._timeout = server.host, timeout
+        self._target = connection.server.host
+        self._timeout = connection.timeout
         # The names of metadata are in lower case.
-        self._metadata = [(k.lower(), v) for k, v in headers.items()]
+        self._metadata = [
+            (name.lower(), x) for name, x in connection.headers.items()
+        ]
         self._request = predict_pb2.PredictRequest()
-        self._request.model_spec.name = model
-        if version is not None:
-            self._request.model_spec.version.value = version
-        if version_label is not None:
-            self._request.model_spec.version_label = version_label
-        options = _options(retries)
-        if server.scheme == "grpcs":
-            certificate, key = client_certificate or (None, None)
+        self._request.model_spec.name = connection.model
+        if connection.version is not None:
+            self._request.model_spec.version.value = connection.version
+        if connection.version_label is not None:
+            self._request.model_spec.version_label = connection.version_label
+        options = _options(connection.retries)
+        if connection.server.scheme == "grpcs":
+            certificate, key = connection.client_certificate or (None, None)
             credentials = grpc.ssl_channel_credentials(
-                *map(_read, (root_certificates, key, certificate))
+                *map(_read, (connection.root_certificates, key, certificate))
             )
             self._channel = grpc.secure_channel(
-                server.host, credentials, options
+                self._target, credentials, options
             )
         else:
-            self._channel = grpc.insecure_channel(server.host, options)
+            self._channel = grpc.insecure_channel(self._target, options)
         self._stub = services.PredictionServiceStub(self._channel)
 
     def predict(self, signature, inputs):

@@ -20,50 +20,33 @@ class RestTransport:
     TensorFlow nor gRPC is needed.
 
     Args:
-        server: `ServerUrl`.
-        model: See `GraphClient`.
-        version: See `GraphClient`.
-        version_label: See `GraphClient`.
-        timeout: See `GraphClient`.
-        retries: See `GraphClient`.
-        headers: See `GraphClient`.
-        root_certificates: See `GraphClient`.
-        client_certificate: See `GraphClient`.
+        connection: `Connection`.
     """
 
-    def __init__(
-        self,
-        server,
-        model,
-        version,
-        version_label,
-        timeout,
-        retries,
-        headers,
-        root_certificates,
-        client_certificate,
-    ):
+    def __init__(self, connection):
         requests = _import_requests()
-        path = f"{server.path}/v1/models/{_quoted(model)}"
-        if version is not None:
-            path += f"/versions/{version}"
-        if version_label is not None:
-            path += f"/labels/{_quoted(version_label)}"
+        server = connection.server
+        path = f"{server.path}/v1/models/{_quoted(connection.model)}"
+        if connection.version is not None:
+            path += f"/versions/{connection.version}"
+        if connection.version_label is not None:
+            path += f"/labels/{_quoted(connection.version_label)}"
         query = f"?{server.query}" if server.query else ""
         self.url = f"{server.scheme}://{server.host}{path}:predict{query}"
         # Messages go to logs, which keys and passwords must not.
         self._secrets = [query, server.host.rpartition("@")[0]]
         self._shown = self._without_secrets(self.url)
-        self._timeout = timeout
+        self._timeout = connection.timeout
         self._requests = requests
         self._session = requests.Session()
         self._session.headers.update({"Content-Type": "application/json"})
-        self._session.headers.update(headers)
+        self._session.headers.update(connection.headers)
         # An argument of each request: REQUESTS_CA_BUNDLE overrides the
         # session's attribute.
-        self._verify = root_certificates
-        self._session.cert = client_certificate
-        adapter = requests.adapters.HTTPAdapter(max_retries=_policy(retries))
+        self._verify = connection.root_certificates
+        self._session.cert = connection.client_certificate
+        policy = _policy(connection.retries)
+        adapter = requests.adapters.HTTPAdapter(max_retries=policy)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 

@@ -1,4 +1,4 @@
-"""Where a server is, and which model it is asked for."""
+"""The address of a server and of the model on it."""
 
 import re
 import typing
@@ -26,6 +26,23 @@ class ServerUrl(typing.NamedTuple):
     model: str | None
     version: int | None
     label: str | None
+
+
+class Connection(typing.NamedTuple):
+    """The arguments of a transport.
+
+    `server` is a `ServerUrl`; for the others see `GraphClient`.
+    """
+
+    server: ServerUrl
+    model: str
+    version: int | None
+    version_label: str | None
+    timeout: float
+    retries: int
+    headers: dict
+    root_certificates: str | None
+    client_certificate: tuple | None
 
 
 def parse(url):

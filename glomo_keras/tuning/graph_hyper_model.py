@@ -10,7 +10,8 @@ SPACES = ("mixture", "context", "all")
 class GraphHyperModel(keras_tuner.HyperModel):
     """Models of a task that differ in how they use graphs.
 
-    A trial whose loss stops being finite counts as failed.
+    A trial whose loss, in training or validation, stops being finite counts
+    as failed.
 
     Args:
         make_model: Function of the values of a trial, a dict, that returns a
@@ -115,10 +116,12 @@ class GraphHyperModel(keras_tuner.HyperModel):
             history = model.fit(*args, **kwargs)
         else:
             history = self.train(self.values(hp), model, *args, **kwargs)
-        losses = history.history.get("loss", [])
-        if not np.isfinite(losses).all():
-            raise keras_tuner.errors.FailedTrialError(
-                f"The loss is not finite after {len(losses)} epoch(s). "
-                f"Received: values={self.values(hp)}"
-            )
+        # After a single step only the validation shows that it diverged.
+        for name in ("loss", "val_loss"):
+            losses = history.history.get(name, [])
+            if not np.isfinite(losses).all():
+                raise keras_tuner.errors.FailedTrialError(
+                    f"`{name}` is not finite after {len(losses)} epoch(s). "
+                    f"Received: values={self.values(hp)}"
+                )
         return history

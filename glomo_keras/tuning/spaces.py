@@ -1,4 +1,4 @@
-"""What a search can choose, as functions of KerasTuner's hyperparameters.
+"""Search spaces, as functions of KerasTuner's hyperparameters.
 
 Each declares its hyperparameters on `hp` and returns the values that `hp`
 has for them.

@@ -9,7 +9,7 @@ import numpy as np
 HEAD = ["trial", "status", "score", "epoch"]
 MISSING = "-"
 SPREAD = 0.02
-"""How far lines through the same value are put apart, of an axis."""
+"""Share of an axis over which lines through one value are spread."""
 
 
 def trial_table(tuner):
@@ -31,7 +31,7 @@ def trial_table(tuner):
     rows = [_row(trial, names) for _, trial in sorted(oracle.trials.items())]
     table = pandas.DataFrame(rows, columns=[*HEAD, *names, "error"])
     table = table.astype({"score": "float64", "epoch": "Int64"})
-    for name in names:  # whole numbers stay whole beside None
+    for name in names:  # whole numbers stay whole next to None
         table[name] = table[name].astype(object)
     smallest_first = oracle.objective.direction == "min"
     return table.sort_values(

@@ -86,8 +86,7 @@ def make_tuner(
     )
     if isinstance(tuner.oracle, keras_tuner.Oracle):  # else a worker's
         tuner.oracle.max_trials = max_trials
-        with files.atomic_file(folder / SEARCH) as file:
-            json.dump(search, file, indent=2)
+        files.write_json(folder / SEARCH, search)
         tuner.save()  # else a kill in the first trial would lose it
     return tuner
 

@@ -19,7 +19,7 @@ HIDDEN_NAMES = (
     "System Volume Information",
     "lost+found",
 )
-"""What programs leave in folders, besides names that start with a dot."""
+"""Names, besides those with a leading dot, that are never data."""
 _HIDDEN = frozenset(map(str.lower, HIDDEN_NAMES))
 
 
@@ -184,7 +184,7 @@ def find_fault(folder, record):
 
 
 def is_hidden(name):
-    """Whether a file or folder is not meant as data: `.DS_Store`, `__MACOSX`.
+    """Returns whether a file is not meant as data: `.DS_Store`, `__MACOSX`.
 
     Args:
         name: str, a name without folders.

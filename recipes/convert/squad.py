@@ -54,13 +54,8 @@ class Options:
     """Heads of these graphs; None reads them off the mixture's size."""
 
 
-def read_state(path):
-    """The arrays of an npz file as an `OfficialState`."""
-    return OfficialState(read_arrays(path), path, "SQuAD model")
-
-
 def convert(state, predictor=None, num_graph_layers=3, num_heads=None):
-    """A `SpanReader` with the weights of the state.
+    """Returns a `SpanReader` with the weights of the state.
 
     Args:
         state: `OfficialState`.
@@ -162,7 +157,7 @@ def make_graphs(state, predictor, num_graph_layers, num_heads):
 
 
 def mixture_size(terms, num_graph_layers, num_heads):
-    """`(num_heads, include_products)` of a mixture with that many terms."""
+    """Returns `(num_heads, include_products)` of a mixture of `terms`."""
     layers = {True: 2 * num_graph_layers - 1, False: num_graph_layers}
     found = [
         (terms // count, products)
@@ -208,7 +203,7 @@ def set_mixture(state, name, mixture):
 
 
 def set_body(state, reader):
-    """Everything behind the first RNN."""
+    """Sets everything behind the first RNN."""
     set_attention(state, "qc_att", reader.question_attention)
     set_dense(state, "linear_1.0", reader.question_dense)
     set_rnn(state, "rnn_2", reader.self_rnn)
@@ -280,11 +275,11 @@ def main(options):
     predictor = options.predictor and gk.GraphPredictor.from_preset(
         options.predictor
     )
+    state = OfficialState(
+        read_arrays(options.state), options.state, "SQuAD model"
+    )
     reader = convert(
-        read_state(options.state),
-        predictor,
-        options.num_graph_layers,
-        options.num_heads,
+        state, predictor, options.num_graph_layers, options.num_heads
     )
     reader.save(options.out)
     print(

@@ -17,7 +17,6 @@ windows, which `recipes.pretrain.model_card` compares with that of
 
 import dataclasses
 import hashlib
-import json
 import pathlib
 
 import keras
@@ -28,8 +27,8 @@ from tqdm import tqdm
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
-from glomo_keras import training
 from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.utils import files
 from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
 
@@ -221,8 +220,7 @@ def describe_corpus(corpus, settings):
 
 def report(evaluation, path):
     """Writes the file and prints the main numbers."""
-    with training.atomic_file(path) as file:
-        file.write(json.dumps(evaluation, indent=2) + "\n")
+    files.write_json(path, evaluation)
     windows = evaluation["windows"]
     print(f"{windows['events']:,} events in {windows['count']:,} windows")
     for direction in DIRECTIONS:

@@ -1,14 +1,14 @@
-"""Makes a preset for the package of a finished run, with its model card.
+r"""Makes a preset for the package of a finished run, with its model card.
 
     python -m recipes.pretrain.evaluate --run runs/wiki
     python -m recipes.pretrain.ngram_baselines --run runs/wiki
-    python -m recipes.pretrain.model_card --run runs/wiki \\
+    python -m recipes.pretrain.model_card --run runs/wiki \
         --out glomo_keras/presets/NAME
 
 with the probes of the heads, if there are any in the run folder:
 
-    python -m recipes.graphs.probe --predictor runs/wiki/preset \\
-        --treebank en_ewt-ud-dev.conllu --gap gap-development.tsv \\
+    python -m recipes.graphs.probe --predictor runs/wiki/preset \
+        --treebank en_ewt-ud-dev.conllu --gap gap-development.tsv \
         --out runs/wiki
 
 and for a run on images
@@ -22,7 +22,6 @@ run folder. A preset of more than `--max-megabytes` is refused.
 """
 
 import dataclasses
-import json
 import pathlib
 import shutil
 import string
@@ -34,6 +33,7 @@ from matplotlib.figure import Figure
 
 import glomo_keras as gk
 from glomo_keras import training
+from glomo_keras.utils import files
 from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
 from recipes.vision import pretrain as pretrain_images
@@ -131,7 +131,7 @@ def load(run):
                 "recipes.pretrain.evaluate or recipes.vision.evaluate. "
                 f"Received: no {path}"
             )
-        found[name] = json.loads(path.read_text("utf-8"))
+        found[name] = files.read_json(path)
     found["history"] = training.read_history(run / "history.csv")
     found["timing"] = training.read_history(run / "timing.csv")
     path = run / "probes.md"
@@ -139,7 +139,7 @@ def load(run):
         found["probes"] = path.read_text("utf-8")
     path = run / "ngrams.json"
     if path.is_file():
-        found["ngrams"] = json.loads(path.read_text("utf-8"))
+        found["ngrams"] = files.read_json(path)
         windows = found["evaluation"]["windows"]
         if found["ngrams"]["windows"] != windows:
             raise ValueError(

@@ -21,7 +21,6 @@ Writes RUN/ngrams.json.
 
 import dataclasses
 import functools
-import json
 import math
 import pathlib
 
@@ -35,7 +34,7 @@ from nltk.lm.smoothing import WittenBell
 from nltk.probability import FreqDist
 from tqdm import tqdm
 
-from glomo_keras import training
+from glomo_keras.utils import files
 from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
 from recipes.pretrain.evaluate import DIRECTIONS
@@ -74,8 +73,7 @@ def measure(options):
             for direction in DIRECTIONS
         },
     }
-    with training.atomic_file(options.run / "ngrams.json") as file:
-        file.write(json.dumps(results, indent=2) + "\n")
+    files.write_json(options.run / "ngrams.json", results)
     return results
 
 

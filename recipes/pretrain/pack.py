@@ -13,8 +13,6 @@ take 26.1 MiB.
 """
 
 import dataclasses
-import hashlib
-import json
 import os
 import pathlib
 import shutil
@@ -24,6 +22,7 @@ from typing import Literal
 import tyro
 
 from glomo_keras import data
+from glomo_keras.utils import files
 
 ENDING = ".tar.bz2"
 TOKENISED = "tokenised.json"
@@ -44,7 +43,7 @@ FILES = (
 
 @dataclasses.dataclass(kw_only=True)
 class TokeniseOptions:
-    """What is tokenised, and how."""
+    """The corpus, and how it is tokenised."""
 
     corpus: tuple[str, ...]
     """Text files, folders, globs, or tfds:NAME."""
@@ -68,7 +67,7 @@ class Options(TokeniseOptions):
 
 
 def pack(options):
-    """Tokenises a corpus, if that was not done before, and packs it.
+    """Tokenises a corpus, unless the cache has it, and packs it.
 
     Args:
         options: `Options`.
@@ -90,7 +89,7 @@ def pack(options):
     with tempfile.TemporaryDirectory() as folder:
         for name in FILES:
             shutil.copy(os.path.join(corpus.path, name), folder)
-        pathlib.Path(folder, TOKENISED).write_text(json.dumps(tokenised))
+        files.write_json(pathlib.Path(folder, TOKENISED), tokenised)
         base = str(options.out).removesuffix(ENDING)
         shutil.make_archive(base, "bztar", folder)
     print(
@@ -125,12 +124,10 @@ def open_packed(options):
             "No packed corpus here; make it with `python -m "
             f"recipes.pretrain.pack`. Received: {path}"
         )
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = options.cache.expanduser() / f"packed-{digest[:16]}"
+    folder = options.cache.expanduser() / f"packed-{files.sha256(path)[:16]}"
     if not folder.exists():
         unpack(path, folder)
-    there = json.loads((folder / TOKENISED).read_text("utf-8"))
+    there = files.read_json(folder / TOKENISED)
     there.setdefault("normalize_unicode", False)  # of earlier versions
     now = {name: getattr(options, name) for name in TOKENISE_OPTIONS}
     if there != now:

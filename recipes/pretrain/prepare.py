@@ -1,12 +1,12 @@
-"""Tokenises a corpus into the cache, where `recipes.pretrain.text` finds it.
+r"""Tokenises a corpus into the cache, where `recipes.pretrain.text` finds it.
 
     python -m recipes.pretrain.prepare --corpus 'wiki/*/wiki_*' \
---num-processes 8
+        --num-processes 8
 
 on one machine, or on many, by Apache Beam (the extra `beam`):
 
     python -m recipes.pretrain.prepare --corpus '/shared/wiki/*/wiki_*' \
---cache /shared/cache --runner FlinkRunner --flink_master host:8081
+        --cache /shared/cache --runner FlinkRunner --flink_master host:8081
 
 Whatever follows that is not listed below is an option of Beam:
 `--runner DirectRunner --direct_num_workers 2 --direct_running_mode

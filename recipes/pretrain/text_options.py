@@ -86,7 +86,7 @@ class Options(ProcessOptions, PretrainOptions):
     corpus: tuple[str, ...]
     """Text files, folders, globs, or tfds:NAME."""
     config: Literal["small", "medium", "base", "official"] = "small"
-    """Where the values come from that are not given."""
+    """Source of the values that are not given."""
 
     # The text.
     vocabulary_size: int | None = None

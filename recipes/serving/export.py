@@ -1,7 +1,7 @@
-"""Exports a graph predictor for TensorFlow Serving, or as an ONNX file.
+r"""Exports a graph predictor for TensorFlow Serving, or as an ONNX file.
 
     python -m recipes.serving.export --predictor glomo_small_en \
---out saved_models/glomo_small_en
+        --out saved_models/glomo_small_en
 
 Writes the next free version, `saved_models/glomo_small_en/1/`, in the layout
 that TensorFlow Serving watches; a version is never overwritten, and appears

@@ -1,18 +1,17 @@
-"""Compares runs of a task over their seeds.
+r"""Compares runs of a task over their seeds.
 
     python -m recipes.tasks.compare runs/imdb/none runs/imdb/predicted \
-runs/imdb/uniform --out runs/imdb/compare
+        runs/imdb/uniform --out runs/imdb/compare
 
 RUNS are folders of the recipes of tasks, each with `seed-N/metrics.json`; the
 first is the baseline. Prints, for each metric, mean and standard deviation
 over the seeds and the difference to the baseline, paired by seed, with its
-confidence interval (Student's t; none for a single seed). Writes the same to
-OUT/compare.csv and a plot to OUT/compare.png.
+95 % confidence interval (Student's t; none for a single seed). Writes the same
+to OUT/compare.csv and a plot to OUT/compare.png.
 """
 
 import csv
 import dataclasses
-import json
 import math
 import os
 import pathlib
@@ -23,6 +22,7 @@ import tyro
 from matplotlib.figure import Figure
 from scipy import stats
 
+from glomo_keras.utils import files
 from recipes.common import refuse
 
 
@@ -34,8 +34,6 @@ class Options:
     """Folders with seed-N/metrics.json; the first is the baseline."""
     metrics: tuple[str, ...] = ()
     """Names of metrics; none given: all numbers that are not val_..."""
-    confidence: float = 0.95
-    """Of the intervals of the differences."""
     scale: float = 1.0
     """Factor of the numbers: 100 turns shares into percentages."""
     out: pathlib.Path = pathlib.Path("runs/compare")
@@ -61,8 +59,6 @@ def check(options):
     """Refuses options out of their range, before any work."""
     if len({*options.runs}) < max(2, len(options.runs)):
         refuse("runs", "at least two different runs", options)
-    if not 0 < options.confidence < 1:
-        refuse("confidence", "between 0 and 1", options)
 
 
 def load(options):
@@ -83,7 +79,7 @@ def load(options):
                 "A run is a folder with seed-N/metrics.json, which a run "
                 f"writes when it is finished. Received: {run}"
             )
-        rows = [json.loads(path.read_text("utf-8")) for path in paths]
+        rows = [files.read_json(path) for path in paths]
         name = os.path.relpath(run.absolute(), common)
         runs[name] = {row["seed"]: row for row in rows}
     return runs
@@ -123,7 +119,7 @@ def compare(options, runs, name):
             names = ("pairs", "difference", "low", "high", "p")
             rows.append(row | dict.fromkeys(names, ""))
         else:
-            rows.append(row | paired(values, baseline, options.confidence))
+            rows.append(row | paired(values, baseline))
     return rows
 
 
@@ -137,13 +133,13 @@ def _number(row, name, run):
     return value
 
 
-def paired(values, others, confidence):
+def paired(values, others, confidence=0.95):
     """Returns the mean difference over the seeds that both have.
 
     Args:
         values: dict of seed to number.
         others: dict of seed to number, subtracted.
-        confidence: of the interval.
+        confidence: of the interval. Defaults to 0.95.
 
     Returns:
         Dict of `pairs`, `difference`, the interval's `low` and `high` and
@@ -170,8 +166,7 @@ def paired(values, others, confidence):
 def report(options, rows):
     """Prints the table, and writes it as CSV and as a plot."""
     print(
-        f"Differences to {rows[0]['run']}, paired by seed, with "
-        f"{options.confidence:.0%} intervals"
+        f"Differences to {rows[0]['run']}, paired by seed, with 95% intervals"
     )
     print(tabulate.tabulate(rows, headers="keys", floatfmt=".4g"))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -198,10 +193,7 @@ def draw(options, rows):
             right.errorbar(row["difference"], row["run"], xerr=reach, fmt="o")
         right.axvline(0, color="grey", linewidth=1)
         left.set_title(f"{name}: mean and standard deviation")
-        right.set_title(
-            f"difference to {baseline['run']}, {options.confidence:.0%} "
-            "interval"
-        )
+        right.set_title(f"difference to {baseline['run']}, 95% interval")
         for axis in (left, right):
             axis.invert_yaxis()
     figure.savefig(options.out / "compare.png", dpi=120)

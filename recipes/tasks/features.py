@@ -6,6 +6,9 @@ import numpy as np
 
 from glomo_keras import data
 
+FILES = {"glove": ("vectors",), "elmo": ("elmo_options", "elmo_weights")}
+"""Options of the files that each kind of features reads."""
+
 
 @dataclasses.dataclass
 class Features:
@@ -32,24 +35,17 @@ def check_features(options):
 
     Args:
         options: `FeatureOptions`.
+
+    Raises:
+        ValueError: if a file is not given, missing or damaged.
     """
-    wanted = {
-        "glove": {
-            "vectors": "word vectors from a file: --vectors FILE, GloVe's or "
-            "one of recipes.pretrain.word_vectors"
-        },
-        "elmo": dict.fromkeys(
-            ("elmo_options", "elmo_weights"),
-            "published files: --elmo-options JSON and --elmo-weights HDF5",
-        ),
-    }
     for kind in options.features.split("+"):
-        for name, meaning in wanted[kind].items():
+        for name in FILES[kind]:
             path = getattr(options, name)
             if path is None or not path.is_file():
                 raise ValueError(
-                    f"--features {kind} reads {meaning}. "
-                    f"Received: {name}={path}"
+                    f"--features {kind} reads a file: "
+                    f"--{name.replace('_', '-')} FILE. Received: {name}={path}"
                 )
     if "elmo" in options.features:
         data.load_elmo(options.elmo_options, options.elmo_weights)
@@ -77,6 +73,9 @@ def load_features(options, words):
 
 def load_word_vectors(options, words):
     """Reads frozen word vectors; words without one share row 1, zeros.
+
+    Returns:
+        `Features` of `word_ids`, int32.
 
     Raises:
         ValueError: no word has a vector, or the file is damaged.
@@ -108,7 +107,11 @@ def load_word_vectors(options, words):
 
 
 def load_elmo(options, words):
-    """Spells the words for the frozen layers of a published ELMo."""
+    """Spells the words for the frozen layers of a published ELMo.
+
+    Returns:
+        `Features` of `char_ids`, int32, 0 for padding.
+    """
     files = options.elmo_options, options.elmo_weights
     model = data.load_elmo(*files).language_model
     ids = data.elmo_char_ids([words], max_characters=model.max_characters)[0]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import math
 
 import keras
@@ -11,6 +10,7 @@ import glomo_keras as gk
 from glomo_keras import bundled_presets
 from glomo_keras import data
 from glomo_keras.models import presets
+from glomo_keras.utils import files
 from recipes.tasks.options import PREDICTED
 
 
@@ -71,14 +71,9 @@ def make_transfer(options, seed, max_length):
     )
 
 
-def reads_predictor(options):
-    """Returns whether the model has a predictor's graphs."""
-    return options.graph in PREDICTED and not options.matched
-
-
 def token_tables(options, lexicon):
     """Returns the table of the predictor's ids, if the model needs them."""
-    if not reads_predictor(options):
+    if options.graph not in PREDICTED or options.matched:
         return {}
     tokenizer = data.WordTokenizer.from_preset(options.predictor)
     return {"token_ids": lexicon.token_ids(tokenizer)}
@@ -89,7 +84,7 @@ def preset_digest(options):
     if options.graph not in PREDICTED:
         return None
     path = bundled_presets.find(options.predictor) / presets.METADATA
-    return json.loads(path.read_text("utf-8"))["sha256"][presets.WEIGHTS]
+    return files.read_json(path)["sha256"][presets.WEIGHTS]
 
 
 def predictor_digest(model):

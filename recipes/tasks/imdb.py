@@ -1,7 +1,7 @@
-"""Sentiment of film reviews: Sec. 3.1 of the paper, "IMDB".
+r"""Sentiment of film reviews: Sec. 3.1 of the paper, "IMDB".
 
     python -m recipes.tasks.imdb --data-dir imdb --vectors wiki_imdb.100d.txt \
---graph predicted --seeds 3 --out runs/imdb/predicted
+        --graph predicted --seeds 3 --out runs/imdb/predicted
 
 `--data-dir` holds the official `aclImdb`; `--tfds imdb_reviews` reads a
 prepared TFDS data set instead. A tenth of the training reviews is held out;
@@ -30,12 +30,9 @@ from recipes.common import check_above_zero
 from recipes.common import check_positive
 from recipes.common import check_rate
 from recipes.seeds import run_seeds
-from recipes.tasks import pictures
 from recipes.tasks import run
-from recipes.tasks.features import load_features
 from recipes.tasks.graphs import make_graphs
 from recipes.tasks.graphs import match_width
-from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
 from recipes.tasks.options import check_task
 
@@ -83,19 +80,9 @@ def check(options):
 def train(options, loaded, seed, folder):
     """Trains and tests a model; returns its metrics."""
     model = build(match_width(options, loaded, build), loaded, seed)
-    metrics = {**loaded.facts, **run.describe_model(options, model)}
-    metrics |= run.fit(
-        options,
-        loaded,
-        model,
-        seed,
-        folder,
-        callbacks(options, loaded),
-        MONITOR,
-    )
-    metrics |= evaluate(options, loaded, model, folder)
-    pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
-    return metrics
+    own = callbacks(options, loaded)
+    metrics = run.fit(options, loaded, model, seed, folder, own, MONITOR)
+    return metrics | evaluate(options, loaded, model, folder)
 
 
 def load(options):
@@ -107,30 +94,12 @@ def load(options):
     reviews = {k: reviews[k] for k in ("train", "validation", "test")}
     reviews = run.limited(options, reviews)
     lexicon = data.Lexicon()
-    rows = {
-        name: lexicon.add(part.texts, description=name)[0]
-        for name, part in reviews.items()
-    }
-    features = load_features(options, lexicon.words)
-    examples = {
-        name: data.Examples(
-            {"": [row[-options.max_length :] for row in rows[name]]},
-            {**features.tables, **token_tables(options, lexicon)},
-            {"logits": part.labels},
-            few_lengths=run.few_lengths(options),
-        )
-        for name, part in reviews.items()
-    }
+    rows = {}
+    for name, part in reviews.items():
+        words, _ = lexicon.add(part.texts, description=name)
+        rows[name] = {"": [row[-options.max_length :] for row in words]}
     sizes = {f"{name}_reviews": len(part) for name, part in reviews.items()}
-    return run.TaskData(
-        train=examples["train"],
-        validation=examples["validation"],
-        tests={"test": examples["test"]},
-        features=features,
-        lexicon=lexicon,
-        facts={**features.facts, **sizes},
-        texts=reviews,
-    )
+    return run.make_data(options, lexicon, rows, reviews, ["test"], sizes)
 
 
 def read(options, split):

@@ -1,7 +1,7 @@
-"""Accuracy by the number of labelled examples, for several kinds of graphs.
+r"""Accuracy by the number of labelled examples, for several kinds of graphs.
 
     python -m recipes.tasks.label_efficiency runs/pos_tags \
---size train_sentences --out runs/pos_tags/report
+        --size train_sentences --out runs/pos_tags/report
 
 RUNS is a folder of runs of one task: RUNS/MODE-SIZE/seed-N/metrics.json, such
 as `predicted-300/seed-0`; each run's metrics have its `--size`. Writes
@@ -12,7 +12,6 @@ with bands of one standard deviation.
 """
 
 import dataclasses
-import json
 import pathlib
 import re
 
@@ -21,6 +20,7 @@ import tabulate
 import tyro
 from matplotlib.figure import Figure
 
+from glomo_keras.utils import files
 from recipes.tasks.compare import paired
 
 
@@ -43,7 +43,7 @@ class Options:
 def main(options):
     """Runs the recipe; returns the rows of the table."""
     values = load(options)
-    modes = sorted({mode for mode, _ in values}, key=lambda m: m != "none")
+    modes = sorted({m for m, _ in values}, key=lambda m: (m != "none", m))
     sizes = sorted({size for _, size in values})
     rows = [row_of(options, values, modes, size) for size in sizes]
     table = tabulate.tabulate(rows, headers="keys", tablefmt="github")
@@ -64,7 +64,7 @@ def load(options):
     """
     found = {}
     for path in sorted(options.runs.glob("*-*/seed-*/metrics.json")):
-        metrics = json.loads(path.read_text("utf-8"))
+        metrics = files.read_json(path)
         missing = {options.size, options.metric} - set(metrics)
         if missing:
             raise ValueError(
@@ -98,7 +98,7 @@ def row_of(options, values, modes, size):
     }
     if own and others:
         best = max(others, key=lambda mode: np.mean([*others[mode].values()]))
-        gain = paired(own, others[best], confidence=0.95)
+        gain = paired(own, others[best])
         row["gain"] = (
             f"{gain['difference']:+.2f} ({gain['low']:.2f} to "
             f"{gain['high']:.2f}) over {best}, {gain['pairs']} seeds"

@@ -1,7 +1,7 @@
-"""MultiNLI with ESIM and self-attention, with and without graphs (Sec. 3.1).
+r"""MultiNLI with ESIM and self-attention, with and without graphs (Sec. 3.1).
 
-    python -m recipes.tasks.mnli --data-dir mnli \\
-        --vectors glove.840B.300d.txt --graph predicted --seeds 2 \\
+    python -m recipes.tasks.mnli --data-dir mnli \
+        --vectors glove.840B.300d.txt --graph predicted --seeds 2 \
         --out runs/mnli/predicted
 
 `--data-dir` is the folder with `multinli_1.0_train.jsonl`,
@@ -38,12 +38,9 @@ from recipes.common import check_positive
 from recipes.common import check_rate
 from recipes.common import refuse
 from recipes.seeds import run_seeds
-from recipes.tasks import pictures
 from recipes.tasks import run
-from recipes.tasks.features import load_features
 from recipes.tasks.graphs import make_graphs
 from recipes.tasks.graphs import match_width
-from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import TaskOptions
 from recipes.tasks.options import check_task
 
@@ -91,19 +88,9 @@ def check(options):
 def train(options, loaded, seed, folder):
     """Trains and tests a model; returns its metrics."""
     model = build(match_width(options, loaded, build), loaded, seed)
-    metrics = {**loaded.facts, **run.describe_model(options, model)}
-    metrics |= run.fit(
-        options,
-        loaded,
-        model,
-        seed,
-        folder,
-        callbacks(options, loaded),
-        MONITOR,
-    )
-    metrics |= evaluate(options, loaded, model, folder)
-    pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
-    return metrics
+    own = callbacks(options, loaded)
+    metrics = run.fit(options, loaded, model, seed, folder, own, MONITOR)
+    return metrics | evaluate(options, loaded, model, folder)
 
 
 def load(options):
@@ -119,27 +106,8 @@ def load(options):
     facts |= {f"{name}_pairs": len(part) for name, part in pairs.items()}
     lexicon = data.Lexicon()
     rows = {k: tokenize(part, lexicon, options, k) for k, part in pairs.items()}
-    features = load_features(options, lexicon.words)
-    facts |= features.facts
     print(", ".join(f"{name} {value:,}" for name, value in facts.items()))
-    examples = {
-        name: data.Examples(
-            rows[name],
-            {**features.tables, **token_tables(options, lexicon)},
-            {"logits": part.labels},
-            few_lengths=run.few_lengths(options),
-        )
-        for name, part in pairs.items()
-    }
-    return run.TaskData(
-        train=examples["train"],
-        validation=examples["validation"],
-        tests={name: examples[name] for name in FILES},
-        features=features,
-        lexicon=lexicon,
-        facts=facts,
-        texts=pairs,
-    )
+    return run.make_data(options, lexicon, rows, pairs, FILES, facts)
 
 
 def tokenize(pairs, lexicon, options, name):

@@ -96,7 +96,7 @@ class FitOptions(SeedOptions):
 
 @dataclasses.dataclass(kw_only=True)
 class TaskOptions(DataOptions, GraphOptions, FeatureOptions, FitOptions):
-    """What every task has; a recipe adds its own and gives the defaults."""
+    """Options of every task; a recipe adds its own and gives the defaults."""
 
 
 def check_task(options):

@@ -1,8 +1,8 @@
-"""Parts of speech: many small decisions, so a task of little variance.
+r"""Parts of speech: many small decisions, so a task of little variance.
 
     python -m recipes.tasks.pos_tags --treebank en_ewt-ud-dev.conllu \
---vectors glove.6B.50d.txt --graph predicted --train-sentences 300 --seeds 10 \
---out runs/pos_tags/predicted-300
+        --vectors glove.6B.50d.txt --graph predicted \
+        --train-sentences 300 --seeds 10 --out runs/pos_tags/predicted-300
 
 A linear layer names the universal part of speech of each word from frozen
 word vectors (`glomo_keras.models.TokenClassifier`): without graphs it sees one

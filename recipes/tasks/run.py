@@ -9,7 +9,9 @@ from glomo_keras import data
 from glomo_keras import training
 from recipes.common import fingerprint
 from recipes.tasks import graphs
+from recipes.tasks import pictures
 from recipes.tasks.features import Features
+from recipes.tasks.features import load_features
 
 BEST = "best.weights.h5"
 
@@ -34,6 +36,36 @@ class TaskData:
     lexicon: data.Lexicon
     facts: dict
     texts: dict
+
+
+def make_data(options, lexicon, rows, parts, tests, facts):
+    """Returns the `TaskData` of a classification.
+
+    Args:
+        options: `TaskOptions`.
+        lexicon: `data.Lexicon` of all words.
+        rows: dict of part to its texts, as `data.Examples` takes them.
+        parts: dict of part to what was read, with `labels` int32 `(N,)`.
+        tests: names of the parts for the test.
+        facts: dict, for the metrics.
+    """
+    features = load_features(options, lexicon.words)
+    tables = {**features.tables, **graphs.token_tables(options, lexicon)}
+    examples = {
+        name: data.Examples(
+            rows[name], tables, {"logits": part.labels}, few_lengths(options)
+        )
+        for name, part in parts.items()
+    }
+    return TaskData(
+        train=examples["train"],
+        validation=examples["validation"],
+        tests={name: examples[name] for name in tests},
+        features=features,
+        lexicon=lexicon,
+        facts={**facts, **features.facts},
+        texts=parts,
+    )
 
 
 def describe(options, loaded):
@@ -65,7 +97,7 @@ def limited(options, parts):
 
 
 def fit(options, loaded, model, seed, folder, callbacks, monitor):
-    """Trains, and leaves the model with the weights of its best epoch.
+    """Trains, draws, and leaves the model with its best epoch's weights.
 
     Args:
         options: `TaskOptions`.
@@ -78,12 +110,13 @@ def fit(options, loaded, model, seed, folder, callbacks, monitor):
         monitor: name of the metric that is highest in the best epoch.
 
     Returns:
-        Dict of the best epoch's number, from 1, and its validation metrics.
+        Dict of the facts on data and model, the best epoch's number, from 1,
+        and its validation metrics.
 
     Raises:
         RuntimeError: the loss stopped being finite.
     """
-    predictor = graphs.predictor_digest(model)
+    facts = {**loaded.facts, **describe_model(options, model)}
     sampler = data.BucketedBatches(loaded.train, options.batch_size, seed)
     best = folder.path / BEST
     history = training.fit_resumable(
@@ -112,10 +145,12 @@ def fit(options, loaded, model, seed, folder, callbacks, monitor):
     )
     training.check_finite(history)
     model.load_weights(best)
-    if graphs.predictor_digest(model) != predictor:
+    if graphs.predictor_digest(model) != facts["predictor_sha256"]:
         raise RuntimeError("Training has changed the frozen predictor.")
+    pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
     number = int(np.argmax(history.history[monitor]))
     return {
+        **facts,
         "epochs": len(history.epoch),
         "best_epoch": number + 1,
         **{

@@ -1,7 +1,7 @@
-"""Answers to questions on paragraphs: Sec. 3.1 of the paper, "SQuAD".
+r"""Answers to questions on paragraphs: Sec. 3.1 of the paper, "SQuAD".
 
-    python -m recipes.tasks.squad --data-dir squad \\
-        --vectors wiki_imdb.100d.txt --graph predicted \\
+    python -m recipes.tasks.squad --data-dir squad \
+        --vectors wiki_imdb.100d.txt --graph predicted \
         --out runs/squad/predicted
 
 `--data-dir` holds `train-v1.1.json` and `dev-v1.1.json`; `--tfds squad` reads
@@ -29,7 +29,6 @@ from recipes.common import JIT_COMPILE
 from recipes.common import check_positive
 from recipes.common import check_rate
 from recipes.seeds import run_seeds
-from recipes.tasks import pictures
 from recipes.tasks import run
 from recipes.tasks.features import load_features
 from recipes.tasks.graphs import make_graphs
@@ -105,19 +104,9 @@ def check(options):
 def train(options, loaded, seed, folder):
     """Trains and tests a model; returns its metrics."""
     model = build(match_width(options, loaded, build), loaded, seed)
-    metrics = {**loaded.facts, **run.describe_model(options, model)}
-    metrics |= run.fit(
-        options,
-        loaded,
-        model,
-        seed,
-        folder,
-        callbacks(options, loaded),
-        MONITOR,
-    )
-    metrics |= evaluate(options, loaded, model, folder)
-    pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
-    return metrics
+    own = callbacks(options, loaded)
+    metrics = run.fit(options, loaded, model, seed, folder, own, MONITOR)
+    return metrics | evaluate(options, loaded, model, folder)
 
 
 def load(options):

@@ -1,7 +1,7 @@
-"""Searches for how a task uses graphs best, with KerasTuner.
+r"""Searches for how a task uses graphs best, with KerasTuner.
 
-    python -m recipes.tuning.search --task imdb --space mixture \\
-        --tuner bayesian --max-trials 20 --data-dir imdb \\
+    python -m recipes.tuning.search --task imdb --space mixture \
+        --tuner bayesian --max-trials 20 --data-dir imdb \
         --vectors wiki_imdb.100d.txt --out runs/search
 
 `--space mixture`: the placement of the graphs, free or conditioned mixture

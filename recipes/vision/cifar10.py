@@ -1,6 +1,6 @@
-"""CIFAR-10 with a ResNet on pixels and graphs: Sec. 3.5 and Table 3.
+r"""CIFAR-10 with a ResNet on pixels and graphs: Sec. 3.5 and Table 3.
 
-    python -m recipes.vision.cifar10 --data cifar-10-batches-py --size 16 \\
+    python -m recipes.vision.cifar10 --data cifar-10-batches-py --size 16 \
         --graph predicted --seeds 3 --out runs/cifar10/predicted
 
 `--data` takes the official batches (python or binary version), a folder with
@@ -61,7 +61,7 @@ class Options(SeedOptions):
     graph: Literal["none", "predicted", "uniform", "random"] = "none"
     """Where the graphs come from."""
     config: Literal["small", "paper"] = "small"
-    """Where the values come from that are not given."""
+    """Source of the values that are not given."""
     depth: Literal[18, 34] = 18
     predictor: str = "glomo_pixels_small"
     """Preset of the package, or preset folder, for predicted and random."""

@@ -105,22 +105,34 @@ def main(options):
             f"Received: direction={options.direction!r}"
         )
     graphs = keras.ops.convert_to_numpy(outputs[wanted])[0]
-    size = options.size
-    pixels = {
-        "centre": (size // 2, size // 2),
-        "bottom_right": (size - 1, size - 1),
-    }
-    for place, pixel in pixels.items():
-        path = options.out / f"{place}.png"
-        analysis.plot_pixel_maps(
-            graphs,
-            np.asarray(image),
-            pixel,
-            title=f"{name}: edges into pixel {pixel}, {wanted}",
-            path=path,
-        )
-        print_edges(graphs, pixel, size)
+    image = np.asarray(image)
+    name = f"{name}, {options.direction}"
+    for pixel, path in draw_edges(graphs, image, name, options.out).items():
+        print_edges(graphs, pixel, options.size)
         print(f"-> {path}")
+
+
+def draw_edges(graphs, image, name, folder):
+    """Draws the edges into the middle and into the last pixel of an image.
+
+    Args:
+        graphs: array `(L, K, T, T)`.
+        image: uint8 array `(S, S, 3)`.
+        name: string, what the image is.
+        folder: path of the pictures.
+
+    Returns:
+        Dict of each pixel, a pair of ints, to its picture's path.
+    """
+    size = len(image)
+    paths = {
+        (size // 2, size // 2): folder / "centre.png",
+        (size - 1, size - 1): folder / "bottom_right.png",
+    }
+    for pixel, path in paths.items():
+        title = f"{name}: edges into pixel {pixel}"
+        analysis.plot_pixel_maps(graphs, image, pixel, title=title, path=path)
+    return paths
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ held-out image, RUN/figures/centre.png and bottom_right.png.
 """
 
 import dataclasses
-import json
 import pathlib
 
 import keras
@@ -31,9 +30,10 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import analysis
-from glomo_keras import training
+from glomo_keras.utils import files
 from recipes.common import read_options
 from recipes.vision import pretrain as pretrain_images
+from recipes.vision.draw_graphs import draw_edges
 
 CHANNELS, VALUES = 3, 256
 NEXT, BELOW = (0, 1), (1, 0)
@@ -77,7 +77,10 @@ def evaluate(options):
             pretrainer.graph_predictor, held_out[: options.graph_images]
         ),
     }
-    draw_edges(pretrainer.graph_predictor, held_out[0], options.run / "figures")
+    predictor, image = pretrainer.graph_predictor, held_out[0]
+    graphs = predictor({"images": image[None]})
+    graphs = keras.ops.convert_to_numpy(graphs["forward_graphs"])[0]
+    draw_edges(graphs, image, "A held-out image", options.run / "figures")
     report(evaluation, options.run / "evaluation.json")
     return evaluation
 
@@ -206,29 +209,9 @@ def describe_graphs(predictor, images):
     return described
 
 
-def draw_edges(predictor, image, folder):
-    """Draws the edges into the middle and the last pixel of an image."""
-    direction = predictor.directions[0]
-    graphs = predictor({"images": image[None]})[f"{direction}_graphs"]
-    graphs = keras.ops.convert_to_numpy(graphs)[0]
-    size = len(image)
-    for name, pixel in (
-        ("centre", (size // 2, size // 2)),
-        ("bottom_right", (size - 1, size - 1)),
-    ):
-        analysis.plot_pixel_maps(
-            graphs,
-            image,
-            pixel,
-            title=f"A held-out image: edges into pixel {pixel}",
-            path=folder / f"{name}.png",
-        )
-
-
 def report(evaluation, path):
     """Writes the file and prints the bits per dimension."""
-    with training.atomic_file(path) as file:
-        file.write(json.dumps(evaluation, indent=2) + "\n")
+    files.write_json(path, evaluation)
     rows = [[name, *x] for name, x in evaluation["bits_per_dim"].items()]
     headers = ["bits per dimension", "all", "red", "green", "blue"]
     print(tabulate.tabulate(rows, headers=headers, floatfmt=".3f"))

@@ -76,7 +76,7 @@ class Options(PretrainOptions):
     images: tuple[str, ...]
     """Folders of images, of CIFAR-10 batches, or tfds:NAME."""
     config: Literal["small", "base"] = "small"
-    """Where the values come from that are not given."""
+    """Source of the values that are not given."""
 
     # The images.
     size: int = 32

@@ -229,7 +229,9 @@ def test_loss_equals_the_formula():
             found[f"{direction}_loss"], np.mean(losses), rtol=TOLERANCE
         )
     np.testing.assert_allclose(
-        found["loss"], 0.5 * (found["forward_loss"] + found["backward_loss"])
+        found["loss"],
+        0.5 * (found["forward_loss"] + found["backward_loss"]),
+        rtol=TOLERANCE,
     )
 
 

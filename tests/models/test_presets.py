@@ -179,7 +179,7 @@ def test_broken_json_is_told(folder, name):
     (folder / name).write_text("{", "utf-8")
     if name == "config.json":
         sign(folder, name)
-    with pytest.raises(ValueError, match=f"{name} is not valid JSON"):
+    with pytest.raises(ValueError, match=f"{name} is not JSON"):
         gk.GraphPredictor.from_preset(folder)
 
 

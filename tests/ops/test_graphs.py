@@ -92,12 +92,3 @@ def test_layers_of_an_array_are_split():
     graph = np.arange(2 * 3 * 4 * 9.0).reshape(2, 3, 4, 3, 3)
     for index, layer in enumerate(graphs.split_layers(graph)):
         np.testing.assert_array_equal(to_numpy(layer), graph[:, index])
-
-
-def test_some_layers_are_selected():
-    made = to_tensors(factors())
-    some = graphs.select_layers(made, [2, 0])
-    np.testing.assert_array_equal(
-        to_numpy(some["queries"]), to_numpy(made["queries"])[:, [2, 0]]
-    )
-    assert some["padding_mask"] is made["padding_mask"]

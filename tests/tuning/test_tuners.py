@@ -113,8 +113,17 @@ def test_failed_trials_are_counted_with_their_error(tmp_path):
     assert table["score"].isna().tolist() == [False] + [True] * 4
 
 
-def test_a_loss_that_is_not_finite_fails(tmp_path):
-    table, _ = run(tmp_path, max_trials=2, rate=1e30)
+def diverge_after_a_step(values, model, **kwargs):
+    """The loss of the only step is that of the weights before it."""
+    x = np.array([[0.0], [1.0]])
+    return model.fit(x, 0 * x, validation_data=(x, 0 * x), **kwargs)
+
+
+@pytest.mark.parametrize("train", [Trainer(), diverge_after_a_step])
+def test_a_loss_that_is_not_finite_fails(train, tmp_path):
+    tuner = make_tuner(tmp_path, train=train, max_trials=2, rate=1e39)
+    tuner.search(verbose=0)
+    table = tuning.trial_table(tuner)
     assert table["status"].tolist() == ["FAILED"] * 2
     assert all("not finite" in error for error in table["error"])
 

@@ -31,7 +31,7 @@ _SAFE = {
 
 
 def find_batches(folder):
-    """The batch files of CIFAR-10 in a folder.
+    """Finds the batch files of CIFAR-10 in a folder.
 
     Args:
         folder: path of the folder, or of the one above it.
@@ -72,7 +72,7 @@ def _refuse_cifar_100(folder):
 
 
 def read_batch(path):
-    """The images and labels of one batch file.
+    """Reads the images and labels of one batch file.
 
     The python version is a pickle; only the arrays, lists and strings that
     such a batch consists of are let through.

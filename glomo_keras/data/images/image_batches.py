@@ -48,7 +48,7 @@ class CropBatches:
 
 
 class EvaluationCrops:
-    """Every image once: its middle, in batches of one size.
+    """Batches of the middles of all images, each once, of one size.
 
     Args:
         images: uint8 array `(N, S, S, 3)`.
@@ -76,10 +76,7 @@ class EvaluationCrops:
 
     def batch(self, step):
         """Returns the batch of a step: a dict of `images` `(B, C, C, 3)`."""
-        if not 0 <= step < len(self):
-            raise IndexError(
-                f"There are {len(self)} batches. Received: step={step}"
-            )
+        _check_step(step, len(self))
         start = step * self.batch_size
         return {"images": self.images[start : start + self.batch_size]}
 
@@ -119,7 +116,7 @@ class LabelledBatches:
         self.steps_per_epoch = len(images) // batch_size
 
     def batch(self, step):
-        """Returnss `(inputs, targets)` of a step.
+        """Returns `(inputs, targets)` of a step.
 
         Inputs: a dict of `images` `(B, S, S, 3)`; targets: a dict of
         `logits`, int32 labels `(B,)`.
@@ -131,7 +128,7 @@ class LabelledBatches:
 
 
 class EvaluationImages:
-    """Every labelled image once, as it is, in order.
+    """Batches of all labelled images, each once, in order.
 
     Args:
         images, labels, batch_size: As for `LabelledBatches`; the
@@ -151,10 +148,7 @@ class EvaluationImages:
 
     def batch(self, step):
         """Returns `(inputs, targets)`, as `LabelledBatches.batch`."""
-        if not 0 <= step < len(self):
-            raise IndexError(
-                f"There are {len(self)} batches. Received: step={step}"
-            )
+        _check_step(step, len(self))
         start = step * self.size
         rows = np.arange(start, min(start + self.size, len(self.images)))
         return _labelled(self, rows, np.zeros(len(rows), "bool"))
@@ -188,3 +182,8 @@ def _check_batch_size(images, batch_size):
             f"`batch_size` must be 1 to {len(images)}, the number of images. "
             f"Received: batch_size={batch_size}"
         )
+
+
+def _check_step(step, count):
+    if not 0 <= step < count:
+        raise IndexError(f"There are {count} batches. Received: step={step}")

@@ -74,7 +74,7 @@ def read_image(path, size):
 
 
 def scale_image(image, size):
-    """The largest square in the middle of an image, scaled.
+    """Scales the largest square in the middle of an image.
 
     Args:
         image: RGB `PIL.Image.Image`, or uint8 array `(H, W, 3)`.

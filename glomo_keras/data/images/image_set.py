@@ -63,13 +63,14 @@ def prepare_images(sources, cache, size):
     folder = os.path.join(cache, f"images-{files.digest(state)}")
     os.makedirs(folder, exist_ok=True)
     record = os.path.join(folder, "images.json")
-    if _is_missing_or_damaged(folder, files.read_json_or_none(record)):
+    found = files.read_json_or_none(record)
+    if found is None or files.find_fault(folder, found["file"]):
         _write(folder, record, sources, size)
     return _open(folder, files.read_json(record))
 
 
 def split_rows(count, held_out, seed):
-    """A random split that depends on nothing but its arguments.
+    """Splits rows at random, depending on nothing but the arguments.
 
     Args:
         count: int, N.
@@ -85,7 +86,7 @@ def split_rows(count, held_out, seed):
 
 
 def describe_skipped(skipped):
-    """What could not be used: counts by reason, and names.
+    """Lists what could not be used, with counts by reason.
 
     Args:
         skipped: list of `(name, reason)`.
@@ -105,10 +106,6 @@ def describe_skipped(skipped):
         if len(names) > LISTED:
             lines += [f"    and {len(names) - LISTED:,} more"]
     return "\n".join(lines)
-
-
-def _is_missing_or_damaged(folder, record):
-    return record is None or files.find_fault(folder, record["file"])
 
 
 def _write(folder, record, sources, size):

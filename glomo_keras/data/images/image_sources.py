@@ -22,7 +22,7 @@ from glomo_keras.utils import files
 
 
 def open_images(spec, data_dir=None):
-    """A source of unlabelled images.
+    """Opens a source of unlabelled images.
 
     Args:
         spec: a folder (with folders in it, at any depth), an image file, a
@@ -49,7 +49,7 @@ def open_images(spec, data_dir=None):
 
 
 def open_labelled(spec, data_dir=None):
-    """Labelled images for training and test.
+    """Opens sources of labelled images for training and test.
 
     Args:
         spec: a folder of official CIFAR-10 batches, a folder with `train` and

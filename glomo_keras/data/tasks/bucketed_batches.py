@@ -2,22 +2,22 @@
 
 import numpy as np
 
+POOL_BATCHES = 50  # how many batches are sorted together
+
 
 class BucketedBatches:
     """Endless batches, each a pure function of `(seed, step)`.
 
-    An epoch puts the examples in a new order, sorts those of every
-    `pool_batches` batches by length, cuts batches and puts these in a new
-    order: little is padded, and batches of all lengths mix. The last
-    `len(examples) % batch_size` examples of an epoch's order are left out of
-    it. Nothing is stored but the plan of the current epoch.
+    An epoch puts the examples in a new order, sorts those of every 50 batches
+    by length, cuts batches and puts these in a new order: little is padded,
+    and batches of all lengths mix. The last `len(examples) % batch_size`
+    examples of an epoch's order are left out of it. Nothing is stored but the
+    plan of the current epoch.
 
     Args:
         examples: `Examples`.
         batch_size: int, B. All examples are one batch where they are fewer.
         seed: int, not negative. Defaults to 0.
-        pool_batches: int, how many batches are sorted together. Defaults to
-            50.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -35,7 +35,7 @@ class BucketedBatches:
     2
     """
 
-    def __init__(self, examples, batch_size, seed=0, pool_batches=50):
+    def __init__(self, examples, batch_size, seed=0):
         if batch_size < 1 or seed < 0:
             raise ValueError(
                 "`batch_size` is at least 1, `seed` 0. Received: "
@@ -44,7 +44,6 @@ class BucketedBatches:
         self.examples = examples
         self.batch_size = min(batch_size, len(examples))
         self.seed = seed
-        self.pool_batches = pool_batches
         self.steps_per_epoch = len(examples) // self.batch_size
         self._current = (None, None)
 
@@ -82,7 +81,7 @@ class BucketedBatches:
         pools = [
             pool[np.argsort(lengths[pool], kind="stable")]
             for pool in np.split(
-                order, range(0, len(order), self.pool_batches * size)[1:]
+                order, range(0, len(order), POOL_BATCHES * size)[1:]
             )
         ]
         plan = np.concatenate(pools).reshape(-1, size)

@@ -6,7 +6,7 @@ from glomo_keras.ops import elmo_characters
 
 
 def elmo_char_ids(tokens, max_length=None, max_characters=50):
-    """Turn the words of texts into character ids.
+    """Turns the words of texts into character ids.
 
     The characters are the bytes of UTF-8. A word of more than
     `max_characters - 2` bytes loses its end. Marks of the sentences' ends are

@@ -50,7 +50,7 @@ class EvaluationBatches:
         return (self.batch(step) for step in range(len(self)))
 
     def batch(self, step):
-        """Return a batch: `(inputs, targets)`, see `Examples.take`.
+        """Returns a batch: `(inputs, targets)`, see `Examples.take`.
 
         Args:
             step: int, below `len(self)`.

@@ -52,7 +52,7 @@ class Reviews:
         )
 
     def split(self, fraction, seed):
-        """Two parts, the second with a share of each label drawn at random.
+        """Splits off a share of each label, drawn at random.
 
         Args:
             fraction: float between 0 and 1, the second part's share.

@@ -10,12 +10,12 @@ FIRST_LETTER = 2
 
 
 def frequent_letters(words, counts, min_count=50):
-    """The letters that occur often enough to be told apart.
+    """Returns the letters that occur often enough to have their own id.
 
     Args:
         words: sequence of V str.
         counts: int sequence `(V,)`, how often each word occurs.
-        min_count: int, what a letter has to reach.
+        min_count: int, the least occurrences of a letter. Defaults to 50.
 
     Returns:
         str, the letters, the most frequent first (ties by code point).
@@ -35,13 +35,13 @@ def frequent_letters(words, counts, min_count=50):
 
 
 def letter_ids(words, letters, width=16):
-    """The first letters of words as numbers.
+    """Numbers the first letters of words.
 
     Args:
         words: sequence of V str.
         letters: str, the letters that have a number: 2, 3, ...; any other
             letter is 1, padding 0.
-        width: int W, letters of a word that count.
+        width: int W, letters of a word that count. Defaults to 16.
 
     Returns:
         Int32 array `(V, W)`.

@@ -88,7 +88,7 @@ class Lexicon:
         )
 
     def token_ids(self, tokenizer):
-        """The id of each word in the vocabulary of a `WordTokenizer`.
+        """Returns each word's id in the vocabulary of a `WordTokenizer`.
 
         Args:
             tokenizer: that of a graph predictor, with its vocabulary.

@@ -61,7 +61,7 @@ class SentencePairs:
         return len(self.labels)
 
     def take(self, indices):
-        """The pairs at some places, as `SentencePairs`."""
+        """Returns the pairs at the given indices, as `SentencePairs`."""
         return dataclasses.replace(
             self,
             premises=[self.premises[i] for i in indices],
@@ -70,7 +70,7 @@ class SentencePairs:
         )
 
     def split(self, fraction, seed):
-        """Two parts that share no premise.
+        """Splits the pairs in two parts that share no premise.
 
         MultiNLI has each premise with several hypotheses; a model that has
         seen the premise in training is not tested on it.
@@ -144,13 +144,12 @@ def read_mnli_file(path):
     return _pairs(premises, hypotheses, labels, path, dropped)
 
 
-def read_mnli_tfds(spec, data_dir=None, download=False):
+def read_mnli_tfds(spec, data_dir=None):
     """Reads one split from TFDS (`multi_nli`, or `glue/mnli`).
 
     Args:
         spec: str, such as `"tfds:multi_nli:validation_matched"`.
         data_dir: str or None, the folder of prepared data sets.
-        download: bool, whether to download and prepare what is not there.
 
     Returns:
         `SentencePairs`, in the order stored.
@@ -160,9 +159,7 @@ def read_mnli_tfds(spec, data_dir=None, download=False):
             or a label outside 0 to 2; the message names the example.
         ImportError, FileNotFoundError: as `open_corpus` with such a spec.
     """
-    examples = TfdsExamples(
-        spec, ("premise", "hypothesis", "label"), data_dir, download
-    )
+    examples = TfdsExamples(spec, ("premise", "hypothesis", "label"), data_dir)
     premises, hypotheses, labels = [], [], []
     for index, example in enumerate(examples):
         label = int(example["label"])
@@ -177,7 +174,7 @@ def read_mnli_tfds(spec, data_dir=None, download=False):
     return _pairs(premises, hypotheses, labels, spec, 0)
 
 
-def read_mnli(data_dir=None, tfds=None, download=False):
+def read_mnli(data_dir=None, tfds=None):
     """Reads train, dev matched and dev mismatched.
 
     Args:
@@ -187,7 +184,6 @@ def read_mnli(data_dir=None, tfds=None, download=False):
             with `tfds` the folder of prepared data sets.
         tfds: str or None, the name of a TFDS data set, `"multi_nli"` or
             `"glue/mnli"`.
-        download: bool, see `read_mnli_tfds`.
 
     Returns:
         Dict of `SentencePairs`: `train`, `matched` and `mismatched`.
@@ -198,7 +194,7 @@ def read_mnli(data_dir=None, tfds=None, download=False):
     """
     if tfds is not None:
         return {
-            part: read_mnli_tfds(f"tfds:{tfds}:{split}", data_dir, download)
+            part: read_mnli_tfds(f"tfds:{tfds}:{split}", data_dir)
             for part, split in _TFDS_SPLITS.items()
         }
     paths = {
@@ -264,7 +260,7 @@ def _parse(place, line):
     except (ValueError, RecursionError) as error:  # also of the decoding
         raise ValueError(
             f"{place}: not a JSON object in UTF-8 ({error}). "
-            f"Received: {_shortened(line)}"
+            f"Received: {line[:60]!r}"
         ) from error
 
 
@@ -287,10 +283,6 @@ def _check_row(place, row):
             f"{NO_MAJORITY!r} where there is no majority. "
             f"Received: gold_label={row['gold_label']!r}"
         )
-
-
-def _shortened(line, longest=60):
-    return repr(line[:longest]) + ("..." if len(line) > longest else "")
 
 
 def _pairs(premises, hypotheses, labels, source, dropped):

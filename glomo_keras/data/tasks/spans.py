@@ -4,7 +4,7 @@ import numpy as np
 
 
 def cover_span(offsets, start, end):
-    """The smallest span of tokens that covers some characters.
+    """Finds the smallest span of tokens that covers some characters.
 
     Args:
         offsets: int array `(T, 2)`, where the tokens start and end.
@@ -26,7 +26,7 @@ def cover_span(offsets, start, end):
 
 
 def span_text(text, offsets, span):
-    """The characters from the first to the last token of a span.
+    """Returns the characters from the first to the last token of a span.
 
     Args:
         text: str, untouched.
@@ -43,7 +43,7 @@ def span_text(text, offsets, span):
 
 
 def decode_spans(start_logits, end_logits, max_tokens=16):
-    """The likeliest spans: highest `start_i + end_j` with `i <= j`.
+    """Finds the likeliest spans: highest `start_i + end_j` with `i <= j`.
 
     Args:
         start_logits, end_logits: arrays `(B, T)`, very low on padding.

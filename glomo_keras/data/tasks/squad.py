@@ -44,7 +44,7 @@ class SquadQuestions:
         return len(self.ids)
 
     def take(self, indices):
-        """The questions at some places, as `SquadQuestions`."""
+        """Returns the questions at the given indices, as `SquadQuestions`."""
         numbers = {}
         for index in indices:
             numbers.setdefault(self.context_of[index], len(numbers))
@@ -58,7 +58,7 @@ class SquadQuestions:
         )
 
     def split(self, number, seed):
-        """Two parts that share no context.
+        """Splits the questions in two parts that share no context.
 
         Args:
             number: int, questions of the second part; as many more as its
@@ -87,7 +87,7 @@ class SquadQuestions:
         )
 
     def misplaced(self):
-        """Answers that do not stand where they are said to.
+        """Finds the answers that are not where the file says.
 
         Returns:
             List of `(id, text, start)`.
@@ -101,23 +101,22 @@ class SquadQuestions:
         return found
 
     def num_repeated_ids(self):
-        """How many questions bear an id that an earlier one bears."""
+        """Returns how many questions have the id of an earlier one."""
         return len(self.ids) - len(set(self.ids))
 
 
 def stands_at(context, text, start):
-    """Whether an answer that is not empty stands at a place of a context."""
+    """Returns whether a context has a non-empty answer at a place."""
     return start >= 0 and text != "" and context.startswith(text, start)
 
 
-def read_squad(data_dir=None, tfds=None, download=False):
+def read_squad(data_dir=None, tfds=None):
     """Reads train and dev of SQuAD 1.1.
 
     Args:
         data_dir: folder with `train-v1.1.json` and `dev-v1.1.json`; with
             `tfds` the folder of prepared data sets.
         tfds: str or None, the name of a TFDS data set, `"squad"`.
-        download: bool, see `read_squad_tfds`.
 
     Returns:
         Dict of `SquadQuestions`: `train` and `dev`.
@@ -128,7 +127,7 @@ def read_squad(data_dir=None, tfds=None, download=False):
     """
     if tfds is not None:
         return {
-            part: read_squad_tfds(f"tfds:{tfds}:{split}", data_dir, download)
+            part: read_squad_tfds(f"tfds:{tfds}:{split}", data_dir)
             for part, split in _TFDS_SPLITS.items()
         }
     if data_dir is None:
@@ -191,13 +190,12 @@ def read_squad_file(path):
     return collected.questions()
 
 
-def read_squad_tfds(spec, data_dir=None, download=False):
+def read_squad_tfds(spec, data_dir=None):
     """Reads one split from TFDS (`squad`).
 
     Args:
         spec: str, such as `"tfds:squad:validation"`.
         data_dir: str or None, the folder of prepared data sets.
-        download: bool, whether to download and prepare what is not there.
 
     Returns:
         `SquadQuestions`, in the order stored.
@@ -209,9 +207,7 @@ def read_squad_tfds(spec, data_dir=None, download=False):
     """
     names = ("id", "context", "question", "answers")
     collected = _Collector(spec)
-    for index, example in enumerate(
-        TfdsExamples(spec, names, data_dir, download)
-    ):
+    for index, example in enumerate(TfdsExamples(spec, names, data_dir)):
         name, context, question = (
             example[key].decode("utf-8", "replace") for key in names[:3]
         )
@@ -262,7 +258,7 @@ def _members(place, parent, name):
 
 
 def _field(place, parent, name, kind):
-    """A field of an object, which has to be there and of a kind."""
+    """Returns a field of an object, which must be there and of a kind."""
     if not isinstance(parent, dict) or name not in parent:
         found = sorted(parent) if isinstance(parent, dict) else type(parent)
         raise ValueError(
@@ -280,10 +276,9 @@ def _field(place, parent, name, kind):
 
 def _answers(place, question):
     return [
-        (_field(where, answer, "text", str), _start(where, answer))
+        tuple(
+            _field(where, answer, name, kind)
+            for name, kind in (("text", str), ("answer_start", int))
+        )
         for where, answer in _members(place, question, "answers")
     ]
-
-
-def _start(place, answer):
-    return _field(place, answer, "answer_start", int)

@@ -32,12 +32,12 @@ def normalize_answer(text):
 
 
 def exact_match(prediction, answer):
-    """Whether two answers are equal after `normalize_answer`."""
+    """Returns whether two answers are equal after `normalize_answer`."""
     return normalize_answer(prediction) == normalize_answer(answer)
 
 
 def f1_score(prediction, answer):
-    """Harmonic mean of precision and recall of words, as a bag.
+    """Returns the harmonic mean of precision and recall of the words.
 
     Args:
         prediction: str.
@@ -58,7 +58,7 @@ def f1_score(prediction, answer):
 
 
 def squad_scores(questions, predictions):
-    """The official scores over all questions.
+    """Computes the official scores over all questions.
 
     A question counts with the best of its reference answers, one without a
     prediction with 0. Predictions for other questions count nothing.

@@ -29,7 +29,7 @@ def load_elmo(
     finetune=False,
     **kwargs,
 ):
-    """Make an `Elmo` layer of published files, AllenNLP's or bilm-tf's.
+    """Makes an `Elmo` layer of published files, AllenNLP's or bilm-tf's.
 
     Args:
         options_path: str or path of the JSON file.
@@ -73,7 +73,7 @@ def load_elmo(
 
 
 def read_elmo_options(path):
-    """Read the sizes of a published ELMo.
+    """Reads the sizes of a published ELMo.
 
     Args:
         path: str or path of the JSON file.
@@ -113,7 +113,7 @@ def _entry(path, entries, keys):
 
 
 def read_elmo_weights(path, model):
-    """Fill the published weights in a model.
+    """Sets a model's weights to the published ones.
 
     Args:
         path: str or path of the HDF5 file.
@@ -140,7 +140,7 @@ def read_elmo_weights(path, model):
 
 
 def _array(path, file, key, variable):
-    """The array of a key, in the shape of its variable."""
+    """Reads the array of a key, in the shape of its variable."""
     shape = tuple(variable.shape)
     if key == "char_embed":
         expected = (shape[0] - 1, *shape[1:])
@@ -165,7 +165,7 @@ def _array(path, file, key, variable):
 
 
 def _variables(model):
-    """Map the file's keys to the model's variables."""
+    """Maps the file's keys to the model's variables."""
     encoder = model.encoder
     variables = {"char_embed": encoder.embedding.embeddings}
     for index, layer in enumerate(encoder.convolutions):
@@ -192,7 +192,7 @@ def _variables(model):
 
 
 def _has_projection(path):
-    """True if the file has one; None leaves it to the sizes."""
+    """Returns True if the file has one; None leaves it to the sizes."""
     with _open(path) as file:
         return True if "CNN_proj" in file else None
 

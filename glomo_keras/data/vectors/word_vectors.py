@@ -15,7 +15,7 @@ CASES = {"lower": str.lower, "capitalize": str.capitalize, "upper": str.upper}
 """The other spellings under which a word may be looked up."""
 
 OOV_POLICIES = ("zeros", "normal", "mean")
-"""What a word without a vector gets."""
+"""Vectors for words that the file lacks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,22 +30,13 @@ class WordVectors:
     vectors: np.ndarray
     found: np.ndarray
 
-    def found_rate(self, counts=None):
-        """Returns the share of the words that have a vector from the file.
+    def found_rate(self):
+        """Returns the share of the words, `<unk>` aside, that are in the file.
 
-        Args:
-            counts: `(V,)`, how often each entry of the vocabulary occurs in a
-                text; None counts each once. Padding does not count, and the
-                unknown word only where `counts` are given. Defaults to None.
-
-        Returns:
-            float in [0, 1]; 0 without words.
+        float in [0, 1]; 0 without words.
         """
-        if counts is None:
-            counts = np.arange(len(self.found)) > vocabulary_lib.UNKNOWN_ID
-        counts = np.asarray(counts)[1:]
-        total = counts.sum()
-        return float(counts[self.found[1:]].sum() / total) if total else 0.0
+        found = self.found[vocabulary_lib.UNKNOWN_ID + 1 :]
+        return float(found.mean()) if len(found) else 0.0
 
     def embedding(self, trainable=False, **kwargs):
         """Makes the embedding layer that holds the vectors.

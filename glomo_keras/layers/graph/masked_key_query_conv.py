@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from glomo_keras.ops.batch_parts import moments_of_parts
+from glomo_keras.layers.graph._batch_normalization import BatchNormalization
 from glomo_keras.ops.fast_convolution import causal_conv1d
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.masked_convolution import raster_conv2d
@@ -244,21 +244,6 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             ),
             "seed": self.seed,
         }
-
-
-class BatchNormalization(keras.layers.BatchNormalization):
-    """Takes the statistics of the whole batch, see `ops.batch_parts`.
-
-    `synchronized=True` of the base class ignores a mask. The name is that of
-    the base class, by which files of weights know it.
-    """
-
-    def _moments(self, inputs, mask):
-        mean, variance = super()._moments(inputs, mask)
-        if mask is None:
-            mask = ops.ones_like(inputs[..., 0])
-        count = ops.sum(ops.cast(mask, "float32"))
-        return moments_of_parts(mean, variance, count)
 
 
 class _MaskedConv(keras.layers.Layer):

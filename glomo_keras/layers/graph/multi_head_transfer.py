@@ -28,28 +28,9 @@ class MultiHeadTransfer(keras.layers.Layer):
     Args:
         value_dim: Integer, the width of `V_lk H`. Defaults to `None`, which
             is `max(1, d // K)`.
-        units: Integer, width of the gated part. Defaults to `None`, the width
-            of the features.
-        dropout: Float, dropout of the gate's inputs. Defaults to `0.0`.
-        gate_initializer: Initializer of the gate's bias; far below 0, the
-            task starts as if without graphs. Defaults to `"zeros"`.
-        seed: Integer seed of the dropout. Defaults to `None`.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        units, dropout, gate_initializer, seed, **kwargs: See `GraphTransfer`.
 
-    Call arguments:
-        features: H, tensor `(B, T, d)`: embeddings, RNN states, pixels.
-        graphs: Dict of `forward_graphs` and `backward_graphs` (one of them is
-            enough), as a `GraphPredictor` gives them: each `(B, L, K, T, T)`
-            or its factors.
-        training: Boolean.
-
-    Returns:
-        Tensor `(B, T, d + units)`.
-
-    Raises:
-        ValueError: If an argument is out of its range, `graphs` is not such
-            a dict or has other directions than the layer was built with,
-            ranks are wrong, or lengths differ.
+    Call arguments, returns and errors are those of `GraphTransfer`.
 
     Example:
 

@@ -73,7 +73,7 @@ def test_a_batch_depends_on_seed_and_step_alone():
 
 
 def test_an_epoch_has_every_example_once_but_the_rest():
-    batches = BucketedBatches(make_examples(), 8, pool_batches=5)
+    batches = BucketedBatches(make_examples(), 8)
     assert batches.steps_per_epoch == 203 // 8
     left_out = set()
     for epoch in range(3):

@@ -149,7 +149,7 @@ def test_long_examples_go_in_small_batches():
         ({"dropout": 1.0}, r"--dropout is in \[0, 1\)"),
         ({"data_dir": None}, "--data-dir FOLDER"),
         ({"validation_questions": 100}, "cannot be split"),
-        ({"vectors": None}, "reads word vectors from a file"),
+        ({"vectors": None}, "--features glove reads a file: --vectors FILE"),
     ],
 )
 def test_wrong_options_are_refused(folder, tmp_path, changes, message):

@@ -118,8 +118,8 @@ def test_search_leaves_its_trials_and_the_best_model(files, tmp_path, capsys):
 
 
 def test_search_in_which_all_trials_fail_exits(files, tmp_path, capsys):
-    # The loss is not finite.
-    given = options(files, tmp_path, batch_size=8, learning_rate=1e38)
+    # The only step of the only epoch diverges.
+    given = options(files, tmp_path, batch_size=32, learning_rate=1e38)
     with pytest.raises(SystemExit, match="No trial completed"):
         search.main(given)
     assert "not finite" in capsys.readouterr().out
