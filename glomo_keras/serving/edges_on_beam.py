@@ -10,8 +10,8 @@ from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.ml.inference.base import RunInference
 
 from glomo_keras.data import beam_jobs
+from glomo_keras.data.part_files import save_record
 from glomo_keras.serving.edge_writer import EdgeModel
-from glomo_keras.utils.part_files import save_record
 
 
 class EdgeModelHandler(ModelHandler):

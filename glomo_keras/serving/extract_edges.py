@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 
+from glomo_keras.data.part_files import PartFiles
 from glomo_keras.data.text.corpus import Corpus
 from glomo_keras.data.text.corpus import open_corpus
 from glomo_keras.data.text.corpus_parts import BYTES_PER_WORD
@@ -15,7 +16,6 @@ from glomo_keras.serving.edge_tables import import_pyarrow
 from glomo_keras.serving.edge_writer import EdgeWriter
 from glomo_keras.serving.export import export_saved_model
 from glomo_keras.utils import files
-from glomo_keras.utils.part_files import PartFiles
 from glomo_keras.utils.validation import check_positive
 from glomo_keras.utils.workers import Workers
 

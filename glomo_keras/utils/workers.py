@@ -1,11 +1,10 @@
 """Calls of a function here or in processes of this machine."""
 
 import concurrent.futures
-import functools
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
-import pickle
 import threading
 
 
@@ -22,6 +21,7 @@ class Workers:
     def __init__(self, count=1):
         self.count = count
         self._pool = None
+        self._numbers = itertools.count()
 
     def __enter__(self):
         return self
@@ -52,10 +52,10 @@ class Workers:
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 self.count, multiprocessing.get_context("spawn"), _start
             )
-        pickled = pickle.dumps(function)
+        number = next(self._numbers)
         try:
             indices = {
-                self._pool.submit(_call, pickled, given): index
+                self._pool.submit(_call, number, function, given): index
                 for index, given in enumerate(arguments)
             }
             for done in concurrent.futures.as_completed(indices):
@@ -80,10 +80,12 @@ def _end_with_parent():
     os._exit(1)
 
 
-def _call(pickled, arguments):
-    return _loaded(pickled)(*arguments)
+_kept = {}
 
 
-@functools.lru_cache(maxsize=1)
-def _loaded(pickled):
-    return pickle.loads(pickled)
+def _call(number, function, arguments):
+    """Calls the function that came first under this number."""
+    if number not in _kept:
+        _kept.clear()
+        _kept[number] = function
+    return _kept[number](*arguments)

@@ -2,6 +2,7 @@
 
 import os
 
+from glomo_keras.data.part_files import PartFiles
 from glomo_keras.data.text import vocabulary as vocabulary_lib
 from glomo_keras.data.text.corpus import Corpus
 from glomo_keras.data.text.corpus import open_corpus
@@ -13,7 +14,6 @@ from glomo_keras.data.text.token_shards import ShardWriter
 from glomo_keras.data.text.tokenized_corpus import TokenizedCorpus
 from glomo_keras.data.text.word_tokenizer import WordTokenizer
 from glomo_keras.utils import files
-from glomo_keras.utils.part_files import PartFiles
 from glomo_keras.utils.validation import check_positive
 from glomo_keras.utils.workers import Workers
 

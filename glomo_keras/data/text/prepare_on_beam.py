@@ -3,6 +3,7 @@
 import collections
 
 from glomo_keras.data import beam_jobs
+from glomo_keras.data.part_files import write_part
 from glomo_keras.data.text import vocabulary as vocabulary_lib
 from glomo_keras.data.text.corpus_plan import CorpusPlan
 from glomo_keras.data.text.token_ids import IdsWriter
@@ -10,7 +11,6 @@ from glomo_keras.data.text.token_ids import count_words
 from glomo_keras.data.text.token_ids import ids_are_good
 from glomo_keras.data.text.token_ids import ids_folder
 from glomo_keras.data.text.token_ids import places
-from glomo_keras.utils.part_files import write_part
 
 
 def prepare_on_beam(

@@ -12,8 +12,8 @@ import pytest
 
 from glomo_keras.data import TokenizedCorpus
 from glomo_keras.data import open_corpus
+from glomo_keras.data.part_files import write_part
 from glomo_keras.data.text.corpus_plan import CorpusPlan
-from glomo_keras.utils.part_files import write_part
 from tests.data.text.prepared import content
 from tests.data.text.prepared import prepare
 from tests.data.text.same_caches import check_same_caches
