@@ -63,7 +63,7 @@ def measure(job, how, workers, calls, copies=1, first_core=0, **sizes):
         Dict of numbers. The memory is that of the first process.
     """
     if copies > 1:
-        return measure_apart((job, how, workers, calls, 1), copies)
+        return measure_copies(copies, job, how, workers, calls, **sizes)
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[first_core : first_core + workers])
     try:
@@ -74,7 +74,7 @@ def measure(job, how, workers, calls, copies=1, first_core=0, **sizes):
         os.sched_setaffinity(0, cores)
 
 
-def measure_apart(arguments, copies):
+def measure_copies(copies, *arguments, **sizes):
     """Measures several jobs at the same time, each on a core of its own.
 
     Returns:
@@ -83,9 +83,11 @@ def measure_apart(arguments, copies):
     with concurrent.futures.ProcessPoolExecutor(
         copies, multiprocessing.get_context("spawn")
     ) as pool:
-        results = list(
-            pool.map(measure, *([x] * copies for x in arguments), range(copies))
-        )
+        jobs = [
+            pool.submit(measure, *arguments, first_core=core, **sizes)
+            for core in range(copies)
+        ]
+        results = [job.result() for job in jobs]
     slowest = max(results, key=lambda result: result["seconds"])
     words = sum(result["words_per_second"] for result in results)
     return {**slowest, "words_per_second": words}

@@ -6,9 +6,9 @@ import multiprocessing.connection
 import os
 import socket
 import sys
-import threading
 
 from glomo_keras.training.process_job import joined
+from glomo_keras.utils.workers import end_with_parent
 
 
 def run_processes(
@@ -93,7 +93,7 @@ def _wait(processes, num_processes):
 
 def _run(function, arguments, index, num_processes, addresses, sender):
     """What a process does."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if index:
         sys.stdout.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -101,11 +101,6 @@ def _run(function, arguments, index, num_processes, addresses, sender):
         result = function(*arguments)
     if sender is not None:
         sender.send(result)
-
-
-def _end_with_parent():
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 @contextlib.contextmanager

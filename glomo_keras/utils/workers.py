@@ -3,7 +3,6 @@
 import concurrent.futures
 import itertools
 import multiprocessing
-import multiprocessing.connection
 import os
 import threading
 
@@ -69,15 +68,19 @@ class Workers:
             ) from error
 
 
+def end_with_parent():
+    """Ends this process when the one that started it does, however it ends."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
 def _start():
     os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent():
-    parent = multiprocessing.parent_process().sentinel
-    multiprocessing.connection.wait([parent])
-    os._exit(1)
+    end_with_parent()
 
 
 _kept = {}

@@ -22,19 +22,6 @@ TWO_WORKERS = (
 OPTIONS = {"texts": "line", "shard_words": 100}
 
 
-@pytest.fixture
-def sources(tmp_path):
-    """Three files of 40 lines; a part has about 10 of them."""
-    folder = tmp_path / "texts"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    words = [f"word{chr(97 + i)}" for i in range(20)] + ["Don't", "3.5"]
-    for name in "abc":
-        lines = [" ".join(rng.choice(words, 8)) for _ in range(40)]
-        (folder / f"{name}.txt").write_text("\n".join(lines))
-    return folder
-
-
 def prepare_twice(spec, tmp_path, beam_options=(), **options):
     """Prepares a corpus locally and by Beam; returns the two corpora."""
     options = {**OPTIONS, **options}
