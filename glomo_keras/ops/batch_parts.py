@@ -1,9 +1,8 @@
 """Sums over a batch of which this process holds a part only.
 
 Where several processes train one model and each computes with its part of a
-batch (TensorFlow), what a model takes from the whole batch passes through
-these functions. Elsewhere they change nothing: on JAX an array is the whole
-batch, wherever its parts are.
+batch (`training.fit_parts`), what a model takes from the whole batch passes
+through these functions. Elsewhere they change nothing.
 """
 
 import contextlib
@@ -27,7 +26,8 @@ def batch_in_parts(index, count, add):
     """Says that batches are parts of larger ones, for the length of a block.
 
     Args:
-        index: Integer, which part of each batch this process has.
+        index: Integer, or integer scalar, which part of each batch this
+            process has.
         count: Integer, how many parts there are.
         add: Function that adds a tensor up over all parts, with a gradient.
     """
@@ -37,6 +37,11 @@ def batch_in_parts(index, count, add):
         yield
     finally:
         _parts = outer
+
+
+def is_part():
+    """Returns whether the batch is a part of a larger one."""
+    return _parts is not None
 
 
 def sum_of_parts(x):
@@ -53,7 +58,25 @@ def from_first_part(x):
     """Returns a scalar whose mean over the parts is the first part's `x`."""
     if _parts is None:
         return x
-    return x * (_parts.count if _parts.index == 0 else 0)
+    return x * (_parts.count * (_parts.index == 0))
+
+
+def in_whole_batch(num_rows):
+    """Returns how many rows all parts have, of which this one has these."""
+    return num_rows if _parts is None else num_rows * _parts.count
+
+
+def rows_of_part(x):
+    """Returns this part's rows of a tensor `(rows of all parts, ...)`.
+
+    What is drawn at random for each row is drawn for the whole batch, the same
+    by every process, so that a part gets what it would get in the whole.
+    """
+    if _parts is None:
+        return x
+    num_rows = ops.shape(x)[0] // _parts.count
+    start = (_parts.index * num_rows, *(0,) * (len(x.shape) - 1))
+    return ops.slice(x, start, (num_rows, *ops.shape(x)[1:]))
 
 
 def moments_of_parts(mean, variance, count):

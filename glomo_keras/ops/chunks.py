@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from glomo_keras.ops.batch_parts import is_part
+
 
 def zeros_after(shape, number):
     """Returns zeros that depend on a tensor of numbers.
@@ -35,7 +37,7 @@ def cut_rows(most, *tensors):
         List of tensors; what is missing of the last rows is zero.
     """
     distribution = keras.distribution.distribution()
-    if distribution is not None:
+    if distribution is not None and not is_part():
         most *= distribution.num_model_replicas
     num_rows = ops.shape(tensors[0])[0]
     count = (num_rows + most - 1) // most

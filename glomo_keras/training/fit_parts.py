@@ -1,4 +1,4 @@
-"""`fit` on TensorFlow with batches of which each process has a part."""
+"""`fit` with batches of which each process has a part."""
 
 import contextlib
 import functools
@@ -13,29 +13,105 @@ from glomo_keras.training.process_job import current_job
 def fit_parts(model):
     """Makes `fit` and `evaluate` of a model work on parts of batches.
 
-    In a `Job` on TensorFlow, for the length of the block, each step adds up
-    gradients and losses of all processes before the optimizer sees them:
-    clipping, metrics and updates are those of the whole batch, in every
-    process. Elsewhere nothing changes.
+    In a `Job`, for the length of the block, each step adds up gradients and
+    losses of all processes before the optimizer sees them: clipping, metrics
+    and updates are those of the whole batch, in every process. Elsewhere
+    nothing changes.
 
-    Keras 3.15 has no `fit` for `MultiWorkerMirroredStrategy`
+    On TensorFlow, Keras 3.15 has no `fit` for `MultiWorkerMirroredStrategy`
     (keras-team/keras#20585), and clips gradients before it adds them. The
     model belongs to no strategy here; only the step runs in one.
+
+    On JAX, Keras leaves it to the compiler to divide a step that is written
+    for the whole batch. It would add up each gradient by itself, those of a
+    loop at each of its turns. Here every device computes with its part, and
+    all gradients are added up at once.
 
     Args:
         model: `SelfScoringModel`, compiled.
     """
     job = current_job()
-    if job.strategy is None:
+    if job.size == 1:
         yield
-        return
-    model.train_step = functools.partial(_train_step, model, job)
-    model.test_step = functools.partial(_test_step, model, job)
-    try:
-        with batch_in_parts(job.index, job.size, _add):
+    elif job.strategy is None:
+        whole = model.compute_loss_and_updates
+        model.compute_loss_and_updates = functools.partial(_in_parts, whole)
+        try:
             yield
-    finally:
-        del model.train_step, model.test_step
+        finally:
+            del model.compute_loss_and_updates
+    else:
+        model.train_step = functools.partial(_train_step, model, job)
+        model.test_step = functools.partial(_test_step, model, job)
+        try:
+            with batch_in_parts(job.index, job.size, _add):
+                yield
+        finally:
+            del model.train_step, model.test_step
+
+
+def _in_parts(whole, weights, *state, training=False, **kwargs):
+    """What `compute_loss_and_updates` of a model returns, from parts.
+
+    Args:
+        whole: The model's own `compute_loss_and_updates`.
+        weights: List of the trainable weights.
+        *state: Its other arguments: the other variables, the metrics', the
+            inputs and two that are None.
+        training: Boolean.
+        **kwargs: `optimizer_variables`.
+    """
+    import jax
+
+    if not training:
+        return whole(weights, *state, training=False, **kwargs)
+
+    @jax.custom_vjp
+    def compute(weights, state, kwargs):
+        return _gradients_of_all(whole, weights, state, kwargs)[0]
+
+    def forward(weights, state, kwargs):
+        return _gradients_of_all(whole, weights, state, kwargs)
+
+    def backward(gradients, cotangents):
+        scaled = [cotangents[0] * gradient for gradient in gradients]
+        return scaled, None, None
+
+    compute.defvjp(forward, backward)
+    return compute(weights, state, kwargs)
+
+
+def _gradients_of_all(whole, weights, state, kwargs):
+    """Returns what `whole` returns, and the gradients, means over all parts."""
+    import jax
+    from jax.flatten_util import ravel_pytree
+
+    distribution = keras.distribution.distribution()
+    axis = distribution.batch_dim_name
+    count = distribution.num_model_replicas
+    others, metrics, *inputs = state
+
+    def of_part(weights, others, metrics, inputs, kwargs):
+        add = functools.partial(jax.lax.psum, axis_name=axis)
+        with batch_in_parts(jax.lax.axis_index(axis), count, add):
+            (loss, (unscaled, outputs, others, metrics)), gradients = (
+                jax.value_and_grad(whole, has_aux=True)(
+                    weights, others, metrics, *inputs, training=True, **kwargs
+                )
+            )
+        numbers, unravel = ravel_pytree((loss, unscaled, outputs, gradients))
+        loss, unscaled, outputs, gradients = unravel(add(numbers) / count)
+        return (loss, (unscaled, outputs, others, metrics)), gradients
+
+    same, divided = jax.P(), jax.P(axis)
+    run = jax.shard_map(
+        of_part,
+        mesh=distribution.device_mesh.backend_mesh,
+        in_specs=(same, same, same, divided, same),
+        out_specs=same,
+        check_vma=False,
+    )
+    return run(weights, others, metrics, inputs, kwargs)
 
 
 def _train_step(model, job, data):

@@ -1,9 +1,8 @@
 """Processes that train one model together, each on its part of a batch.
 
-On JAX the processes form one `keras.distribution.DataParallel`: each sees the
-whole batch as one array, of which it holds its part. On TensorFlow each has
-the model for itself, and `tf.distribute.MultiWorkerMirroredStrategy` adds
-up what the parts of a batch contribute, see `fit_parts`.
+On JAX the processes form one `keras.distribution.DataParallel`, on TensorFlow
+one `tf.distribute.MultiWorkerMirroredStrategy`. Each computes with its part of
+a batch, and they add up what the parts contribute, see `fit_parts`.
 """
 
 import contextlib

@@ -61,13 +61,6 @@ def _check_backend(options):
         return
     if options.jit_compile == "true":
         refuse("jit_compile", "auto or false with several processes", options)
-    if options.dropout:
-        refuse(
-            "dropout",
-            "0 with several processes on TensorFlow, where each would draw "
-            "its own",
-            options,
-        )
     if options.steps_per_execution > 1:
         refuse(
             "steps_per_execution",

@@ -39,7 +39,7 @@ def build():
     """A pretrainer whose every draw, sum and mean is over the batch."""
     keras.utils.set_random_seed(0)
     model = gk.ContextPretrainer(
-        gk.GraphPredictor(WORDS, **SIZES),
+        gk.GraphPredictor(WORDS, dropout=0.25, **SIZES),
         context_length=2,
         num_decoder_layers=1,
         num_positions=3,

@@ -2,6 +2,8 @@ import keras
 from keras import ops
 
 from glomo_keras.layers.graph._batch_normalization import BatchNormalization
+from glomo_keras.ops.batch_parts import in_whole_batch
+from glomo_keras.ops.batch_parts import rows_of_part
 from glomo_keras.ops.fast_convolution import causal_conv1d
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.masked_convolution import raster_conv2d
@@ -198,7 +200,7 @@ class MaskedKeyQueryConv(keras.layers.Layer):
         return keys, queries
 
     def _run(self, convs, norms, x, mask, training):
-        x = self.dropout_layer(x, training=training)
+        x = self._drop(x, training)
         if mask is not None:
             mask = ops.cast(mask, "bool")
             factor = ops.cast(ops.expand_dims(mask, -1), x.dtype)
@@ -210,6 +212,13 @@ class MaskedKeyQueryConv(keras.layers.Layer):
             adds = self.residual and x.shape[-1] == self.filters
             x = x + y if adds else y
         return x
+
+    def _drop(self, x, training):
+        if not (training and self.dropout):
+            return x
+        num_rows, channels = in_whole_batch(ops.shape(x)[0]), x.shape[-1]
+        ones = ops.ones((num_rows, *(1,) * self.rank, channels), x.dtype)
+        return x * rows_of_part(self.dropout_layer(ones, training=True))
 
     def _normalize(self, norm, x, mask, training):
         if self.normalization == "batch":

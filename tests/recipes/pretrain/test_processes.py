@@ -39,7 +39,7 @@ def test_options_of_processes_are_refused_before_any_work(
 @pytest.mark.skipif(not TENSORFLOW, reason="limits on TensorFlow")
 @pytest.mark.parametrize(
     "wrong",
-    [{"dropout": 0.1}, {"steps_per_execution": 2}, {"jit_compile": "true"}],
+    [{"steps_per_execution": 2}, {"jit_compile": "true"}],
 )
 def test_options_that_parts_on_tensorflow_exclude_are_refused(wrong, tmp_path):
     given = options(tmp_path, num_processes=2, batch_size=4, **wrong)
