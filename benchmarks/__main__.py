@@ -6,8 +6,8 @@
 
 Every case runs in a fresh process, in which a function is called until it is
 warm and then timed. A case that fails or takes too long is reported as such,
-and the others go on. Prints a table, which is also written to `--out` as CSV.
-Linux only.
+and the others go on. Prints a table, which is also written to `--out` as CSV,
+after each case. Linux only.
 
 `pretrain`: steps of training, of the package and of the same model in stock
 Keras layers (`examples`); `extract`: graphs of texts; `transfer`: graphs of a
@@ -90,7 +90,8 @@ def main(options):
     if options.against is not None:
         roots.append(options.against.resolve())
     rows = run_cases(names, roots, options)
-    report(rows, options.out)
+    print(tabulate.tabulate(rows, headers="keys", floatfmt=".4g"))
+    print(f"-> {options.out}")
     return rows
 
 
@@ -109,7 +110,9 @@ def run_cases(names, roots, options):
             for root, found in zip(roots, runs, strict=True):
                 found.append(measure_apart(name, root, options))
         rows.append(make_row(name, *map(median, runs)))
-        print(f"{name} done", file=sys.stderr, flush=True)
+        write(rows, options.out)
+        seconds = {k: v for k, v in rows[-1].items() if k.startswith("seconds")}
+        print(f"{name}: {seconds or rows[-1]}", file=sys.stderr, flush=True)
     return rows
 
 
@@ -219,16 +222,14 @@ def print_machine():
     )
 
 
-def report(rows, path):
-    """Prints the table, and writes it as CSV."""
-    print(tabulate.tabulate(rows, headers="keys", floatfmt=".4g"))
+def write(rows, path):
+    """Writes the rows of the table so far as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys(name for row in rows for name in row)
     with open(path, "w", newline="") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)
-    print(f"-> {path}")
 
 
 if __name__ == "__main__":
