@@ -1,19 +1,17 @@
 import keras
 from keras import ops
 
-from glomo_keras.metrics import Perplexity
 from glomo_keras.models.context_decoding import context_losses
 from glomo_keras.models.context_decoding import in_reading_order
 from glomo_keras.models.context_decoding import make_decoders
-from glomo_keras.models.pretrainer import Pretrainer
+from glomo_keras.models.text_pretrainer import TextPretrainer
 from glomo_keras.ops.context import scale_gradient_by_frequency
 from glomo_keras.ops.cross_entropy import tied_cross_entropy
 from glomo_keras.ops.graphs import DIRECTIONS
-from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class ContextPretrainer(Pretrainer):
+class ContextPretrainer(TextPretrainer):
     """g and f trained together to predict each position's context, Eq. 3.
 
     The loss is the mean of the two directions' cross entropies per predicted
@@ -105,15 +103,9 @@ class ContextPretrainer(Pretrainer):
         name=None,
         trainable=True,
     ):
-        if num_candidates is not None:
-            check.check_positive(num_candidates=num_candidates)
-        if getattr(graph_predictor, "vocabulary_size", None) is None:
-            raise ValueError(
-                "`graph_predictor` must be a predictor of texts. "
-                f"Received: graph_predictor={graph_predictor}"
-            )
         super().__init__(
             graph_predictor,
+            num_candidates,
             num_positions,
             messages,
             composition,
@@ -130,19 +122,12 @@ class ContextPretrainer(Pretrainer):
             DIRECTIONS,
             self.dtype_policy,
         )
-        self.trackers = {
-            "forward_loss": Perplexity(name="forward_perplexity"),
-            "backward_loss": Perplexity(name="backward_perplexity"),
-            "edge_density": keras.metrics.Mean(name="edge_density"),
-            "empty_rows": keras.metrics.Mean(name="empty_rows"),
-        }
         self.built = True
         if not trainable:  # True would thaw a frozen predictor
             self.trainable = False
 
         # === Config ===
         self.context_length = context_length
-        self.num_candidates = num_candidates
         self.num_decoder_layers = num_decoder_layers
         self.scale_embedding_gradient = scale_embedding_gradient
 
@@ -249,7 +234,6 @@ class ContextPretrainer(Pretrainer):
         return {
             **super().get_config(),
             "context_length": self.context_length,
-            "num_candidates": self.num_candidates,
             "num_decoder_layers": self.num_decoder_layers,
             "scale_embedding_gradient": self.scale_embedding_gradient,
         }

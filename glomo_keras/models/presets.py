@@ -31,6 +31,7 @@ CLASSES = (
     "ContextPretrainer",
     "ImageGraphPredictor",
     "PixelPretrainer",
+    "SkipThoughtPretrainer",
 )
 
 

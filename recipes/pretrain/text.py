@@ -121,20 +121,29 @@ def build(options, corpus):
         "numbers": options.numbers,
         "normalize_unicode": options.normalize_unicode,
     }
-    pretrainer = gk.ContextPretrainer(
+    return steps.compile_pretrainer(
+        options, make_pretrainer(options, predictor), make_optimizer(options)
+    )
+
+
+def make_pretrainer(options, predictor):
+    """Returns the pretrainer of the objective, untrained."""
+    shared = {
+        "num_candidates": options.num_candidates or None,
+        "messages": options.messages,
+        "composition": options.composition,
+        "share_cell": options.share_cell,
+        "empty_row_weight": options.empty_row_weight,
+        "seed": options.seed,
+    }
+    if options.objective == "skip_thought":
+        return gk.models.SkipThoughtPretrainer(predictor, **shared)
+    return gk.ContextPretrainer(
         predictor,
         context_length=options.context_length,
         num_positions=options.num_positions or None,
-        num_candidates=options.num_candidates or None,
-        messages=options.messages,
-        composition=options.composition,
-        share_cell=options.share_cell,
-        empty_row_weight=options.empty_row_weight,
         scale_embedding_gradient=options.optimizer == "sgd",
-        seed=options.seed,
-    )
-    return steps.compile_pretrainer(
-        options, pretrainer, make_optimizer(options)
+        **shared,
     )
 
 

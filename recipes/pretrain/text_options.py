@@ -99,6 +99,11 @@ class Options(ProcessOptions, PretrainOptions):
     validation_fraction: float = 0.01
 
     # The model.
+    objective: Literal["context", "skip_thought"] = "context"
+    """What is predicted: the words around each position, or the other half of
+    the window from one vector, see `SkipThoughtPretrainer`. That takes no
+    `--context-length` and `--num-positions`, and with `--optimizer sgd` does
+    not scale the gradient of the embedding."""
     filters: int | None = None
     """Channels of the convolutions; as many as the embedding has, if None."""
     residual: bool | None = None

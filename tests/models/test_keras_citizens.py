@@ -40,6 +40,9 @@ MODELS = {
     "image predictor": lambda: image_predictor(bidirectional=True),
     "feature predictor": lambda: gk.FeaturePredictor(8, num_graph_layers=2),
     "pretrainer": make_pretrainer,
+    "skip-thought pretrainer": lambda: gk.models.SkipThoughtPretrainer(
+        gk.GraphPredictor(**SIZES)
+    ),
     "pixel pretrainer": lambda: gk.PixelPretrainer(
         image_predictor(bidirectional=True)
     ),
@@ -79,7 +82,8 @@ def inputs_of(model):
             "forward_graphs": graph,
             "backward_graphs": graph.swapaxes(-1, -2),
         }
-    if isinstance(model, gk.ContextPretrainer):
+    of_texts = (gk.ContextPretrainer, gk.models.SkipThoughtPretrainer)
+    if isinstance(model, of_texts):
         return inputs()
     if isinstance(model, gk.PixelPretrainer):
         return {"images": rng.integers(0, 256, (2, 6, 6, 3)).astype("uint8")}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import glomo_keras as gk
+from recipes.graphs import fresh_features
 from recipes.graphs import transfer_perplexity
 
 WORDS = ["<pad>", "<unk>", *(f"w{i}" for i in range(10))]
@@ -84,7 +85,7 @@ def test_finished_runs_are_not_made_again(options, rows):
 )
 def test_sources_have_as_many_layers_and_heads(options, source, kind):
     predictor = gk.GraphPredictor.from_preset(options.predictor)
-    made = transfer_perplexity.make_source(source, predictor)
+    made = fresh_features.make_source(source, predictor)
     assert isinstance(made, kind)
     if kind is gk.layers.DistanceDecayGraph:
         assert (made.num_layers, made.num_heads) == (2, 2)

@@ -1,0 +1,240 @@
+"""Table 2 of the paper, the ablations, measured by perplexity.
+
+    python -m recipes.graphs.ablations --corpus 'wiki/AA/wiki_*' \
+--steps 1000 --seeds 3 --out runs/ablations
+
+Each row is pretrained with the same options, text, steps and seeds but for
+what it leaves out. Then fresh features learn under its frozen graphs, as
+`recipes.graphs.transfer_perplexity` describes, on the text that it was
+pretrained on, and are measured on the text that was held out from both.
+
+    row           in Table 2       what is different
+    full          GLoMo
+    coupled       - decouple       graphs from the features they act on
+    not_sparse    - sparse         Eq. 1 without the ReLU
+    one_layer     - hierarchical   one layer of graphs
+    skip_thought  - unit-level     one vector predicts the other half
+    one_word      - sequence       D = 1
+    uniform       uniform graph    no pretraining: the same weight for all
+
+The graphs of `coupled` depend on its own embeddings and feature predictor,
+which are frozen with it (`CoupledGraphPredictor`); to the fresh features they
+are graphs like any others. Under `one_layer` the fresh features have one layer
+of graphs too, so fewer weights. The paper samples its uniform graphs; here all
+weights of a row are equal. Where `--config` has `--messages values`, `coupled`
+has `slices`, the only ones it can have.
+
+Options are those of `recipes.pretrain.text`, without --epochs and
+--steps-per-epoch, and `--transfer.*`. `--transfer.uses pretraining` applies
+graphs layer by layer, a slice of the features for each head, `mixture` as the
+paper's tasks do.
+
+OUT/ROW/seed-N is the run folder of a pretraining, OUT/runs.csv has a row for
+each measurement, OUT/table.csv and table.md the table: the mean over the seeds
+and the ratio to `full`, paired by seed, with 95 % intervals of Student's t.
+Killed at any moment, the same command goes on; more `--seeds` or `--rows` add
+to what is there.
+"""
+
+import csv
+import dataclasses
+import json
+from typing import Literal
+
+import keras
+import tabulate
+import tyro
+
+import glomo_keras as gk
+from recipes.common import check_positive
+from recipes.common import refuse
+from recipes.graphs import fresh_features
+from recipes.graphs import transfer_perplexity
+from recipes.pretrain import steps
+from recipes.pretrain import text as pretrain_text
+from recipes.pretrain.evaluate import held_out_windows
+from recipes.tasks import compare
+
+CHANGES = {
+    "full": {},
+    "coupled": {"coupled": True, "messages": "slices"},
+    "not_sparse": {"activation": "square"},
+    "one_layer": {"num_graph_layers": 1},
+    "skip_thought": {"objective": "skip_thought"},
+    "one_word": {"context_length": 1},
+}
+"""Options of pretraining that a row changes."""
+ROWS = (*CHANGES, "uniform")
+EPOCHS = 4
+HARMLESS = (*steps.HARMLESS, "seed", "seeds", "rows", "overwrite")
+"""Options that may differ between measurements of one table."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Options(pretrain_text.Options):
+    """Measures the ablations of Table 2. None: the value of `config`."""
+
+    steps: int = 1000
+    """Steps of each pretraining, in four epochs."""
+    seeds: int = 3
+    """How many, from --seed on."""
+    rows: tuple[Literal[*ROWS], ...] = ROWS
+    """Rows of the table, the first of them `full`."""
+    transfer: fresh_features.ProbeOptions = dataclasses.field(
+        default_factory=lambda: fresh_features.ProbeOptions(
+            uses=("pretraining", "mixture")
+        )
+    )
+
+
+def main(options):
+    """Runs the recipe; returns the rows of the table."""
+    check(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    runs = transfer_perplexity.read_runs(
+        options.out / "runs.csv", settings_of(options)
+    )
+    for seed in range(options.seed, options.seed + options.seeds):
+        runs += measure(options, seed, runs)
+    return report(options, runs)
+
+
+def check(options):
+    """Refuses options out of their range, before any work."""
+    check_positive(options, "seeds")
+    check_positive(
+        options.transfer,
+        *("steps", "batch_size", "embedding_dim", "num_positions"),
+    )
+    if options.steps < EPOCHS or options.steps % EPOCHS:
+        refuse("steps", f"a multiple of {EPOCHS}", options)
+    for name in ("epochs", "steps_per_epoch", "minutes"):
+        if getattr(options, name) is not None:
+            refuse(name, "not given: --steps says how long", options)
+    if options.num_processes != 1:
+        refuse("num_processes", "1", options)
+    if options.rows[:1] != ("full",):
+        refuse("rows", "a list that begins with full", options)
+    steps.check(pretrain_text.resolve(pretraining(options, "full", 0)))
+
+
+def pretraining(options, row, seed):
+    """Returns the options of a row's pretraining."""
+    names = [x.name for x in dataclasses.fields(pretrain_text.Options)]
+    given = {name: getattr(options, name) for name in names}
+    own = {
+        "out": options.out / row / f"seed-{seed}",
+        "seed": seed,
+        "epochs": EPOCHS,
+        "steps_per_epoch": options.steps // EPOCHS,
+    }
+    return pretrain_text.Options(**given | CHANGES[row] | own)
+
+
+def settings_of(options):
+    """Returns, as JSON, the options that comparable runs share."""
+    values = dataclasses.asdict(options)
+    for name in HARMLESS:
+        del values[name]
+    del values["transfer"]["uses"]
+    return json.dumps(values, default=str, sort_keys=True)
+
+
+def measure(options, seed, runs):
+    """Pretrains and measures what is missing; returns rows for runs.csv."""
+    done = [transfer_perplexity.key(run) for run in runs]
+    missing = [
+        (row, use)
+        for row in options.rows
+        for use in options.transfer.uses
+        if (use, seed, row) not in done
+    ]
+    new = []
+    text = load(options, seed) if missing else ()
+    for row, use in missing:
+        keras.utils.clear_session()
+        predictor = pretrained(options, row, seed)
+        run = {"use": use, "seed": seed, "source": row}
+        run |= fresh_features.measure_once(
+            options.transfer,
+            predictor,
+            "uniform" if row == "uniform" else "learned",
+            use,
+            seed,
+            *text,
+        )
+        transfer_perplexity.write_run(
+            options.out / "runs.csv", {**run, "settings": settings_of(options)}
+        )
+        print(f"{row}, seed {seed}, {use}: {run['perplexity']:.1f}", flush=True)
+        new.append(run)
+    return new
+
+
+def pretrained(options, row, seed):
+    """Returns a row's predictor, pretrained now if it is not there.
+
+    Uniform graphs get the sizes and the vocabulary of the full model.
+    """
+    row = "full" if row == "uniform" else row
+    preset = pretrain_text.pretrain(pretraining(options, row, seed))
+    keras.config.set_dtype_policy("float32")  # of the fresh features
+    if row == "coupled":
+        return gk.models.CoupledGraphPredictor.from_preset(preset)
+    return gk.GraphPredictor.from_preset(preset)
+
+
+def load(options, seed):
+    """Returns the stream to train on, and windows of the held-out one."""
+    corpus = pretrain_text.load(
+        pretrain_text.resolve(pretraining(options, "full", seed))
+    )
+    windows = held_out_windows(
+        corpus.validation,
+        options.transfer.max_length,
+        options.transfer.held_out_windows,
+    )
+    return corpus.train, windows
+
+
+def report(options, runs):
+    """Prints the table and writes it; returns its rows."""
+    rows = [
+        row_of(runs, row, use)
+        for use in options.transfer.uses
+        for row in options.rows
+    ]
+    table = tabulate.tabulate(
+        rows, headers="keys", tablefmt="github", floatfmt=".1f"
+    )
+    print(table)
+    (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
+    path = options.out / "table.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"-> {path}")
+    return rows
+
+
+def row_of(runs, row, use):
+    """Returns a row of the table: mean, interval, ratio to the full model."""
+    own, full = (
+        transfer_perplexity.perplexities(runs, use, name)
+        for name in (row, "full")
+    )
+    mean = compare.paired(own, dict.fromkeys(own, 0.0))
+    return {
+        "use": use,
+        "row": row,
+        "seeds": mean["pairs"],
+        "perplexity": mean["difference"],
+        "low": mean["low"],
+        "high": mean["high"],
+        "/ full": "" if row == "full" else transfer_perplexity.ratio(own, full),
+    }
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,135 @@
+import csv
+import dataclasses
+import random
+
+import keras
+import numpy as np
+import pytest
+
+from recipes.graphs import ablations
+from recipes.graphs import transfer_perplexity
+from recipes.graphs.fresh_features import ProbeOptions
+
+WORDS = "the cat sat on a mat while two dogs ran after one small bird".split()
+TINY = {
+    "vocabulary_size": 40,
+    "embedding_dim": 8,
+    "num_heads": 2,
+    "key_dim": 4,
+    "num_conv_layers": 1,
+    "num_graph_layers": 2,
+    "num_positions": 4,
+    "max_length": 12,
+    "batch_size": 4,
+    "validation_steps": 1,
+    "jit_compile": "false",
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    rng = random.Random(0)
+    lines = [" ".join(rng.choices(WORDS, k=30)) + "." for _ in range(60)]
+    path = tmp_path_factory.mktemp("corpus") / "text.txt"
+    path.write_text("\n\n".join(lines))
+    return path
+
+
+def options(corpus, folder, **kwargs):
+    transfer = ProbeOptions(
+        uses=("mixture",),
+        embedding_dim=8,
+        steps=2,
+        batch_size=4,
+        max_length=12,
+        num_positions=3,
+        num_candidates=0,
+        held_out_windows=2,
+    )
+    return ablations.Options(
+        corpus=(str(corpus),),
+        out=folder / "out",
+        cache=folder / "cache",
+        **{**TINY, "transfer": transfer, "steps": 4, "seeds": 1, **kwargs},
+    )
+
+
+def read_table(out):
+    with (out / "table.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_table_has_means_intervals_and_ratios_paired_by_seed(tmp_path):
+    every = options(tmp_path / "text", tmp_path, seeds=2)
+    every.out.mkdir()
+    for seed, factor in ((0, 2.0), (1, 2.2)):
+        for number, row in enumerate(ablations.ROWS):
+            run = {"use": "mixture", "seed": seed, "source": row}
+            run["perplexity"] = (10 + number) * factor
+            run["settings"] = ablations.settings_of(every)
+            transfer_perplexity.write_run(every.out / "runs.csv", run)
+    rows = ablations.main(every)
+    assert [row["row"] for row in rows] == list(ablations.ROWS)
+    assert [row["row"] for row in read_table(every.out)] == [*ablations.ROWS]
+    assert rows[0]["/ full"] == ""
+    for number, row in enumerate(rows):
+        assert row["seeds"] == 2
+        np.testing.assert_allclose(row["perplexity"], (10 + number) * 2.1)
+        assert 0 < row["perplexity"] - row["low"]
+        np.testing.assert_allclose(
+            row["high"] - row["low"], (10 + number) * 0.2 * 12.706, rtol=1e-4
+        )  # Student's t of one degree of freedom
+    assert rows[-1]["/ full"].startswith("1.600 (1.600 to 1.600)")
+    assert not (every.out / "full").exists()
+
+
+@pytest.mark.slow
+def test_every_row_is_pretrained_and_measured_once(corpus, tmp_path):
+    every = options(corpus, tmp_path)
+    rows = ablations.main(every)
+    keras.config.set_dtype_policy("float32")
+    assert [row["row"] for row in rows] == list(ablations.ROWS)
+    perplexities = {row["perplexity"] for row in rows}
+    assert len(perplexities) == len(rows) and min(perplexities) > 1
+    made = {path.parent.name for path in every.out.glob("*/seed-0")}
+    assert made == set(ablations.CHANGES)
+    lines = (every.out / "runs.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(rows)
+    again = ablations.main(every)
+    assert [row["perplexity"] for row in again] == [
+        row["perplexity"] for row in rows
+    ]
+    assert (every.out / "runs.csv").read_text().splitlines() == lines
+
+
+@pytest.mark.parametrize("row", ablations.CHANGES)
+def test_a_row_changes_what_it_leaves_out_and_nothing_else(tmp_path, row):
+    every = options(tmp_path / "text", tmp_path)
+    full, own = (
+        dataclasses.asdict(ablations.pretraining(every, name, 3))
+        for name in ("full", row)
+    )
+    changed = {name for name in full if full[name] != own[name]}
+    assert changed - {"out"} == set(ablations.CHANGES[row])
+    assert own["seed"] == 3
+    assert own["epochs"] * own["steps_per_epoch"] == every.steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 6}, "--steps is a multiple of 4"),
+        ({"seeds": 0}, "--seeds is at least 1"),
+        ({"epochs": 2}, "--epochs is not given"),
+        ({"minutes": 1.0}, "--minutes is not given"),
+        ({"num_processes": 2}, "--num-processes is 1"),
+        ({"rows": ("uniform",)}, "--rows is a list that begins with full"),
+        ({"learning_rate": -1.0}, "--learning-rate is above 0"),
+        ({"transfer": ProbeOptions(steps=0)}, "--steps is at least 1"),
+    ],
+)
+def test_bad_options_are_refused_before_any_work(tmp_path, changes, message):
+    bad = options(tmp_path / "text", tmp_path, **changes)
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        ablations.main(bad)
+    assert not bad.out.exists()
