@@ -56,8 +56,12 @@ class PretrainedFeatures(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         _check_fit(graph_predictor, feature_predictor)
-        self.graph_predictor = _frozen_copy(graph_predictor)
-        self.feature_predictor = _frozen_copy(feature_predictor)
+        self.networks = _FrozenNetworks(
+            graph_predictor,
+            feature_predictor,
+            dtype=graph_predictor.dtype_policy,
+            name="networks",
+        )
         self.normalize = normalize
         self.mix = ScalarMix(
             normalize,
@@ -70,64 +74,30 @@ class PretrainedFeatures(keras.layers.Layer):
     @property
     def input_names(self):
         """Names of the inputs that the features are made from."""
-        return tuple(self.graph_predictor.input)
-
-    @property
-    def trainable(self):
-        return super().trainable
-
-    @trainable.setter
-    def trainable(self, value):
-        # A model hands its own `trainable` down: g and f stay frozen.
-        keras.layers.Layer.trainable.fset(self, value)
-        self.graph_predictor.trainable = False
-        self.feature_predictor.trainable = False
+        return tuple(self.networks.graph_predictor.input)
 
     def build(self, inputs_shape):
-        batch, length = inputs_shape["token_ids"]
-        f = self.feature_predictor
-        count = 1 if f.messages == "values" else f.num_graph_layers
-        width = len(f.directions) * f.embedding_dim
-        self.mix.build((batch, 1 + count, length, width))
+        self.mix.build(self.networks.compute_output_shape(inputs_shape))
 
     def call(self, inputs):
         mask = ops.cast(inputs["padding_mask"], "bool")
-        embedded = self.graph_predictor.embed(inputs)
-        graphs = self.graph_predictor.layer_by_layer(
-            embedded, mask, training=False
-        )
-        directions = [
-            [embedded, *self._features(direction, embedded, factors)]
-            for direction, factors in graphs.items()
-        ]
-        layers = [
-            ops.concatenate(of_layer, axis=-1)  # (B, T, 2 * d)
-            for of_layer in zip(*directions, strict=True)
-        ]
-        layers = ops.stop_gradient(ops.stack(layers, axis=1))
+        layers = self.networks(inputs)  # (B, 1 + L, T, 2 * d)
         layers = ops.where(mask[:, None, :, None], layers, 0)
         return self.mix(layers, padding_mask=mask)
-
-    def _features(self, direction, embedded, factors):
-        graphs = [self.graph_predictor.readable(factor) for factor in factors]
-        return self.feature_predictor.layer_by_layer(
-            direction, embedded, graphs
-        )
 
     def compute_mask(self, inputs, previous_mask):
         return ops.cast(inputs["padding_mask"], "bool")
 
     def compute_output_shape(self, inputs_shape):
-        f = self.feature_predictor
-        width = len(f.directions) * f.embedding_dim
-        return (*inputs_shape["token_ids"], width)
+        batch, _, *others = self.networks.compute_output_shape(inputs_shape)
+        return (batch, *others)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "graph_predictor": serialize(self.graph_predictor),
-            "feature_predictor": serialize(self.feature_predictor),
+            "graph_predictor": serialize(self.networks.graph_predictor),
+            "feature_predictor": serialize(self.networks.feature_predictor),
             "normalize": self.normalize,
         }
 
@@ -136,6 +106,56 @@ class PretrainedFeatures(keras.layers.Layer):
         names = ("graph_predictor", "feature_predictor")
         read = keras.saving.deserialize_keras_object
         return cls(**{**config, **{name: read(config[name]) for name in names}})
+
+
+class _FrozenNetworks(keras.layers.Layer):
+    """The embeddings and all layers of f: a layer, so that it has a policy."""
+
+    def __init__(self, graph_predictor, feature_predictor, **kwargs):
+        super().__init__(**kwargs)
+        self.graph_predictor = _frozen_copy(graph_predictor)
+        self.feature_predictor = _frozen_copy(feature_predictor)
+
+    @property
+    def trainable(self):
+        return False
+
+    @trainable.setter
+    def trainable(self, value):
+        # A layer hands its own `trainable` down: g and f stay frozen.
+        keras.layers.Layer.trainable.fset(self, False)
+
+    def build(self, inputs_shape):
+        pass
+
+    def call(self, inputs):
+        g = self.graph_predictor
+        embedded = g.embed(inputs)
+        factors = g.layer_by_layer(
+            embedded, inputs["padding_mask"], training=False
+        )
+        directions = [
+            [embedded, *self._features(direction, embedded, layers)]
+            for direction, layers in factors.items()
+        ]
+        layers = [
+            ops.concatenate(of_layer, axis=-1)  # (B, T, 2 * d)
+            for of_layer in zip(*directions, strict=True)
+        ]
+        return ops.stop_gradient(ops.stack(layers, axis=1))
+
+    def _features(self, direction, embedded, factors):
+        graphs = [self.graph_predictor.readable(factor) for factor in factors]
+        return self.feature_predictor.layer_by_layer(
+            direction, embedded, graphs
+        )
+
+    def compute_output_shape(self, inputs_shape):
+        f = self.feature_predictor
+        count = 1 if f.messages == "values" else f.num_graph_layers
+        batch, length = inputs_shape["token_ids"]
+        width = len(f.directions) * f.embedding_dim
+        return (batch, 1 + count, length, width)
 
 
 def _check_fit(predictor, features):

@@ -8,7 +8,6 @@ import glomo_keras as gk
 from tests.backends import to_numpy
 from tests.layers.run_layer_test import run_layer_test
 from tests.models.small_models import arrays
-from tests.models.small_models import graph_options
 from tests.models.small_models import inputs
 from tests.models.small_models import small_pretrainer
 
@@ -27,26 +26,20 @@ def make_layer(pretrainer, **kwargs):
     )
 
 
-def make_model(pretrainer, graphs="none", model_class=None):
+def make_model(pretrainer, graphs=False):
     keras.utils.set_random_seed(3)
-    model_class = model_class or gk.models.TextClassifier
-    return model_class(
-        {
-            "word_ids": keras.layers.Embedding(9, 5),
-            "token_ids": make_layer(pretrainer),
-        },
-        hidden_dim=4,
-        **graph_options(graphs, pretrainer.graph_predictor),
-    )
-
-
-def make_inputs(model, **options):
-    given = inputs(**options)
-    given["word_ids"] = given["token_ids"]
-    return {
-        name: given[name.removeprefix("premise_").removeprefix("hypothesis_")]
-        for name in model.input
+    features = {
+        "word_ids": keras.layers.Embedding(9, 5),
+        "token_ids": make_layer(pretrainer),
     }
+    source = None
+    if graphs:
+        source = gk.models.PredictedGraphs(pretrainer.graph_predictor)
+    return gk.models.TokenClassifier(features, source)
+
+
+def make_inputs():
+    return {**inputs(), "word_ids": inputs()["token_ids"]}
 
 
 def test_layer(tmp_path):
@@ -57,8 +50,8 @@ def test_layer(tmp_path):
         {"inputs": inputs()},
         tmp_path,
         (2, 7, 16),
-        len(layer.graph_predictor.weights)
-        + len(layer.feature_predictor.weights)
+        len(layer.networks.graph_predictor.weights)
+        + len(layer.networks.feature_predictor.weights)
         + 2,
     )
 
@@ -114,7 +107,7 @@ def test_padding_mask_is_the_keras_mask_of_the_output():
     np.testing.assert_array_equal(to_numpy(mask), given["padding_mask"])
 
 
-@pytest.mark.parametrize("graphs", ["none", "embeddings"])
+@pytest.mark.parametrize("graphs", [False, True])
 def test_training_changes_the_mix_and_neither_g_nor_f(graphs):
     pretrainer = small_pretrainer(dropout=0.5)
     before = arrays(pretrainer)
@@ -122,13 +115,17 @@ def test_training_changes_the_mix_and_neither_g_nor_f(graphs):
     model.trainable = True  # what a fine-tuning user does
     layer = model.features["token_ids"]
     assert [w.name for w in layer.trainable_weights] == ["logits", "gamma"]
-    frozen = [*layer.graph_predictor.weights, *layer.feature_predictor.weights]
+    frozen = [
+        *layer.networks.graph_predictor.weights,
+        *layer.networks.feature_predictor.weights,
+    ]
     copied = [to_numpy(weight) for weight in frozen]
+    loss = keras.losses.SparseCategoricalCrossentropy(True)
     model.compile(
-        keras.optimizers.Adam(0.05),
-        {"logits": keras.losses.SparseCategoricalCrossentropy(True)},
+        keras.optimizers.Adam(0.05), {"logits": loss}, run_eagerly=True
     )
-    model.fit(make_inputs(model), {"logits": np.array([0, 1])}, verbose=0)
+    targets = {"logits": inputs()["token_ids"] % 2}
+    model.fit(make_inputs(), targets, verbose=0)
     for old, weight in zip(copied, frozen, strict=True):
         np.testing.assert_array_equal(old, to_numpy(weight))
     for old, new in zip(before, arrays(pretrainer), strict=True):
@@ -144,20 +141,37 @@ def test_inference_mode_in_training():
     np.testing.assert_array_equal(*found)
 
 
-@pytest.mark.parametrize("graphs", ["none", "embeddings"])
-@pytest.mark.parametrize(
-    "model_class", [gk.models.TextClassifier, gk.models.PairClassifier]
-)
-def test_file_gives_the_same_model(graphs, model_class, tmp_path):
-    model = make_model(small_pretrainer(), graphs, model_class)
-    given = make_inputs(model)
+def test_file_gives_the_same_model(tmp_path):
+    model = make_model(small_pretrainer(), graphs=True)
+    assert sorted(model.input) == ["padding_mask", "token_ids", "word_ids"]
     model.save(tmp_path / "model.keras")
     read = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(
-        to_numpy(read(given)["logits"]),
-        to_numpy(model(given)["logits"]),
-        atol=1e-6,
+    expected, found = (to_numpy(x(make_inputs())) for x in (model, read))
+    np.testing.assert_allclose(found["logits"], expected["logits"], atol=1e-6)
+    assert len(read.trainable_weights) == len(model.trainable_weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model_class",
+    [gk.models.TextClassifier, gk.models.PairClassifier, gk.models.SpanReader],
+)
+def test_texts_of_a_task_have_features_of_their_own(model_class):
+    model = model_class(
+        {"token_ids": make_layer(small_pretrainer())}, hidden_dim=4
     )
+    given = inputs()
+    batch = {
+        name: given[name.removeprefix(f"{text}_") if text else name]
+        for text in model.texts
+        for name in model.input
+        if name.startswith(text)
+    }
+    before = to_numpy(model(batch))
+    last = next(name for name in reversed(batch) if "token_ids" in name)
+    changed = to_numpy(model({**batch, last: 8 - batch[last]}))
+    for name, values in before.items():
+        assert np.abs(values - changed[name]).max() > 1e-4
 
 
 @pytest.mark.parametrize(
