@@ -38,9 +38,11 @@ A cell has the mean ± the standard deviation over the seeds. A difference is
 that to the best other control, paired by seed, with its 95 % interval
 (Student's t). Controls are `none` (no graphs), `matched` (no graphs, as many
 trained parameters), `uniform` (equal weights) and `random` (an untrained
-predictor). The best control is chosen by the same test results, which favours
-it; the intervals are not corrected for the number of comparisons. A command
-stands for the runs of all rows of a table: OPTIONS are those of the row."""
+predictor); `decay` (weights by distance alone, at trained rates) is not one of
+them, but tells what distance is worth. The best control is chosen by the same
+test results, which favours it; the intervals are not corrected for the number
+of comparisons. A command stands for the runs of all rows of a table: OPTIONS
+are those of the row."""
 
 INSTRUMENT = """\
 ## Graphs under fresh features
@@ -87,7 +89,7 @@ def task_parts(options, recipe, lines):
     faults = [fault for line in lines for fault in line.faults]
     if faults:
         parts.append(
-            "\n".join(["Runs left out:\n", *(f"* {x}" for x in faults)])
+            "\n".join(["Not in the tables:\n", *(f"* {x}" for x in faults)])
         )
     return parts
 

@@ -64,7 +64,7 @@ TASKS = {
         {"dev_exact_match": 1, "dev_f1": 1},
     ),
     "recipes.tasks.pos_tags": Task(
-        "English EWT: parts of speech",
+        "Parts of speech",
         "train_sentences",
         "sentences",
         {"test_accuracy": 100},
@@ -138,9 +138,11 @@ def read_runs(folder):
     for path in sorted(folder.rglob("seed-*/config.json")):
         config = files.read_json(path)
         recipe = recipe_of(config)
-        if recipe is not None:
-            name = path.parent.relative_to(folder)
-            add_run(lines.setdefault(recipe, {}), recipe, config, path, name)
+        if recipe is None:
+            print(f"{path.parent} is not a run of a known task.")
+            continue
+        name = path.parent.relative_to(folder)
+        add_run(lines.setdefault(recipe, {}), recipe, config, path, name)
     if not lines:
         raise ValueError(
             "There must be run folders of tasks, .../seed-N/config.json. "
@@ -186,13 +188,15 @@ def defaults(recipe):
 
 def add_run(lines, recipe, config, path, name):
     """Adds the run of a config.json to the lines of its recipe."""
-    options = relevant(config)
+    # An option that an older run lacks has its default.
+    usual = {x: y for x, y in defaults(recipe).items() if y is not ...}
+    options = relevant({**usual, **config})
     key = json.dumps(options, sort_keys=True)
     line = lines.setdefault(key, Line(mode_of(config), options))
     parts = [path.with_name(f"{x}.json") for x in ("data", "metrics")]
     facts, metrics = (files.read_json(x) if x.exists() else {} for x in parts)
     if not metrics:
-        line.faults.append(f"{line.mode}, seed {config['seed']}: not finished.")
+        line.faults.append(f"`{name}` ({line.mode}) is not finished.")
         return
     task = TASKS[recipe]
     size = {**config, **metrics}.get(task.size)
@@ -252,11 +256,10 @@ def mode_of(config):
 
 def in_order(lines):
     """Returns the lines in the order of the controls and the mode's name."""
-    modes = [*CONTROLS]
 
     def rank(line):
         first = line.mode.split()[0]
-        number = modes.index(first) if line.is_control else len(modes)
+        number = CONTROLS.index(first) if line.is_control else len(CONTROLS)
         return number, line.mode, json.dumps(line.options, sort_keys=True)
 
     return sorted(lines.values(), key=rank)
@@ -266,7 +269,7 @@ def name_lines(lines):
     """Sets the label of each line."""
     for line in lines:
         same = [other for other in lines if other.mode == line.mode]
-        names = differing(same, MODE_OPTIONS)
+        names = differing(same)
         told = [
             f"{name} {line.options[name]}"
             for name in names
@@ -275,12 +278,11 @@ def name_lines(lines):
         line.label = f"{line.mode} ({', '.join(told)})" if told else line.mode
 
 
-def differing(lines, without=()):
+def differing(lines):
     """Returns the names of options that differ between lines that have them."""
     names = dict.fromkeys(name for line in lines for name in line.options)
     return [
         name
         for name in names
-        if name not in without
-        and len({str(x.options[name]) for x in lines if name in x.options}) > 1
+        if len({str(x.options[name]) for x in lines if name in x.options}) > 1
     ]

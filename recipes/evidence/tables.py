@@ -78,11 +78,11 @@ def run_command(recipe, lines, size, names):
         for name, value in line.options.items()
         if name not in names
     }
-    shared |= lines[0].sized[size]
     seeds = max(len(line.results[size]) for line in lines)
     return command(
         recipe,
         flags(shared, runs.defaults(recipe)),
+        flags(lines[0].sized[size]),
         "OPTIONS" if names else None,
         f"--seeds {seeds} --out OUT",
     )

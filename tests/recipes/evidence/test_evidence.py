@@ -152,7 +152,7 @@ def test_runs_that_cannot_count_are_named(folder, tmp_path):
     broken = write_run(folder / "broken", 8, 0.9, graph="decay")
     (broken / "metrics.json").write_text('{"seed": 8, "f1": 0.5}')
     page = page_of(folder, tmp_path)
-    assert "* random, seed 7: not finished." in page
+    assert "* `cut/seed-7` (random) is not finished." in page
     assert "* none, seed 0, was trained twice" in page
     assert "`none-100/seed-0` is left out" in page
     assert "* `broken/seed-8` lacks the numbers ['test_accuracy']." in page
@@ -178,6 +178,18 @@ def test_modes_of_features_and_places_have_names():
     ]
     controls = [runs.Line(name, {}).is_control for name in names]
     assert controls == [True, False, True, False, False]
+
+
+def test_lines_of_one_mode_are_told_apart():
+    lines = [
+        runs.Line("matched", {"graph": graph, "epochs": 3})
+        for graph in ("predicted", "uniform")
+    ]
+    runs.name_lines(lines)
+    assert [line.label for line in lines] == [
+        "matched (graph predicted)",
+        "matched (graph uniform)",
+    ]
 
 
 def test_sizes_stand_in_the_metrics_too(tmp_path):
