@@ -130,8 +130,10 @@ def instrument_command(settings, measured):
     seeds = len({row["seed"] for row in measured})
     return tables.command(
         recipe,
-        tables.flags(values, runs.defaults(recipe)),
-        f"--uses {' '.join(uses)} --seeds {seeds} --out OUT",
+        *tables.flags(values, runs.defaults(recipe)),
+        f"--uses {' '.join(uses)}",
+        f"--seeds {seeds}",
+        "--out OUT",
     )
 
 

@@ -15,7 +15,7 @@ SHOWN = 5
 
 
 def flags(values, defaults=None):
-    """Returns options as they are written on a command line.
+    """Returns a list of options as they are written on a command line.
 
     Args:
         values: dict of an option's name to its value.
@@ -32,15 +32,16 @@ def flags(values, defaults=None):
             given = value if isinstance(value, list) else [value]
             text = " ".join(shlex.quote(str(x)) for x in given)
             words.append(f"--{flag} {text}".rstrip())
-    return " ".join(words)
+    return words
 
 
-def command(recipe, *parts):
-    """Returns a command as a block of Markdown."""
-    words = " ".join(["python -m", recipe, *filter(None, parts)])
+def command(recipe, *words):
+    """Returns a command as a block of Markdown, cut between the words."""
+    glued = [x.replace(" ", "\0") for x in (f"python -m {recipe}", *words)]
     rows = textwrap.wrap(
-        words, 88, break_long_words=False, break_on_hyphens=False
+        " ".join(glued), 84, break_long_words=False, break_on_hyphens=False
     )
+    rows = [row.replace("\0", " ") for row in rows]
     return "```bash\n" + " \\\n    ".join(rows) + "\n```"
 
 
@@ -81,10 +82,11 @@ def run_command(recipe, lines, size, names):
     seeds = max(len(line.results[size]) for line in lines)
     return command(
         recipe,
-        flags(shared, runs.defaults(recipe)),
-        flags(lines[0].sized[size]),
-        "OPTIONS" if names else None,
-        f"--seeds {seeds} --out OUT",
+        *flags(shared, runs.defaults(recipe)),
+        *flags(lines[0].sized[size]),
+        *(["OPTIONS"] if names else []),
+        f"--seeds {seeds}",
+        "--out OUT",
     )
 
 
@@ -96,7 +98,7 @@ def row(recipe, lines, line, size, names):
     task = runs.TASKS[recipe]
     cells = {
         "mode": line.label,
-        "OPTIONS": f"`{flags(own)}`" if own else "",
+        "OPTIONS": f"`{' '.join(flags(own))}`" if own else "",
         "seeds": len(line.results[size]),
     }
     for metric, scale in task.metrics.items():
