@@ -30,7 +30,8 @@ class PretrainedFeatures(keras.layers.Layer):
             position.
 
     Returns:
-        Tensor `(B, T, 2 * d)`, 0 in the padding, which is its Keras mask.
+        Tensor `(B, T, 2 * d)`, 0 in the padding. Its Keras mask is the padding
+        mask.
 
     Raises:
         ValueError: If g is not one of texts, or f does not fit it.
