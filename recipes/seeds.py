@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from typing import Literal
 
 import keras
@@ -62,7 +63,9 @@ def run_seeds(options, load, train, describe, results=(), harmless=()):
         settings = {**dataclasses.asdict(options), "seed": seed}
         for name in HARMLESS:
             del settings[name]
-        with folder.start(settings, harmless, options.overwrite):
+        settings["recipe"] = recipe_of(options)
+        known = ("recipe", *harmless)
+        with folder.start(settings, known, options.overwrite):
             folders.append(folder)
             if loaded is None and not folder.finished:
                 loaded = load(options)
@@ -77,6 +80,13 @@ def run_seeds(options, load, train, describe, results=(), harmless=()):
             metrics.append(folder.read_metrics())
     report(options, metrics)
     return metrics
+
+
+def recipe_of(options):
+    """Returns the name of the module that these options are those of."""
+    name = type(options).__module__
+    spec = getattr(sys.modules[name], "__spec__", None)
+    return spec.name if spec else name  # "__main__" has a name of its own
 
 
 def report(options, metrics):

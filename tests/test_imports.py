@@ -204,6 +204,7 @@ def test_library_never_imports_a_recipe():
                 "PairClassifier",
                 "PixelPretrainer",
                 "PredictedGraphs",
+                "PretrainedFeatures",
                 "SkipThoughtPretrainer",
                 "SpanReader",
                 "TextClassifier",

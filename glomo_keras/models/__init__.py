@@ -10,6 +10,7 @@ from glomo_keras.models.image_graph_predictor import ImageGraphPredictor
 from glomo_keras.models.pair_classifier import PairClassifier
 from glomo_keras.models.pixel_pretrainer import PixelPretrainer
 from glomo_keras.models.predicted_graphs import PredictedGraphs
+from glomo_keras.models.pretrained_features import PretrainedFeatures
 from glomo_keras.models.skip_thought_pretrainer import SkipThoughtPretrainer
 from glomo_keras.models.span_reader import SpanReader
 from glomo_keras.models.text_classifier import TextClassifier
@@ -27,6 +28,7 @@ __all__ = [
     "PairClassifier",
     "PixelPretrainer",
     "PredictedGraphs",
+    "PretrainedFeatures",
     "SkipThoughtPretrainer",
     "SpanReader",
     "TextClassifier",

@@ -17,6 +17,8 @@ class PredictedGraphs(keras.layers.Layer):
         predictor: `GraphPredictor` or `ImageGraphPredictor`.
         graph_layers: Sequence of the numbers of the graph layers that are
             used, from 1. Defaults to `None`, all.
+        dtype: Dtype policy in which queries and keys are made; the CNNs have
+            that of the predictor. Defaults to `"float32"`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -41,8 +43,8 @@ class PredictedGraphs(keras.layers.Layer):
     ['padding_mask', 'token_ids', 'word_ids']
     """
 
-    def __init__(self, predictor, graph_layers=None, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, predictor, graph_layers=None, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         count = predictor.num_graph_layers
         chosen = tuple(graph_layers or range(1, count + 1))
         if not set(chosen) <= set(range(1, count + 1)):

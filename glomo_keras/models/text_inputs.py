@@ -51,15 +51,17 @@ def embed_text(features, inputs, prefix=""):
     """Embeds a text; the features of several layers stand side by side.
 
     Args:
-        features: Dict of input name to the layer that embeds this input.
+        features: Dict of input name to the layer that embeds this input; one
+            with the attribute `input_names` takes a dict of these.
         inputs: Dict of the model's inputs.
         prefix: String that the inputs' names begin with. Defaults to `""`.
 
     Returns:
         Tensor `(B, T, d)`.
     """
-    start = f"{prefix}_" if prefix else ""
-    parts = [layer(inputs[start + name]) for name, layer in features.items()]
+    parts = [
+        _call(layer, name, inputs, prefix) for name, layer in features.items()
+    ]
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
 
 
@@ -74,8 +76,13 @@ def graphs_from(source, inputs, prefix=""):
     Returns:
         Dict of `forward_graphs` and `backward_graphs`, or one of them.
     """
+    return _call(source, "padding_mask", inputs, prefix)
+
+
+def _call(layer, name, inputs, prefix):
+    """Calls a layer with one input, or a dict of its `input_names`."""
     start = f"{prefix}_" if prefix else ""
-    names = getattr(source, "input_names", ())
+    names = getattr(layer, "input_names", ())
     if not names:
-        return source(inputs[f"{start}padding_mask"])
-    return source({name: inputs[start + name] for name in names})
+        return layer(inputs[start + name])
+    return layer({name: inputs[start + name] for name in names})

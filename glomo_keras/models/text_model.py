@@ -25,7 +25,9 @@ class TextModel(NetworkModel):
     the states of its first RNN through `with_graphs(states, text, "states")`.
 
     Args:
-        features: Dict of input name to the layer that embeds this input.
+        features: Dict of input name to the layer that embeds this input. One
+            with the attribute `input_names` is called with a dict of the
+            inputs that it names.
         graphs: Source or None.
         transfer: Layer; None for `GraphTransfer()`.
         placement: `"embeddings"` or `"states"`.
@@ -55,11 +57,12 @@ class TextModel(NetworkModel):
             *names: Inputs of a text in addition to its padding mask, those of
                 the features and those of the source.
         """
-        of_source = getattr(self.graphs, "input_names", ())
-        names = ["padding_mask", *self.features, *of_source, *names]
+        needed = ["padding_mask", *self.features]
+        for layer in (*self.features.values(), self.graphs):
+            needed += getattr(layer, "input_names", ())
         inputs = {}
         for text in self.texts:
-            inputs |= text_inputs(names, text, graphs=self.graphs)
+            inputs |= text_inputs([*needed, *names], text, graphs=self.graphs)
         return inputs
 
     def embed(self, inputs, text=""):

@@ -163,18 +163,23 @@ def key(run):
 
 def report(options, runs):
     """Prints and writes the table; returns its rows."""
-    controls = [name for name in options.sources if name != "learned"]
-    rows = [
-        row_of(runs, use, source, controls)
-        for use in options.uses
-        for source in options.sources
-    ]
+    rows = rows_of(runs, options.uses, options.sources)
     table = tabulate.tabulate(
         rows, headers="keys", tablefmt="github", floatfmt=".1f"
     )
     print(table)
     (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
     return rows
+
+
+def rows_of(runs, uses, sources):
+    """Returns the rows of the table, for each use the sources."""
+    controls = [name for name in sources if name != "learned"]
+    return [
+        row_of(runs, use, source, controls)
+        for use in uses
+        for source in sources
+    ]
 
 
 def row_of(runs, use, source, controls):

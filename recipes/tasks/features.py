@@ -1,12 +1,18 @@
-"""The features of a task's words: word vectors, ELMo, or both."""
+"""The features of a task's words: word vectors, ELMo, a pretrainer's."""
 
 import dataclasses
 
 import numpy as np
 
+import glomo_keras as gk
 from glomo_keras import data
+from glomo_keras.models import presets
 
-FILES = {"glove": ("vectors",), "elmo": ("elmo_options", "elmo_weights")}
+FILES = {
+    "glove": ("vectors",),
+    "elmo": ("elmo_options", "elmo_weights"),
+    "pretrained": ("pretrainer",),
+}
 """Options of the files that each kind of features reads."""
 
 
@@ -31,47 +37,83 @@ class Features:
 
 
 def check_features(options):
-    """Refuses missing files and a damaged ELMo, before any work.
+    """Refuses missing files and damaged models, before any work.
 
     Args:
         options: `FeatureOptions`.
 
     Raises:
-        ValueError: if a file is not given, missing or damaged.
+        ValueError: if a file is not given, missing or damaged, or a
+            pretrainer is another model.
     """
-    for kind in options.features.split("+"):
+    kinds = options.features.split("+")
+    for kind in kinds:
         for name in FILES[kind]:
-            path = getattr(options, name)
-            if path is None or not path.is_file():
-                raise ValueError(
-                    f"--features {kind} reads a file: "
-                    f"--{name.replace('_', '-')} FILE. Received: {name}={path}"
-                )
-    if "elmo" in options.features:
+            check_path(options, kind, name)
+    if "elmo" in kinds:
         data.load_elmo(options.elmo_options, options.elmo_weights)
+    if "pretrained" in kinds:
+        read_pretrainer(options)
+        data.WordTokenizer.from_preset(options.pretrainer)
 
 
-def load_features(options, words):
+def check_path(options, kind, name):
+    """Refuses a kind of features whose file or folder is not there."""
+    path, flag = getattr(options, name), name.replace("_", "-")
+    what = "folder" if name == "pretrainer" else "file"
+    there = path is not None and (
+        path.is_dir() if what == "folder" else path.is_file()
+    )
+    if not there:
+        raise ValueError(
+            f"--features {kind} reads a {what}: --{flag} {what.upper()}. "
+            f"Received: {name}={path}"
+        )
+
+
+def read_pretrainer(options):
+    """Returns the `ContextPretrainer` of --pretrainer.
+
+    Raises:
+        ValueError: it is another model, or the folder is damaged.
+    """
+    model = presets.load(options.pretrainer)
+    if not isinstance(model, gk.ContextPretrainer):
+        raise ValueError(
+            "--pretrainer is the folder of a whole pretrainer of texts, which "
+            "recipes.pretrain.text writes to OUT/pretrainer; a graph predictor "
+            "alone, such as OUT/preset, has no feature predictor. "
+            f"Received: a {type(model).__name__} in "
+            f"pretrainer={options.pretrainer}"
+        )
+    return model
+
+
+def load_features(options, lexicon):
     """Reads the features of the words of a task.
 
     Args:
         options: `FeatureOptions`.
-        words: list of str, those of a `data.Lexicon`.
+        lexicon: `data.Lexicon` of the words.
 
     Returns:
         `Features`.
     """
-    loaders = {"glove": load_word_vectors, "elmo": load_elmo}
+    loaders = {
+        "glove": load_word_vectors,
+        "elmo": load_elmo,
+        "pretrained": load_pretrained,
+    }
     features = Features({}, {}, {})
     for kind in options.features.split("+"):
-        part = loaders[kind](options, words)
+        part = loaders[kind](options, lexicon)
         features.tables |= part.tables
         features.facts |= part.facts
         features.makers |= part.makers
     return features
 
 
-def load_word_vectors(options, words):
+def load_word_vectors(options, lexicon):
     """Reads frozen word vectors; words without one share row 1, zeros.
 
     Returns:
@@ -80,6 +122,7 @@ def load_word_vectors(options, words):
     Raises:
         ValueError: no word has a vector, or the file is damaged.
     """
+    words = lexicon.words
     vocabulary = ["<pad>", "<unk>", *words[1:]]
     read = data.read_word_vectors(options.vectors, vocabulary)
     found = int(read.found[2:].sum())
@@ -106,7 +149,7 @@ def load_word_vectors(options, words):
     )
 
 
-def load_elmo(options, words):
+def load_elmo(options, lexicon):
     """Spells the words for the frozen layers of a published ELMo.
 
     Returns:
@@ -114,7 +157,9 @@ def load_elmo(options, words):
     """
     files = options.elmo_options, options.elmo_weights
     model = data.load_elmo(*files).language_model
-    ids = data.elmo_char_ids([words], max_characters=model.max_characters)[0]
+    ids = data.elmo_char_ids(
+        [lexicon.words], max_characters=model.max_characters
+    )[0]
     ids[0] = 0  # padding
     return Features(
         {"char_ids": ids},
@@ -123,4 +168,25 @@ def load_elmo(options, words):
             "elmo_parameters": model.count_params(),
         },
         {"char_ids": lambda: data.load_elmo(*files, name="elmo")},
+    )
+
+
+def load_pretrained(options, lexicon):
+    """Numbers the words for the frozen networks of a pretrainer.
+
+    Returns:
+        `Features` of `token_ids`, int32, those of a graph predictor with the
+        same vocabulary.
+    """
+    model = read_pretrainer(options)
+    networks = model.graph_predictor, model.feature_predictor
+    tokenizer = data.WordTokenizer.from_preset(options.pretrainer)
+    return Features(
+        {"token_ids": lexicon.token_ids(tokenizer)},
+        {"pretrained_width": 2 * networks[0].embedding_dim},
+        {
+            "token_ids": lambda: gk.models.PretrainedFeatures(
+                *networks, name="pretrained_features"
+            )
+        },
     )

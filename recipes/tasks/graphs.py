@@ -79,21 +79,45 @@ def token_tables(options, lexicon):
     return {"token_ids": lexicon.token_ids(tokenizer)}
 
 
-def preset_digest(options):
-    """Returns the SHA-256 of the preset's weights, None if it is not read."""
-    if options.graph not in PREDICTED:
-        return None
-    path = bundled_presets.find(options.predictor) / presets.METADATA
+def preset_digests(options):
+    """Returns the SHA-256 of the weights of the presets that a run reads.
+
+    Returns:
+        Dict of `predictor`, None if it is not read, and `pretrainer`, if the
+        features are its.
+    """
+    read = options.graph in PREDICTED
+    digests = {"predictor": _digest(options.predictor) if read else None}
+    if "pretrained" in options.features:
+        digests["pretrainer"] = _digest(options.pretrainer)
+    return digests
+
+
+def _digest(preset):
+    path = bundled_presets.find(preset) / presets.METADATA
     return files.read_json(path)["sha256"][presets.WEIGHTS]
 
 
 def predictor_digest(model):
     """Returns the SHA-256 of a model's predictor, None if it has none."""
     predictor = getattr(model.graphs, "predictor", None)
-    if predictor is None:
-        return None
+    return None if predictor is None else _sha256(predictor.weights)
+
+
+def frozen_digest(model):
+    """Returns the SHA-256 of what training must not change.
+
+    That is, the frozen weights of the features and of the source of graphs.
+    """
+    layers = [*model.features.values()]
+    if model.graphs is not None:
+        layers.append(model.graphs)
+    return _sha256([x for each in layers for x in each.non_trainable_weights])
+
+
+def _sha256(weights):
     total = hashlib.sha256()
-    for weight in predictor.weights:
+    for weight in weights:
         total.update(keras.ops.convert_to_numpy(weight.value).tobytes())
     return total.hexdigest()
 

@@ -16,6 +16,14 @@ from recipes.tasks.features import check_features
 
 PREDICTED = ("predicted", "random")
 """Sources of graphs that come from a predictor."""
+FEATURES = (
+    "glove",
+    "elmo",
+    "pretrained",
+    "glove+elmo",
+    "glove+pretrained",
+    "elmo+pretrained",
+)
 MIXTURE_ONLY = ("num_mixtures", "conditioned", "products")
 """Options that `--transfer heads` does not know."""
 
@@ -71,15 +79,19 @@ class GraphOptions:
 
 @dataclasses.dataclass(kw_only=True)
 class FeatureOptions:
-    features: Literal["glove", "elmo", "glove+elmo"] = "glove"
+    features: Literal[FEATURES] = "glove"
     """glove: word vectors in GloVe's text format, frozen; elmo: the layers of
-    a published ELMo, frozen, their mix trained; or both, concatenated."""
+    a published ELMo, frozen, their mix trained; pretrained: the same with the
+    feature predictor of --pretrainer; or several, concatenated."""
     vectors: pathlib.Path | None = None
     """The file of word vectors."""
     elmo_options: pathlib.Path | None = None
     """The options.json of an ELMo."""
     elmo_weights: pathlib.Path | None = None
     """Its HDF5 file of weights."""
+    pretrainer: pathlib.Path | None = None
+    """Folder of a whole pretrainer, OUT/pretrainer of recipes.pretrain.text.
+    --predictor may name it too."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -135,6 +147,8 @@ def check_training(options):
     if options.graph in (*PREDICTED, "decay"):
         data.WordTokenizer.from_preset(options.predictor)
     check_features(options)
+    if options.graph in PREDICTED and "pretrained" in options.features:
+        check_same_words(options)
 
 
 def check_transfer(options):
@@ -144,3 +158,25 @@ def check_transfer(options):
         value = getattr(options, name)
         if options.transfer == "heads" and value != defaults[name]:
             refuse(name, "an option of --transfer mixture", options)
+
+
+def check_same_words(options):
+    """Refuses a predictor and a pretrainer whose ids mean other words."""
+    tokenizers = [
+        data.WordTokenizer.from_preset(preset)
+        for preset in (options.predictor, options.pretrainer)
+    ]
+    names = ("vocabulary", "lowercase", "numbers", "normalize_unicode")
+    differ = [
+        name
+        for name in names
+        if len({str(getattr(each, name)) for each in tokenizers}) > 1
+    ]
+    if differ:
+        raise ValueError(
+            "--predictor and --pretrainer must have the same vocabulary and "
+            "tokenizer, since a model has one input of ids; --predictor may "
+            f"name the folder of the pretrainer too. They differ in {differ}. "
+            f"Received: predictor={options.predictor}, "
+            f"pretrainer={options.pretrainer}"
+        )

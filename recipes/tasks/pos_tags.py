@@ -35,7 +35,7 @@ from recipes.tasks.features import Features
 from recipes.tasks.features import load_features
 from recipes.tasks.graphs import make_graphs
 from recipes.tasks.graphs import match_width
-from recipes.tasks.graphs import preset_digest
+from recipes.tasks.graphs import preset_digests
 from recipes.tasks.graphs import token_tables
 from recipes.tasks.options import FeatureOptions
 from recipes.tasks.options import FitOptions
@@ -109,7 +109,7 @@ def load(options):
     rows = lexicon.add_words(
         [sentence.words[: options.max_length] for sentence in sentences]
     )
-    features = load_features(options, lexicon.words)
+    features = load_features(options, lexicon)
     tables = {**features.tables, **token_tables(options, lexicon)}
     names = sorted({tag for sentence in sentences for tag in sentence.tags})
     tags = [
@@ -178,7 +178,7 @@ def describe(options, loaded):
         for part, (inputs, tags, _) in loaded.parts.items()
         for name, x in {**inputs, "tags": tags}.items()
     }
-    return {**fingerprint(arrays), "predictor": preset_digest(options)}
+    return {**fingerprint(arrays), **preset_digests(options)}
 
 
 def train(options, loaded, seed, folder):

@@ -49,7 +49,7 @@ def make_data(options, lexicon, rows, parts, tests, facts):
         tests: names of the parts for the test.
         facts: dict, for the metrics.
     """
-    features = load_features(options, lexicon.words)
+    features = load_features(options, lexicon)
     tables = {**features.tables, **graphs.token_tables(options, lexicon)}
     examples = {
         name: data.Examples(
@@ -80,7 +80,7 @@ def describe(options, loaded):
     return {
         **loaded.facts,
         **fingerprint(arrays),
-        "predictor": graphs.preset_digest(options),
+        **graphs.preset_digests(options),
     }
 
 
@@ -117,6 +117,7 @@ def fit(options, loaded, model, seed, folder, callbacks, monitor):
         RuntimeError: the loss stopped being finite.
     """
     facts = {**loaded.facts, **describe_model(options, model)}
+    frozen = graphs.frozen_digest(model)
     sampler = data.BucketedBatches(loaded.train, options.batch_size, seed)
     best = folder.path / BEST
     history = training.fit_resumable(
@@ -145,8 +146,8 @@ def fit(options, loaded, model, seed, folder, callbacks, monitor):
     )
     training.check_finite(history)
     model.load_weights(best)
-    if graphs.predictor_digest(model) != facts["predictor_sha256"]:
-        raise RuntimeError("Training has changed the frozen predictor.")
+    if graphs.frozen_digest(model) != frozen:
+        raise RuntimeError("Training has changed frozen weights.")
     pictures.draw(model, loaded, folder, f"{options.graph}, seed {seed}")
     number = int(np.argmax(history.history[monitor]))
     return {

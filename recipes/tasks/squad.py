@@ -121,7 +121,7 @@ def load(options):
     facts["train_questions_skipped"] = facts["train_questions"] - len(
         learnable["train"]
     )
-    features = load_features(options, lexicon.words)
+    features = load_features(options, lexicon)
     letters = find_letters(readings["train"], lexicon, options)
     tables = {
         **features.tables,

@@ -112,6 +112,18 @@ def test_predictor_runs_in_inference_mode_in_training():
                 )
 
 
+def test_float32_predictor_serves_a_model_of_mixed_precision():
+    predictor = small_predictor()
+    given = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs())
+    expected = to_numpy(gk.models.PredictedGraphs(predictor)(given))
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        found = to_numpy(gk.models.PredictedGraphs(predictor)(given))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    keras.tree.map_structure(np.testing.assert_array_equal, found, expected)
+
+
 @pytest.mark.parametrize("coupled", [True, False])
 def test_chosen_graph_layers_are_those_of_the_predictor(coupled):
     predictor = (

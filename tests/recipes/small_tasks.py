@@ -14,15 +14,27 @@ def write_vectors(path):
 
 def write_predictor(folder):
     """The preset of an untrained predictor that knows the words."""
+    make_predictor(WORDS).save_to_preset(folder)
+    return folder
+
+
+def make_predictor(words):
+    """An untrained predictor that knows the words."""
     predictor = gk.GraphPredictor(
-        vocabulary_size=len(WORDS) + 2,
+        vocabulary_size=len(words) + 2,
         embedding_dim=4,
         num_heads=2,
         key_dim=2,
         num_conv_layers=1,
         num_graph_layers=2,
     )
-    predictor.vocabulary = ["<pad>", "<unk>", *WORDS]
+    predictor.vocabulary = ["<pad>", "<unk>", *words]
     predictor.tokenizer_config = {"lowercase": True, "numbers": "N"}
-    predictor.save_to_preset(folder)
+    return predictor
+
+
+def write_pretrainer(folder, words=WORDS):
+    """A whole untrained pretrainer that knows the words."""
+    predictor = make_predictor(words)
+    gk.ContextPretrainer(predictor).save_to_preset(folder)
     return folder

@@ -11,9 +11,17 @@ from recipes.tasks.features import load_features
 from recipes.tasks.options import FeatureOptions
 from tests import elmo_reference
 from tests.backends import to_numpy
+from tests.recipes import small_tasks
 
 TOLERANCE = 1e-5
-WORDS = ["", "The", "cat", "unheard"]
+WORDS = ["The", "cat", "unheard"]
+
+
+@pytest.fixture
+def lexicon():
+    lexicon = data.Lexicon()
+    lexicon.add_words([WORDS])
+    return lexicon
 
 
 @pytest.fixture
@@ -30,8 +38,8 @@ def files(tmp_path):
     }
 
 
-def test_word_vectors_have_a_row_for_each_word_found(files):
-    features = load_features(FeatureOptions(**files), WORDS)
+def test_word_vectors_have_a_row_for_each_word_found(files, lexicon):
+    features = load_features(FeatureOptions(**files), lexicon)
     assert features.facts == {
         "words": 3,
         "words_with_vector": 2,
@@ -45,8 +53,8 @@ def test_word_vectors_have_a_row_for_each_word_found(files):
     assert not layer.trainable_weights
 
 
-def test_elmo_reads_the_words_in_their_text(files):
-    features = load_features(FeatureOptions(features="elmo", **files), WORDS)
+def test_elmo_reads_the_words_in_their_text(files, lexicon):
+    features = load_features(FeatureOptions(features="elmo", **files), lexicon)
     assert features.facts["elmo_width"] == 12
     assert not features.tables["char_ids"][0].any()
     batch = features.tables["char_ids"][np.array([[1, 2], [3, 0]])]
@@ -72,9 +80,11 @@ def test_bad_elmo_is_refused_before_the_texts_are_read(files):
         check_features(FeatureOptions(features="elmo", **files))
 
 
-def test_model_of_elmo_trains_its_mix_alone_and_is_saved(files, tmp_path):
+def test_model_of_elmo_trains_its_mix_alone_and_is_saved(
+    files, lexicon, tmp_path
+):
     features = load_features(
-        FeatureOptions(features="glove+elmo", **files), WORDS
+        FeatureOptions(features="glove+elmo", **files), lexicon
     )
     assert list(features.tables) == ["word_ids", "char_ids"]
     assert {"vector_width", "elmo_width"} <= set(features.facts)
@@ -92,3 +102,49 @@ def test_model_of_elmo_trains_its_mix_alone_and_is_saved(files, tmp_path):
         atol=TOLERANCE,
     )
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
+
+
+def pretrained(folder, **kwargs):
+    return FeatureOptions(features="pretrained", pretrainer=folder, **kwargs)
+
+
+def test_pretrainer_reads_the_words_in_their_text(lexicon, tmp_path):
+    folder = small_tasks.write_pretrainer(tmp_path / "pretrainer")
+    features = load_features(pretrained(folder), lexicon)
+    assert features.facts == {"pretrained_width": 8}
+    ids = features.tables["token_ids"]
+    words = small_tasks.WORDS
+    assert ids.tolist() == [
+        0,
+        2 + words.index("the"),
+        2 + words.index("cat"),
+        1,
+    ]
+    batch = {"token_ids": ids[None], "padding_mask": ids[None] > 0}
+    model = gk.ContextPretrainer.from_preset(folder)
+    found = to_numpy(model.features(batch))
+    layers = [
+        np.concatenate([found["embeddings"][:, None], found[name]], axis=1)
+        for name in ("forward_features", "backward_features")
+    ]
+    expected = np.concatenate(layers, axis=-1).mean(axis=1)
+    outputs = to_numpy(features.layers()["token_ids"](batch))
+    np.testing.assert_allclose(outputs[:, 1:], expected[:, 1:], atol=TOLERANCE)
+
+
+def test_preset_without_a_feature_predictor_is_refused(tmp_path):
+    folder = small_tasks.write_predictor(tmp_path / "preset")
+    with pytest.raises(ValueError, match="whole pretrainer.*a GraphPredictor"):
+        check_features(pretrained(folder))
+    with pytest.raises(ValueError, match="--pretrainer FOLDER. Received"):
+        check_features(pretrained(folder / "config.json"))
+    with pytest.raises(ValueError, match="metadata.json is missing"):
+        check_features(pretrained(tmp_path))
+
+
+def test_pretrainer_without_a_vocabulary_is_refused(tmp_path):
+    predictor = small_tasks.make_predictor(WORDS)
+    predictor.vocabulary = None
+    gk.ContextPretrainer(predictor).save_to_preset(tmp_path)
+    with pytest.raises(ValueError, match="has no vocabulary. Received"):
+        check_features(pretrained(tmp_path))

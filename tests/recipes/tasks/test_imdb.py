@@ -26,6 +26,7 @@ def write_data(folder):
                 (part / f"{number}_{stars}.txt").write_text(text, "utf-8")
     small_tasks.write_vectors(folder / "vectors.txt")
     small_tasks.write_predictor(folder / "preset")
+    small_tasks.write_pretrainer(folder / "pretrainer")
     return folder
 
 
@@ -39,6 +40,7 @@ def options(folder, out, **kwargs):
         data_dir=folder,
         vectors=folder / "vectors.txt",
         predictor=str(folder / "preset"),
+        pretrainer=folder / "pretrainer",
         out=out,
         **{
             "hidden_dim": 3,
@@ -173,6 +175,7 @@ def test_matched_model_has_about_as_many_parameters(folder, tmp_path):
         {"graph": "predicted", "placement": "states"},
         {"graph": "uniform"},
         {"graph": "random"},
+        {"graph": "predicted", "features": "glove+pretrained"},
     ],
 )
 def test_same_seed_gives_the_same_metrics(folder, tmp_path, changes):

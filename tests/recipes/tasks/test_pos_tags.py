@@ -123,6 +123,27 @@ def test_bad_options_are_refused_before_any_work(options, changes, message):
     assert not out.exists()
 
 
+def test_features_of_a_pretrainer_join_the_graphs(options, tmp_path):
+    folder = small_tasks.write_pretrainer(tmp_path / "pretrainer")
+    joint = dataclasses.replace(
+        options,
+        features="glove+pretrained",
+        pretrainer=folder,
+        predictor=str(folder),
+        out=tmp_path / "joint",
+    )
+    (metrics,) = pos_tags.main(joint)
+    assert metrics["pretrained_width"] == 8 and metrics["vector_width"] == 3
+    assert metrics["predictor_sha256"]
+    facts = json.loads((joint.out / "seed-0" / "data.json").read_text())
+    assert len(facts["pretrainer"]) == 64
+    assert facts["pretrainer"] == facts["predictor"]
+    other = small_tasks.write_pretrainer(tmp_path / "other", ["the", "cat"])
+    differing = dataclasses.replace(joint, pretrainer=other)
+    with pytest.raises(ValueError, match="differ in .'vocabulary'.*Received"):
+        pos_tags.main(differing)
+
+
 def test_treebank_that_cannot_serve_is_refused(options, tmp_path):
     missing = dataclasses.replace(options, treebank=tmp_path / "missing")
     with pytest.raises(ValueError, match="--treebank is a CoNLL-U file"):

@@ -1,0 +1,153 @@
+r"""Writes the page of all results: tables, plots, and what made them.
+
+    python -m recipes.evidence --runs runs --out docs
+
+Reads every run of a task below `--runs`, whatever its mode, seed and number of
+labels, and every table of `recipes.graphs.transfer_perplexity`. Writes
+OUT/evidence.md and a plot for each task, OUT/evidence_TASK.png.
+
+A table has the mean and standard deviation over the seeds, and the difference
+of each mode to the best other of the controls (none, matched, uniform,
+random), paired by seed, with its 95 % interval (Student's t). It names the
+command that made the runs, and says so where compared runs differ in more than
+mode and seed, or in their data. Runs that are not finished are named.
+"""
+
+import csv
+import dataclasses
+import json
+import pathlib
+
+import tabulate
+import tyro
+
+from glomo_keras.utils import files
+from recipes.evidence import plots
+from recipes.evidence import runs
+from recipes.evidence import tables
+from recipes.graphs import transfer_perplexity
+
+INTRODUCTION = """\
+# Evidence
+
+Whether graphs help, as measured: made by
+`python -m recipes.evidence --runs RUNS --out docs` from the folders of the
+runs.
+
+A cell has the mean ± the standard deviation over the seeds. A difference is
+that to the best other control, paired by seed, with its 95 % interval
+(Student's t). Controls are `none` (no graphs), `matched` (no graphs, as many
+trained parameters), `uniform` (equal weights) and `random` (an untrained
+predictor); `decay` (weights by distance alone, at trained rates) is not one of
+them, but tells what distance is worth. The best control is chosen by the same
+test results, which favours it; the intervals are not corrected for the number
+of comparisons. A command stands for the runs of all rows of a table: OPTIONS
+are those of the row."""
+
+INSTRUMENT = """\
+## Graphs under fresh features
+
+Perplexity of held-out text for features that have never seen the predictor,
+under frozen graphs of several sources. Columns have its ratio to that under
+other graphs, paired by seed, with the 95 % interval; below 1 is better."""
+
+
+@dataclasses.dataclass
+class Options:
+    """Writes the page of all results."""
+
+    runs: pathlib.Path
+    """Folder, however deep, of the folders of runs."""
+    out: pathlib.Path
+    """Folder of evidence.md and its plots."""
+
+
+def main(options):
+    """Runs the recipe; returns the text of the page."""
+    found = runs.read_runs(options.runs)
+    options.out.mkdir(parents=True, exist_ok=True)
+    parts = [INTRODUCTION]
+    for recipe, lines in found.items():
+        parts += task_parts(options, recipe, lines)
+    parts += instrument_parts(options.runs)
+    page = "\n\n".join(parts) + "\n"
+    with files.atomic_file(options.out / "evidence.md") as file:
+        file.write(page)
+    print(f"-> {options.out}/evidence.md")
+    return page
+
+
+def task_parts(options, recipe, lines):
+    """Returns the section of a task; draws its plot."""
+    parts = [f"## {runs.TASKS[recipe].title}"]
+    sizes = sorted({size for line in lines for size in line.results})
+    if sizes:
+        name = f"evidence_{recipe.rpartition('.')[2]}.png"
+        plots.draw(recipe, lines, options.out / name)
+        parts.append(f"![Means and differences by mode]({name})")
+    parts += [tables.section(recipe, lines, size) for size in sizes]
+    faults = [fault for line in lines for fault in line.faults]
+    if faults:
+        parts.append(
+            "\n".join(["Not in the tables:\n", *(f"* {x}" for x in faults)])
+        )
+    return parts
+
+
+def instrument_parts(folder):
+    """Returns the section of the tables of the instrument, if there are any."""
+    parts = []
+    for path in sorted(folder.rglob("runs.csv")):
+        for settings, measured in read_instrument(path).items():
+            parts += [
+                instrument_command(json.loads(settings), measured),
+                instrument_table(measured),
+            ]
+    return [INSTRUMENT, *parts] if parts else []
+
+
+def read_instrument(path):
+    """Returns the rows of a runs.csv by their settings."""
+    with path.open(newline="", encoding="utf-8") as file:
+        settings = {row.get("settings") for row in csv.DictReader(file)}
+    return {
+        each: transfer_perplexity.read_runs(path, each)
+        for each in sorted(settings - {None})
+    }
+
+
+def instrument_command(settings, measured):
+    """Returns the command of a table of the instrument."""
+    recipe = transfer_perplexity.__name__
+    values = {
+        name: [runs.last_part(x) for x in value]
+        if isinstance(value, list)
+        else runs.last_part(value)
+        for name, value in settings.items()
+        if value is not None
+    }
+    uses = list(dict.fromkeys(row["use"] for row in measured))
+    seeds = len({row["seed"] for row in measured})
+    return tables.command(
+        recipe,
+        *tables.flags(values, runs.defaults(recipe)),
+        f"--uses {' '.join(uses)}",
+        f"--seeds {seeds}",
+        "--out OUT",
+    )
+
+
+def instrument_table(measured):
+    """Returns the table of the instrument as Markdown."""
+    rows = []
+    for use in dict.fromkeys(row["use"] for row in measured):
+        found = {row["source"] for row in measured if row["use"] == use}
+        sources = [x for x in transfer_perplexity.SOURCES if x in found]
+        rows += transfer_perplexity.rows_of(measured, [use], sources)
+    return tabulate.tabulate(
+        rows, headers="keys", tablefmt="github", floatfmt=".1f"
+    )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

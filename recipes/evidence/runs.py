@@ -1,0 +1,288 @@
+"""Run folders of tasks: what was trained, on how much, with what result."""
+
+import dataclasses
+import importlib
+import json
+import pathlib
+
+from glomo_keras.utils import files
+from recipes.seeds import HARMLESS
+from recipes.tasks.features import FILES
+from recipes.tasks.options import MIXTURE_ONLY
+from recipes.tasks.options import PREDICTED
+from recipes.tasks.options import GraphOptions
+
+CONTROLS = ("none", "matched", "uniform", "random")
+"""Modes without learned structure; a gain must be over the best of them."""
+MODE_OPTIONS = (
+    "graph",
+    "matched",
+    "placement",
+    "features",
+    *FILES["pretrained"],
+)
+SIZE_OPTIONS = ("limit", "train_sentences")
+OF_GRAPHS = {
+    *(field.name for field in dataclasses.fields(GraphOptions)),
+    *("include_products", "units"),  # of recipes.vision.cifar10
+}
+"""Options without effect on a model that has no graphs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What the runs of a recipe are compared by.
+
+    Attributes:
+        title: str.
+        size: name of the number of labelled examples, in the options or the
+            metrics of a run.
+        unit: str, what is counted.
+        metrics: dict of the name of a metric to its factor, 100 for per cent.
+    """
+
+    title: str
+    size: str
+    unit: str
+    metrics: dict
+
+
+TASKS = {
+    "recipes.tasks.imdb": Task(
+        "IMDB: sentiment", "train_reviews", "reviews", {"test_accuracy": 100}
+    ),
+    "recipes.tasks.mnli": Task(
+        "MNLI: inference",
+        "train_pairs",
+        "pairs",
+        {"matched_accuracy": 100, "mismatched_accuracy": 100},
+    ),
+    "recipes.tasks.squad": Task(
+        "SQuAD: questions",
+        "train_questions",
+        "questions",
+        {"dev_exact_match": 1, "dev_f1": 1},
+    ),
+    "recipes.tasks.pos_tags": Task(
+        "Parts of speech",
+        "train_sentences",
+        "sentences",
+        {"test_accuracy": 100},
+    ),
+    "recipes.vision.cifar10": Task(
+        "CIFAR-10: images", "limit", "images", {"test_accuracy": 100}
+    ),
+}
+
+
+@dataclasses.dataclass
+class Line:
+    """The runs of one mode with the same options, a point for each size.
+
+    Attributes:
+        mode: str, such as `"predicted"` or `"none, glove+pretrained"`.
+        options: dict of the options that matter, without seed and size.
+        results: dict of size to a dict of seed to a dict of metrics.
+        sized: dict of size to the options that chose it.
+        data: dict of size to a list of dicts, checksums of the data of each
+            run.
+        faults: list of sentences on runs that were left out.
+        label: str, the mode and what tells it from other lines of the mode.
+    """
+
+    mode: str
+    options: dict
+    results: dict = dataclasses.field(default_factory=dict)
+    sized: dict = dataclasses.field(default_factory=dict)
+    data: dict = dataclasses.field(default_factory=dict)
+    faults: list = dataclasses.field(default_factory=list)
+    label: str = ""
+
+    @property
+    def is_control(self):
+        """Whether a gain has to be over this mode, among others."""
+        return self.mode.split()[0] in CONTROLS and "," not in self.mode
+
+    def values(self, size, metric, scale=1.0):
+        """Returns a dict of seed to a metric, for one size."""
+        rows = self.results.get(size, {})
+        return {seed: scale * row[metric] for seed, row in rows.items()}
+
+    def add(self, size, metrics, facts, folder):
+        """Adds a finished run."""
+        rows = self.results.setdefault(size, {})
+        seed = metrics["seed"]
+        if rows.setdefault(seed, metrics) != metrics:
+            self.faults.append(
+                f"{self.mode}, seed {seed}, was trained twice with the same "
+                f"options and other results; `{folder}` is left out."
+            )
+        else:
+            self.data.setdefault(size, []).append(facts)
+
+
+def read_runs(folder):
+    """Reads all runs of tasks below a folder.
+
+    Args:
+        folder: path.
+
+    Returns:
+        Dict of recipe to a list of `Line`, those of a recipe in the order of
+        `TASKS`; controls first.
+
+    Raises:
+        ValueError: there is no run of a task.
+    """
+    lines = {}
+    for path in sorted(folder.rglob("seed-*/config.json")):
+        config = files.read_json(path)
+        recipe = recipe_of(config)
+        if recipe is None:
+            print(f"{path.parent} is not a run of a known task.")
+            continue
+        name = path.parent.relative_to(folder)
+        add_run(lines.setdefault(recipe, {}), recipe, config, path, name)
+    if not lines:
+        raise ValueError(
+            "There must be run folders of tasks, .../seed-N/config.json. "
+            f"Received: runs={folder}"
+        )
+    found = {name: in_order(lines[name]) for name in TASKS if name in lines}
+    for of_task in found.values():
+        name_lines(of_task)
+    return found
+
+
+def recipe_of(config):
+    """Returns the recipe of a run, None if it is not one of `TASKS`.
+
+    Runs of older versions do not say it: their options do.
+    """
+    if "recipe" in config:
+        return config["recipe"] if config["recipe"] in TASKS else None
+    names = set(config) - {"seed"}
+    fitting = [recipe for recipe in TASKS if names <= set(defaults(recipe))]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def defaults(recipe):
+    """Returns the options of a recipe's runs and their defaults, as in JSON.
+
+    An option without a default has the value `...`.
+    """
+    options = importlib.import_module(recipe).Options
+    values = {}
+    for field in dataclasses.fields(options):
+        value = field.default
+        if value is dataclasses.MISSING:
+            value = ...
+        elif isinstance(value, tuple):
+            value = list(value)
+        elif isinstance(value, pathlib.PurePath):
+            value = str(value)
+        if field.name not in HARMLESS:
+            values[field.name] = value
+    return values
+
+
+def add_run(lines, recipe, config, path, name):
+    """Adds the run of a config.json to the lines of its recipe."""
+    # An option that an older run lacks has its default.
+    usual = {x: y for x, y in defaults(recipe).items() if y is not ...}
+    options = relevant({**usual, **config})
+    key = json.dumps(options, sort_keys=True)
+    line = lines.setdefault(key, Line(mode_of(config), options))
+    parts = [path.with_name(f"{x}.json") for x in ("data", "metrics")]
+    facts, metrics = (files.read_json(x) if x.exists() else {} for x in parts)
+    if not metrics:
+        line.faults.append(f"`{name}` ({line.mode}) is not finished.")
+        return
+    task = TASKS[recipe]
+    size = {**config, **metrics}.get(task.size)
+    missing = [each for each in task.metrics if each not in metrics]
+    if missing or size is None:
+        line.faults.append(
+            f"`{name}` lacks the numbers {missing or [task.size]}."
+        )
+        return
+    line.add(size, metrics, facts, name)
+    line.sized[size] = {
+        x: config[x] for x in SIZE_OPTIONS if config.get(x) is not None
+    }
+
+
+def relevant(config):
+    """Returns the options that have an effect, without seed and size.
+
+    Paths are cut to their last part: data.json says what was in the files.
+    """
+    unused = {"recipe", "seed", "cache", *SIZE_OPTIONS}
+    if config["graph"] == "none":
+        unused |= OF_GRAPHS - {"graph"}
+    if config["graph"] == "uniform":
+        unused |= {"predictor", "graph_layers"}
+    if config["graph"] not in PREDICTED:
+        unused.add("predictor_precision")
+    if config.get("transfer") == "heads":
+        unused.update(MIXTURE_ONLY)
+    kinds = config.get("features", "").split("+")
+    for kind, names in FILES.items():
+        if kind not in kinds:
+            unused.update(names)
+    return {
+        name: last_part(value)
+        for name, value in config.items()
+        if name not in unused and value is not None
+    }
+
+
+def last_part(value):
+    """Returns the name of a file of which the whole path is given."""
+    if isinstance(value, str) and value.startswith("/"):
+        return pathlib.PurePath(value).name
+    return value
+
+
+def mode_of(config):
+    """Returns the name of a run's mode."""
+    mode = "matched" if config.get("matched") else config["graph"]
+    if config.get("placement") == "states" and config["graph"] != "none":
+        mode += " on states"
+    if "pretrained" in config.get("features", ""):
+        mode += f", {config['features']}"
+    return mode
+
+
+def in_order(lines):
+    """Returns the lines in the order of the controls and the mode's name."""
+
+    def rank(line):
+        first = line.mode.split()[0]
+        number = CONTROLS.index(first) if line.is_control else len(CONTROLS)
+        return number, line.mode, json.dumps(line.options, sort_keys=True)
+
+    return sorted(lines.values(), key=rank)
+
+
+def name_lines(lines):
+    """Sets the label of each line."""
+    for line in lines:
+        same = [other for other in lines if other.mode == line.mode]
+        names = differing(same)
+        told = [
+            f"{name} {line.options[name]}"
+            for name in names
+            if name in line.options
+        ]
+        line.label = f"{line.mode} ({', '.join(told)})" if told else line.mode
+
+
+def differing(lines):
+    """Returns the names of options that differ between lines that have them."""
+    names = dict.fromkeys(name for line in lines for name in line.options)
+    return [
+        name
+        for name in names
+        if len({str(x.options[name]) for x in lines if name in x.options}) > 1
+    ]

@@ -1,0 +1,243 @@
+"""The page of all results, from run folders that the tests write."""
+
+import csv
+import json
+import math
+
+import pytest
+
+from recipes.evidence import __main__ as evidence
+from recipes.evidence import plots
+from recipes.evidence import runs
+
+BASE = {
+    "recipe": "recipes.tasks.pos_tags",
+    "treebank": "/somewhere/else/tags.conllu",
+    "vectors": "vectors.txt",
+    "features": "glove",
+    "graph": "none",
+    "matched": False,
+    "placement": "embeddings",
+    "transfer": "mixture",
+    "graph_dropout": 0.0,
+    "learning_rate": 0.01,
+    "train_sentences": 100,
+    "limit": None,
+}
+
+
+def write_run(folder, seed, accuracy=None, data="abc", **changes):
+    """Writes one run folder; without an accuracy it is not finished."""
+    path = folder / f"seed-{seed}"
+    path.mkdir(parents=True)
+    config = {**BASE, "seed": seed, **changes}
+    (path / "config.json").write_text(json.dumps(config))
+    facts = {"words": data, "predictor": None}
+    (path / "data.json").write_text(json.dumps(facts))
+    if accuracy is not None:
+        metrics = {"seed": seed, "test_accuracy": accuracy}
+        if "train_reviews" in changes:
+            metrics["train_reviews"] = changes["train_reviews"]
+        (path / "metrics.json").write_text(json.dumps(metrics))
+    return path
+
+
+def write_mode(folder, name, gain, sizes=(100, 1000), **changes):
+    """Writes three seeds for each size, better by a gain and a little."""
+    for size in sizes:
+        for seed in range(3):
+            base = 0.5 + size / 10_000 + seed / 100
+            wobble = seed / 1000 if gain > 0.02 else 0
+            write_run(
+                folder / f"{name}-{size}",
+                seed,
+                base + gain + wobble,
+                train_sentences=size,
+                **changes,
+            )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "runs"
+    write_mode(folder, "none", 0)
+    write_mode(folder, "uniform", 0.01, graph="uniform")
+    write_mode(folder, "glomo", 0.03, graph="predicted")
+    return folder
+
+
+def page_of(folder, tmp_path):
+    options = evidence.Options(folder, tmp_path / "out")
+    page = evidence.main(options)
+    assert (tmp_path / "out/evidence.md").read_text("utf-8") == page
+    return page
+
+
+def cells(page, mode):
+    """The cells of the rows of a mode."""
+    return [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in page.splitlines()
+        if line.startswith(f"| {mode} ")
+    ]
+
+
+def test_differences_are_to_the_best_control_paired_by_seed(folder, tmp_path):
+    page = page_of(folder, tmp_path)
+    first, second = cells(page, "predicted")
+    # 2.0, 2.1, 2.2: the mean and 4.303 standard errors of 0.0577
+    assert first[1:] == [
+        "`--graph predicted`",
+        "3",
+        "55.10 ± 1.10",
+        "+2.10 (1.85 to 2.35) to uniform, 3 pairs",
+    ]
+    assert second[3] == "64.10 ± 1.10"
+    # The best control is compared with the second best.
+    assert cells(page, "uniform")[0][4].startswith("+1.00 (1.00 to 1.00) to no")
+    assert cells(page, "none")[0][4].startswith("-1.00")
+    assert page.count("zero: **predicted**.") == 2
+    assert page.count("Controls without a finished run: matched, random.") == 2
+    assert "differ in more" not in page and "not the same" not in page
+    picture = tmp_path / "out/evidence_pos_tags.png"
+    assert picture.stat().st_size > 1000 and picture.name in page
+
+
+def test_table_names_its_command_without_paths_and_defaults(folder, tmp_path):
+    page = page_of(folder, tmp_path)
+    assert (
+        "python -m recipes.tasks.pos_tags --vectors vectors.txt --treebank "
+        "tags.conllu --train-sentences 1000 OPTIONS --seeds 3 --out OUT"
+    ) in page.replace(" \\\n   ", "")
+    assert "/somewhere" not in page
+
+
+def test_negative_results_are_said(folder, tmp_path):
+    for path in folder.rglob("metrics.json"):
+        metrics = json.loads(path.read_text())
+        if "glomo" in str(path):
+            metrics["test_accuracy"] -= 0.1
+        path.write_text(json.dumps(metrics))
+    page = page_of(folder, tmp_path)
+    assert page.count("**no mode** is above the best control") == 2
+
+
+def test_other_settings_and_data_are_said(folder, tmp_path):
+    other = {"graph": "predicted", "sizes": (100,)}
+    write_mode(folder, "slow", 0.04, learning_rate=0.001, **other)
+    write_mode(folder, "new", 0.05, data="xyz", graph="random", sizes=(1000,))
+    page = page_of(folder, tmp_path)
+    small, large = page.split("### ")[1:]
+    assert (
+        "differ in more than the mode and the seed: `learning_rate`." in small
+    )
+    assert "**predicted (learning_rate 0.001), predicted (learning" in small
+    (row,) = cells(small, "predicted (learning_rate 0.001)")
+    assert row[1] == "`--learning-rate 0.001 --graph predicted`"
+    assert "differ in more" not in large
+    assert "not the same: `words` differ" in large
+
+
+def test_options_without_an_effect_do_not_count(folder, tmp_path):
+    write_mode(folder, "twice", 0, graph_dropout=0.3)  # no graphs to drop
+    write_mode(folder, "other", 0, sizes=(100,), graph_dropout=0.3, data="xyz")
+    found = runs.read_runs(folder)["recipes.tasks.pos_tags"]
+    assert [line.label for line in found] == ["none", "uniform", "predicted"]
+    assert len(found[0].results[100]) == 3
+
+
+def test_runs_that_cannot_count_are_named(folder, tmp_path):
+    write_run(folder / "cut", 7, graph="random")
+    write_run(folder / "again", 0, 0.9)
+    broken = write_run(folder / "broken", 8, 0.9, graph="decay")
+    (broken / "metrics.json").write_text('{"seed": 8, "f1": 0.5}')
+    page = page_of(folder, tmp_path)
+    assert "* `cut/seed-7` (random) is not finished." in page
+    assert "* none, seed 0, was trained twice" in page
+    assert "`none-100/seed-0` is left out" in page
+    assert "* `broken/seed-8` lacks the numbers ['test_accuracy']." in page
+
+
+def test_modes_of_features_and_places_have_names():
+    names = [
+        runs.mode_of({**BASE, **changes})
+        for changes in (
+            {"placement": "states"},
+            {"graph": "predicted", "placement": "states"},
+            {"graph": "predicted", "matched": True},
+            {"features": "glove+pretrained"},
+            {"features": "pretrained", "graph": "decay"},
+        )
+    ]
+    assert names == [
+        "none",
+        "predicted on states",
+        "matched",
+        "none, glove+pretrained",
+        "decay, pretrained",
+    ]
+    controls = [runs.Line(name, {}).is_control for name in names]
+    assert controls == [True, False, True, False, False]
+
+
+def test_lines_of_one_mode_are_told_apart():
+    lines = [
+        runs.Line("matched", {"graph": graph, "epochs": 3})
+        for graph in ("predicted", "uniform")
+    ]
+    runs.name_lines(lines)
+    assert [line.label for line in lines] == [
+        "matched (graph predicted)",
+        "matched (graph uniform)",
+    ]
+
+
+def test_sizes_stand_in_the_metrics_too(tmp_path):
+    for seed in range(2):
+        write_run(
+            tmp_path / "runs",
+            seed,
+            0.8,
+            recipe="recipes.tasks.imdb",
+            train_reviews=900,
+        )
+    page = page_of(tmp_path / "runs", tmp_path)
+    assert "### 900 reviews" in page and "80.00 ± 0.00" in page
+
+
+def test_runs_of_older_versions_are_told_by_their_options():
+    config = {**runs.defaults("recipes.tasks.pos_tags"), "seed": 0}
+    assert runs.recipe_of(config) == "recipes.tasks.pos_tags"
+    assert runs.recipe_of({"seed": 0, "vocabulary_size": 7}) is None
+    assert runs.recipe_of({"recipe": "recipes.vision.pretrain"}) is None
+
+
+def test_band_is_the_interval_of_student():
+    mean, reach = plots.mean_and_reach({0: 1.0, 1: 2.0, 2: 6.0})
+    assert mean == 3
+    deviation = math.sqrt((4 + 1 + 9) / 2)
+    assert reach == pytest.approx(4.302652729911275 * deviation / math.sqrt(3))
+    assert math.isnan(plots.mean_and_reach({0: 1.0})[1])
+
+
+def test_tables_of_the_instrument_are_found(folder, tmp_path):
+    settings = {"corpus": ["/far/away.txt"], "steps": 7, "vectors": None}
+    (folder / "transfer").mkdir()
+    with (folder / "transfer/runs.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["use", "seed", "source", "perplexity", "settings"])
+        for seed in range(2):
+            for source, value in (("uniform", 200), ("learned", 100 + seed)):
+                row = ["heads", seed, source, value, json.dumps(settings)]
+                writer.writerow(row)
+    page = page_of(folder, tmp_path)
+    assert "transfer_perplexity --corpus away.txt --steps 7" in page
+    heads = [line for line in page.splitlines() if line.startswith("| heads")]
+    assert "learned" in heads[0] and "0.502" in heads[0]
+    assert "uniform" in heads[1] and len(heads) == 2
+
+
+def test_folder_without_runs_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="run folders of tasks.*Received"):
+        evidence.main(evidence.Options(tmp_path, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
