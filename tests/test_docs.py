@@ -26,7 +26,16 @@ DOCUMENTS = [
 # KerasTuner uses names that Python has deprecated.
 @pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:getName:DeprecationWarning")
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow)
+        if path.name == "tuning.md"  # a search
+        else path
+        for path in DOCUMENTS
+    ],
+    ids=[path.name for path in DOCUMENTS],
+)
 def test_python_blocks_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = path.read_text("utf-8")

@@ -14,6 +14,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDS = {"glomo_keras.serving.edges_on_beam": "apache_beam"}
+LONG = {  # seconds each
+    "glomo_keras.models.context_pretrainer",
+    "glomo_keras.models.graph_predictor",
+    "glomo_keras.models.pixel_pretrainer",
+    "glomo_keras.models.predicted_graphs",
+    "glomo_keras.models.transfer_probe",
+    "glomo_keras.tuning.graph_hyper_model",
+}
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -24,7 +32,13 @@ def module_names():
     return [".".join(part).removesuffix(".__init__") for part in parts]
 
 
-@pytest.mark.parametrize("name", module_names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+        for name in module_names()
+    ],
+)
 def test_docstring_examples_run(name, tmp_path, monkeypatch):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])

@@ -93,6 +93,7 @@ def found_partners(graphs, sources):
     return np.mean(strongest[text, :, receiver] == partner, axis=0)  # (K,)
 
 
+@pytest.mark.slow
 def test_a_head_finds_the_partner_at_any_distance(predictor):
     rates = []
     for seed in (2, 3):
@@ -134,6 +135,7 @@ def task_accuracy(make_graphs):
     return model.evaluate(*test, verbose=0)[1]
 
 
+@pytest.mark.slow
 def test_learned_graphs_beat_uniform_ones_in_a_task(predictor):
     def learned(ids):
         return predictor.predict(inputs(ids), verbose=0)

@@ -18,7 +18,13 @@ def grid(num_layers, num_heads, num_units):
 
 @pytest.mark.parametrize(
     "num_layers, num_heads, num_units, length",
-    [(2, 4, 12, 6), (2, 1, 24, 25), (1, 2, 60, 6), (1, 2, 1, 1)],
+    [
+        pytest.param(2, 4, 12, 6, marks=pytest.mark.slow),
+        pytest.param(2, 1, 24, 25, marks=pytest.mark.slow),
+        (2, 2, 12, 6),
+        (1, 2, 60, 6),
+        (1, 2, 1, 1),
+    ],
 )
 def test_no_text_overlaps_or_is_cut_off(
     num_layers, num_heads, num_units, length

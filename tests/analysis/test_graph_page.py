@@ -138,9 +138,7 @@ def test_edges_of_a_word_are_those_of_the_chosen_head(show):
     check_table(list(tables.values())[1], row_edges(turned, WORDS, 7))
 
 
-@pytest.mark.parametrize(
-    ("term", "weighted"), [(2, False), (4, False), (-1, False), (-1, True)]
-)
+@pytest.mark.parametrize(("term", "weighted"), [(4, False), (-1, True)])
 def test_products_and_mixtures_are_those_of_the_package(show, term, weighted):
     layers, heads = 3, 2
     graphs = both_directions(len(WORDS), layers=layers, heads=heads)
@@ -308,7 +306,9 @@ def test_click_on_a_pixel_shows_its_edges_in_all_heads(show):
     assert said(tab).startswith("row 2, column 1 looks at")
 
 
-@pytest.mark.parametrize("view", ["text", "matrix"])
+@pytest.mark.parametrize(
+    "view", ["text", pytest.param("matrix", marks=pytest.mark.slow)]
+)
 def test_what_is_seen_is_saved(show, browser, view):
     page = view_graphs(both_directions(len(HOSTILE)), HOSTILE)
     tab = show(page, f"view={view}&term=1&head=1")
@@ -343,7 +343,9 @@ def download(tab, button, path):
     return path
 
 
-@pytest.mark.parametrize("given", ["words", "image"])
+@pytest.mark.parametrize(
+    "given", ["words", pytest.param("image", marks=pytest.mark.slow)]
+)
 def test_narrow_window_does_not_scroll_sideways(show, given):
     if given == "words":
         page = view_graphs(both_directions(len(HOSTILE)), HOSTILE)

@@ -27,6 +27,7 @@ def policy():
     keras.config.set_dtype_policy(policy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["package", "plain"])
 def test_pretraining_step_is_measured(model):
     result = pretraining.measure(
@@ -58,6 +59,7 @@ def test_preparation_of_a_corpus_is_measured(monkeypatch):
     assert result["words_per_second"] == 3000 / result["seconds"]
 
 
+@pytest.mark.slow
 def test_pretraining_by_one_process_is_measured(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # set by the case
     result = scale.measure("pretrain", "tensorflow", 1, 1, steps=1, **WINDOWS)
@@ -76,6 +78,7 @@ def test_extraction_is_measured():
     assert result["tokens_per_second"] == 8 * 16 / result["seconds"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["factored", "materialised", "products"])
 def test_transfer_is_measured(form):
     result = transfer.measure(form, 16, "float32", 1, width=8, key_dim=1)

@@ -89,6 +89,7 @@ def graph_options(name, predictor=None, graph_layers=None, **transfer):
     if name == "uniform":
         return {"graphs": gk.layers.UniformGraph(), **options}
     source = gk.models.PredictedGraphs(
-        small_predictor() if predictor is None else predictor, graph_layers
+        small_predictor(num_conv_layers=1) if predictor is None else predictor,
+        graph_layers,
     )
     return {"graphs": source, "placement": name, **options}

@@ -30,7 +30,11 @@ def count(weights):
 
 
 @pytest.mark.parametrize(
-    ("depth", "parameters"), [(18, 11_173_962), (34, 21_282_122)]
+    ("depth", "parameters"),
+    [
+        (18, 11_173_962),
+        pytest.param(34, 21_282_122, marks=pytest.mark.slow),
+    ],
 )
 def test_parameters_are_those_of_the_cifar_form(depth, parameters):
     model = gk.ImageClassifier(depth=depth)
@@ -40,7 +44,9 @@ def test_parameters_are_those_of_the_cifar_form(depth, parameters):
     assert model.count_params() == parameters + 2 * channels
 
 
-@pytest.mark.parametrize("graph", ["predicted", "uniform"])
+@pytest.mark.parametrize(
+    "graph", ["predicted", pytest.param("uniform", marks=pytest.mark.slow)]
+)
 def test_model_and_model_on_messages_are_the_same(graph):
     graphs = gk.layers.UniformGraph()
     if graph == "predicted":
@@ -64,6 +70,7 @@ def test_model_and_model_on_messages_are_the_same(graph):
     assert trained == {id(w) for w in model.on_messages().trainable_weights}
 
 
+@pytest.mark.slow
 def test_uniform_messages_are_those_of_the_uniform_graph():
     model = gk.ImageClassifier(image_size=SIZE, graphs=gk.layers.UniformGraph())
     features = np.random.default_rng(0).normal(size=(2, 9, 3))
@@ -119,8 +126,7 @@ def test_file_round_trip(tmp_path):
         to_numpy(loaded(x))["logits"], to_numpy(model(x))["logits"]
     )
     model.trainable = False
-    model.save(tmp_path / "frozen.keras")
-    frozen = keras.models.load_model(tmp_path / "frozen.keras")
+    frozen = gk.ImageClassifier.from_config(model.get_config())
     assert not frozen.trainable_weights
 
 

@@ -101,7 +101,15 @@ def random_input(name, tensor, rng):
     return rng.integers(0, 9, (2, 7)).astype("int32")
 
 
-@pytest.mark.parametrize("name", MODELS)
+SHOWN = [
+    name
+    if name in ("predictor", "feature predictor", "pretrainer", "uniform")
+    else pytest.param(name, marks=pytest.mark.slow)
+    for name in MODELS
+]
+
+
+@pytest.mark.parametrize("name", SHOWN)
 def test_clone_has_class_order_of_weights_and_numbers(name):
     model, given, expected = model_and_numbers(name)
     clone = keras.models.clone_model(model)
@@ -126,7 +134,7 @@ def test_clones_keep_vocabulary_and_tokenizer():
         assert clone.tokenizer_config == {"lowercase": True}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SHOWN)
 def test_quantize_refuses_before_anything_is_changed(name):
     model, given, before = model_and_numbers(name)
     with pytest.raises(ValueError, match="cannot be quantized.*mode='int8'"):
@@ -135,11 +143,15 @@ def test_quantize_refuses_before_anything_is_changed(name):
         np.testing.assert_array_equal(values, before[key])
 
 
-SLOW_CLASSIFIER = pytest.param("classifier", marks=pytest.mark.slow)
-
-
 @needs_tensorflow
-@pytest.mark.parametrize("name", ["predictor", "uniform", SLOW_CLASSIFIER])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("predictor", marks=pytest.mark.slow),
+        "uniform",
+        pytest.param("classifier", marks=pytest.mark.slow),
+    ],
+)
 def test_export_has_the_names_and_dtypes_of_the_inputs(name, tmp_path):
     import tensorflow as tf
 
@@ -154,12 +166,13 @@ def test_export_has_the_names_and_dtypes_of_the_inputs(name, tmp_path):
 ONNX_MODELS = ["classifier", "pair classifier", "reader", "image classifier"]
 
 
+@pytest.mark.slow
 @needs_tensorflow
 @pytest.mark.parametrize(
     "name",
     [
         "uniform",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ONNX_MODELS),
+        *ONNX_MODELS,
     ],
 )
 def test_onnx_runtime_gives_the_numbers_of_the_model(name, tmp_path):
@@ -196,13 +209,14 @@ def test_predictor_leaves_out_tokens():
         np.testing.assert_array_equal(found[key], values)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no replicas there")
 @pytest.mark.parametrize(
     "name",
     [
         "context_pretrainer",
-        pytest.param("pixel_pretrainer", marks=pytest.mark.slow),
-        pytest.param("text_classifier", marks=pytest.mark.slow),
+        "pixel_pretrainer",
+        "text_classifier",
     ],
 )
 def test_two_replicas_train_to_the_weights_of_one_device(name):

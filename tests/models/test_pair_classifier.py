@@ -9,7 +9,6 @@ import pytest
 import glomo_keras as gk
 from tests import reference
 from tests.backends import to_numpy
-from tests.models.small_models import GRAPHS
 from tests.models.small_models import arrays
 from tests.models.small_models import graph_options
 from tests.models.small_models import inputs
@@ -33,6 +32,9 @@ def make_model(mode="none", self_attention=True, **options):
 
 
 SLOW_EMBEDDINGS = pytest.param("embeddings", marks=pytest.mark.slow)
+SLOW_UNIFORM = pytest.param("uniform", marks=pytest.mark.slow)
+SLOW_NONE = pytest.param("none", marks=pytest.mark.slow)
+SLOW_FLOAT16 = pytest.param("mixed_float16", marks=pytest.mark.slow)
 
 
 @functools.cache
@@ -126,7 +128,9 @@ def test_parameters_are_those_of_esim_and_its_self_attention():
     assert count() == 4_326_303 + 361_200
 
 
-@pytest.mark.parametrize("mode", ["none", SLOW_EMBEDDINGS, "states", "uniform"])
+@pytest.mark.parametrize(
+    "mode", [SLOW_NONE, SLOW_EMBEDDINGS, "states", SLOW_UNIFORM]
+)
 def test_each_mode_reads_from_file(mode, tmp_path):
     model = mixed_model(mode)
     predicted = mode in ("embeddings", "states")
@@ -140,7 +144,9 @@ def test_each_mode_reads_from_file(mode, tmp_path):
     )
 
 
-@pytest.mark.parametrize("mode", GRAPHS)
+@pytest.mark.parametrize(
+    "mode", [SLOW_NONE, SLOW_EMBEDDINGS, "states", SLOW_UNIFORM]
+)
 def test_padding_changes_nothing(mode):
     model = mixed_model(mode)
     given = make_inputs(model, {"premise": (7, 0), "hypothesis": (2, 5)})
@@ -177,7 +183,7 @@ def compile_model(model):
     )
 
 
-@pytest.mark.parametrize("mode", ["none", "states"])
+@pytest.mark.parametrize("mode", [SLOW_NONE, "states"])
 def test_texts_of_no_word_and_of_one_give_finite_logits_and_steps(mode):
     model = make_model(mode)
     given = make_inputs(model, {"premise": (0, 1), "hypothesis": (3, 0)})
@@ -207,22 +213,22 @@ def test_both_texts_share_graphs_of_one_predictor_and_one_transfer():
         )
 
 
+@pytest.mark.slow
 def test_the_place_of_the_graphs_decides_what_is_wider():
     widths = {}
-    for mode in ("none", "embeddings", "states"):
+    for mode in ("embeddings", "states"):
         model = make_model(mode, units=3)
         widths[mode] = [
             to_numpy(layer.weights[0]).shape[0]
             for layer in (model.encoder, model.projection)
         ]
     assert widths == {
-        "none": [5, 4 * 8],
         "embeddings": [8, 4 * 8],
         "states": [5, 4 * 11],
     }
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", SLOW_FLOAT16])
 def test_logits_are_float32_in_mixed_precision(policy):
     features = {"word_ids": keras.layers.Embedding(9, 5, dtype=policy)}
     model = gk.models.PairClassifier(features, hidden_dim=4, dtype=policy)

@@ -263,7 +263,9 @@ OLD = pathlib.Path(__file__).parent / "presets_of_format_1"
 OLD_INPUTS = ("token_ids", "padding_mask", "images")
 
 
-@pytest.mark.parametrize("name", ["text", "coupled", "pixels"])
+@pytest.mark.parametrize(
+    "name", ["text", pytest.param("coupled", marks=pytest.mark.slow), "pixels"]
+)
 def test_preset_of_format_1_gives_its_numbers(name, tmp_path):
     """Presets and numbers were written by version 0.1."""
     cls = gk.PixelPretrainer if name == "pixels" else gk.ContextPretrainer

@@ -72,6 +72,7 @@ def test_other_predictors_are_selected_too(options):
     assert_close(to_numpy(smaller(inputs())), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the tokenizer"
 )
@@ -134,6 +135,7 @@ def test_selected_predictor_is_saved_like_any_other(predictor, tmp_path):
         assert_close(to_numpy(copy(inputs())), expected, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="SavedModel"
 )

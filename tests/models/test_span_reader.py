@@ -57,7 +57,20 @@ def make_inputs(model, lengths=LENGTHS, units=UNITS):
     return {name: given[name] for name in model.input}
 
 
-@pytest.mark.parametrize("mode", ["none", "embeddings", "states", "uniform"])
+SLOW_EMBEDDINGS = pytest.param("embeddings", marks=pytest.mark.slow)
+SLOW_UNIFORM = pytest.param("uniform", marks=pytest.mark.slow)
+SLOW_GIVEN = pytest.param("given", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("none", marks=pytest.mark.slow),
+        SLOW_EMBEDDINGS,
+        "states",
+        SLOW_UNIFORM,
+    ],
+)
 def test_padding_changes_no_logit(mode):
     model = random_reader(mode)
     given = make_inputs(model)
@@ -85,7 +98,7 @@ def _with_padding(array, square):
     )
 
 
-@pytest.mark.parametrize("mode", ["states", "uniform", "given"])
+@pytest.mark.parametrize("mode", ["states", SLOW_UNIFORM, SLOW_GIVEN])
 def test_file_gives_the_same_reader(mode, tmp_path):
     model = random_reader(mode)
     model.save(tmp_path / "reader.keras")
@@ -142,7 +155,9 @@ def test_parameters_are_those_of_the_released_model(placement, parameters):
     assert model.count_params() - 50 * 300 == parameters
 
 
-@pytest.mark.parametrize("mode", ["none", "embeddings"])
+@pytest.mark.parametrize(
+    "mode", [pytest.param("none", marks=pytest.mark.slow), "states"]
+)
 @pytest.mark.parametrize("lengths", [(0, 1), (7, 0)])
 def test_texts_of_one_word_or_none_give_finite_logits(mode, lengths):
     model = random_reader(mode)

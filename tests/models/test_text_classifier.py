@@ -28,7 +28,7 @@ def slow_but(*fast):
 
 def make_model(name="none", predictor_options=(), **options):
     keras.utils.set_random_seed(3)
-    predictor = small_predictor(**dict(predictor_options))
+    predictor = small_predictor(num_conv_layers=1, **dict(predictor_options))
     predictor.vocabulary = list("abcdefghi")
     features = {"word_ids": keras.layers.Embedding(9, 5, trainable=False)}
     options = graph_options(name, predictor, **options)
@@ -55,7 +55,7 @@ def fit(model, **kwargs):
     model.fit(make_inputs(model), labels, verbose=0)
 
 
-@pytest.mark.parametrize("name", slow_but("none", "embeddings", "uniform"))
+@pytest.mark.parametrize("name", slow_but("embeddings"))
 def test_file_gives_the_same_model(name, tmp_path):
     options = {"graph_layers": [2]} if name in PREDICTED else {}
     model = make_model(name, num_mixtures=2, conditioned=True, **options)
@@ -69,9 +69,13 @@ def test_file_gives_the_same_model(name, tmp_path):
     np.testing.assert_allclose(logits_of(read), logits_of(model), atol=1e-6)
 
 
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(
+    "frozen", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_training_leaves_the_predictor_alone(frozen):
-    predictor = small_predictor(dropout=0.5)
+    predictor = small_predictor(
+        dropout=0.5, num_conv_layers=1, num_graph_layers=1
+    )
     predictor.trainable = not frozen
     model = gk.models.TextClassifier(
         {"word_ids": keras.layers.Embedding(9, 5)},
@@ -124,7 +128,9 @@ def test_float32_predictor_serves_a_model_of_mixed_precision():
     keras.tree.map_structure(np.testing.assert_array_equal, found, expected)
 
 
-@pytest.mark.parametrize("coupled", [True, False])
+@pytest.mark.parametrize(
+    "coupled", [pytest.param(True, marks=pytest.mark.slow), False]
+)
 def test_chosen_graph_layers_are_those_of_the_predictor(coupled):
     predictor = (
         randomised(coupled_predictor()) if coupled else small_predictor()
@@ -141,7 +147,9 @@ def test_chosen_graph_layers_are_those_of_the_predictor(coupled):
             )
 
 
-@pytest.mark.parametrize("activation", ["square", "softmax"])
+@pytest.mark.parametrize(
+    "activation", [pytest.param("square", marks=pytest.mark.slow), "softmax"]
+)
 def test_graphs_of_an_ablation_come_as_tensors(activation):
     predictor = small_predictor(activation=activation)
     given = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs())
@@ -152,7 +160,10 @@ def test_graphs_of_an_ablation_come_as_tensors(activation):
         )
 
 
-@pytest.mark.parametrize("placement", PREDICTED)
+@pytest.mark.parametrize(
+    "placement",
+    ["embeddings", pytest.param("states", marks=pytest.mark.slow)],
+)
 def test_graph_inputs_are_what_the_transfer_gets(placement):
     model = make_model(placement, units=3)
     given = make_inputs(model)
@@ -169,22 +180,22 @@ def test_graph_inputs_are_what_the_transfer_gets(placement):
         make_model().graph_inputs()
 
 
+@pytest.mark.slow
 def test_the_place_of_the_graphs_decides_what_is_wider():
     widths = {}
-    for name in ("none", "embeddings", "states"):
+    for name in ("embeddings", "states"):
         model = make_model(name, units=3)
         widths[name] = (
             model.embedding_dropout.input.shape[-1],
             model.shortcut.input[0].shape[-1],
         )
     assert widths == {
-        "none": (5, 8),
         "embeddings": (8, 8),
         "states": (5, 11),
     }
 
 
-@pytest.mark.parametrize("name", slow_but("none", "embeddings", "states"))
+@pytest.mark.parametrize("name", slow_but("states"))
 def test_padding_changes_nothing(name):
     model = make_model(name, num_mixtures=2)
     wanted = logits_of(model)
@@ -198,7 +209,7 @@ def test_padding_changes_nothing(name):
     np.testing.assert_allclose(found, wanted, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", slow_but("none", "embeddings"))
+@pytest.mark.parametrize("name", slow_but("embeddings"))
 def test_texts_of_no_word_and_of_one_give_finite_logits_and_steps(name):
     model = make_model(name)
     found = logits_of(model, lengths=(0, 1))

@@ -16,27 +16,28 @@ def probe(graphs=None, **kwargs):
     return gk.models.TransferProbe(VOCABULARY, graphs, **kwargs)
 
 
-def sources():
-    return {
-        "none": None,
-        "uniform": gk.layers.UniformGraph(),
-        "decay": gk.layers.DistanceDecayGraph(2, 2),
-        "predicted": gk.models.PredictedGraphs(small_predictor()),
-    }
+SOURCES = {
+    "none": lambda: None,
+    "uniform": gk.layers.UniformGraph,
+    "decay": lambda: gk.layers.DistanceDecayGraph(2, 2),
+    "predicted": lambda: gk.models.PredictedGraphs(
+        small_predictor(num_conv_layers=1, num_graph_layers=1)
+    ),
+}
 
 
-@pytest.mark.parametrize("source", ["none", "uniform", "decay", "predicted"])
+@pytest.mark.parametrize("source", ["none", "predicted"])
 def test_loss_of_fresh_weights_is_about_that_of_guessing(source):
-    losses = to_numpy(probe(sources()[source])(inputs()))
+    losses = to_numpy(probe(SOURCES[source]())(inputs()))
     for name in ("loss", "forward_loss", "backward_loss"):
         assert abs(losses[name] - np.log(VOCABULARY)) < 0.5
 
 
 def test_all_sources_start_from_the_same_fresh_weights():
     started = []
-    for source in ("uniform", "decay", "predicted"):
+    for source in ("decay", "predicted"):
         model = probe(
-            sources()[source], transfer=gk.layers.GraphTransfer(units=3)
+            SOURCES[source](), transfer=gk.layers.GraphTransfer(units=3)
         )
         model(inputs())
         started.append(
@@ -56,7 +57,7 @@ def test_all_sources_start_from_the_same_fresh_weights():
 
 
 def test_source_is_not_trained():
-    source = sources()["predicted"]
+    source = SOURCES["predicted"]()
     model = probe(source)
     before = [to_numpy(w) for w in source.weights]
     model.compile("adam", run_eagerly=True)
@@ -67,7 +68,7 @@ def test_source_is_not_trained():
 
 
 def test_no_direction_sees_the_words_it_predicts():
-    model = probe(sources()["predicted"])
+    model = probe(SOURCES["predicted"]())
     x = inputs(lengths=(7,))
     features = to_numpy(model.features(x))
     changed = {**x, "token_ids": x["token_ids"].copy()}
@@ -80,7 +81,7 @@ def test_no_direction_sees_the_words_it_predicts():
 
 
 def test_padding_changes_nothing():
-    model = probe(sources()["predicted"])
+    model = probe(SOURCES["predicted"]())
     x = inputs()
     expected = to_numpy(model(x))
     longer = {
@@ -98,7 +99,7 @@ def test_word_vectors_take_the_place_of_the_embedding():
         embeddings_initializer=keras.initializers.Constant(table.tolist()),
         trainable=False,
     )
-    model = probe(sources()["uniform"], vectors=vectors)
+    model = probe(SOURCES["uniform"](), vectors=vectors)
     model.compile("adam", run_eagerly=True)
     history = model.fit(inputs(), verbose=0).history
     assert np.isfinite(history["loss"][0])
@@ -106,12 +107,12 @@ def test_word_vectors_take_the_place_of_the_embedding():
 
 
 def test_one_direction_has_one_loss():
-    model = probe(sources()["predicted"], directions=("backward",))
+    model = probe(SOURCES["predicted"](), directions=("backward",))
     assert set(model(inputs())) == {"loss", "backward_loss"}
 
 
 def test_config_gives_the_same_model():
-    model = probe(sources()["decay"], transfer=gk.layers.GraphTransfer(units=3))
+    model = probe(SOURCES["decay"](), transfer=gk.layers.GraphTransfer(units=3))
     again = gk.models.TransferProbe.from_config(model.get_config())
     expected = to_numpy(model(inputs()))
     again(inputs())

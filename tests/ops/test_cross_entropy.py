@@ -234,7 +234,7 @@ def test_candidates_stand_for_all_words_on_average():
     values = np.random.default_rng(0).random(VOCABULARY)
     seed = keras.random.SeedGenerator(0)
     sums = []
-    for _ in range(400):
+    for _ in range(100):
         drawn, sizes = map(
             ops.convert_to_numpy,
             cross_entropy.draw_candidates(VOCABULARY, CANDIDATES, seed),

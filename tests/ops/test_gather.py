@@ -79,7 +79,11 @@ def test_a_graph_of_some_rows_gives_the_sums_of_these():
 
 @pytest.mark.parametrize(
     ("length", "n", "direction"),
-    [(7, 1, "forward"), (7, 3, "backward"), (LONG, 2, "backward")],
+    [
+        (7, 1, "forward"),
+        (7, 3, "backward"),
+        pytest.param(LONG, 2, "backward", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("include_products", [True, False])
 @pytest.mark.parametrize("conditioned", [True, False])
@@ -108,7 +112,9 @@ def test_a_single_layer_is_mixed_whether_products_count_or_not(
     np.testing.assert_allclose(to_numpy(result), expected, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize(
+    "direction", ["forward", pytest.param("backward", marks=pytest.mark.slow)]
+)
 def test_gradients_in_blocks_equal_those_of_the_graph(direction):
     made, _, x = graph_and_features(LONG, direction, layers=2, seed=3)
     logits = mixture_logits(2, True, True, LONG, layers=2)
@@ -150,10 +156,9 @@ def test_terms_gathered_equal_the_formula(length, include_products):
         np.testing.assert_allclose(to_numpy(found), expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @needs_tensorflow
-@pytest.mark.parametrize(
-    "products", [True, pytest.param(False, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("products", [True, False])
 def test_length_unknown_to_a_graph_changes_no_number(products):
     """Short inputs go through M, the longest in blocks of rows."""
     import tensorflow as tf

@@ -62,7 +62,10 @@ def rest(answers, certificate=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # To stop takes as long as it looks for that, 0.5 s where nothing is said.
+    threading.Thread(
+        target=server.serve_forever, args=(0.01,), daemon=True
+    ).start()
     scheme = "http" if certificate is None else "https"
     try:
         yield f"{scheme}://127.0.0.1:{server.server_port}", requests

@@ -75,7 +75,9 @@ def local_server(folder):
     models = Models(folder)
     rest = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RestHandler)
     rest.models = models
-    threading.Thread(target=rest.serve_forever, daemon=True).start()
+    threading.Thread(
+        target=rest.serve_forever, args=(0.01,), daemon=True
+    ).start()
     threads = concurrent.futures.ThreadPoolExecutor(2)
     service = grpc.server(threads, options=NO_LIMIT)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(

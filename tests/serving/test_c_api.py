@@ -101,6 +101,7 @@ def run_without_python(folder, calls, work):
     return [dict(np.load(entry["result"])) for entry in documents]
 
 
+@pytest.mark.slow
 def test_every_signature_answers_as_in_python_and_keeps_the_limit(
     exported, tmp_path
 ):

@@ -59,6 +59,7 @@ def test_graphs_equal_those_of_the_model(predictor, session, batch, positions):
         np.testing.assert_allclose(graph, wanted[name], atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_images_of_any_size(tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     predictor = image_predictor()
@@ -76,12 +77,13 @@ def test_images_of_any_size(tmp_path):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dtype",
     [
         "mixed_bfloat16",
-        pytest.param("bfloat16", marks=pytest.mark.slow),
-        pytest.param("float16", marks=pytest.mark.slow),
+        "bfloat16",
+        "float16",
     ],
 )
 def test_other_precisions_are_written_in_float32(tmp_path, dtype):

@@ -139,6 +139,7 @@ def copy_of(whole, tmp_path, *left_out):
     return shutil.copytree(whole, tmp_path / "copy", ignore=ignore)
 
 
+@pytest.mark.slow
 def test_missing_and_damaged_tables_are_written_again(
     predictor, sources, whole, tmp_path
 ):
@@ -170,11 +171,14 @@ def test_a_folder_is_for_one_job(predictor, sources, whole):
         )
 
 
-def test_broken_files_are_named_and_left_out(predictor, sources, tmp_path):
+@pytest.mark.slow
+def test_broken_files_are_named_and_left_out(
+    predictor, sources, whole, tmp_path
+):
     for path in sources.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "aa.csv").write_text("id,text\n1,the cat")
-    out = tmp_path / "out"
+    out = copy_of(whole, tmp_path, "*.parquet", "*.json")
     corpus = data.open_corpus(
         [str(tmp_path / "*.txt"), str(tmp_path / "*.csv")], "line", 1
     )

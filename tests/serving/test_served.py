@@ -28,14 +28,13 @@ WORDS = ["<pad>", "<unk>", "the", "cat", "sat", "n't", "שלום"]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """A folder with two versions of a model of texts, and one of images."""
+    """A folder with two versions of a model of texts."""
     folder = tmp_path_factory.mktemp("models")
     model = small_predictor(len(WORDS))
     model.vocabulary = WORDS
     options = {"tokenizer": WordTokenizer(WORDS), "max_length": MAX_LENGTH}
-    export_saved_model(model, folder / "small", 2, num_edges=3, **options)
+    export_saved_model(model, folder / "small", 2, num_edges=3)
     export_saved_model(model, folder / "small", 10, num_edges=4, **options)
-    export_saved_model(image_predictor(), folder / "pixels")
     return folder
 
 
@@ -45,10 +44,14 @@ def urls(models):
         yield dict(zip(("rest", "grpc"), urls, strict=True))
 
 
-@pytest.fixture(params=["rest", "grpc"])
-def url(request, urls, monkeypatch):
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
     for name in ("NO_PROXY", "no_proxy", "no_grpc_proxy"):
         monkeypatch.setenv(name, "127.0.0.1")
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def url(request, urls):
     return urls[request.param]
 
 
@@ -129,22 +132,25 @@ def test_ids_are_answered(models, client):
     )
 
 
-def test_images_are_answered(url):
+@pytest.mark.slow
+def test_images_are_answered(tmp_path):
     images = pictures(3, 4, 5)
     predictor = image_predictor()
-    with GraphClient(url, model="pixels", batch_size=2) as client:
-        answer = client.graphs({"images": images})
-    np.testing.assert_allclose(
-        answer["forward_graphs"],
-        predictor({"images": images})["forward_graphs"],
-        atol=TOLERANCE,
-    )
+    export_saved_model(predictor, tmp_path / "pixels")
+    wanted = predictor({"images": images})["forward_graphs"]
+    with local_server(tmp_path) as urls:
+        for url in urls:
+            with GraphClient(url, model="pixels", batch_size=2) as client:
+                answer = client.graphs({"images": images})
+            np.testing.assert_allclose(
+                answer["forward_graphs"], wanted, atol=TOLERANCE
+            )
 
 
 def test_version_is_the_newest_or_the_one_asked_for(url):
     for version, edges in ((None, 4), (10, 4), (2, 3)):
         with GraphClient(url, model="small", version=version) as client:
-            answer = client.edges(["the cat"])
+            answer = client.edges({"token_ids": [[2, 3]], "length": [2]})
             assert answer["forward_edge_weights"].shape[-1] == edges
 
 
@@ -161,6 +167,7 @@ def test_refusal_says_what_the_server_said(url, client):
         client.predict("nothing", {"text": ["the"]})
 
 
+@pytest.mark.slow
 def test_rest_needs_neither_tensorflow_nor_grpc(urls):
     code = """
     import sys

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from glomo_keras.data import WordTokenizer
 from glomo_keras.serving import export_saved_model
@@ -165,6 +166,19 @@ def test_signatures_have_the_names_types_and_free_axes(served):
             assert spec.shape.as_list()[len(free) :] == fixed
 
 
+def test_graph_calls_no_python(exported):
+    """The slow tests run it where there is no Keras, and from C."""
+    model = saved_model_pb2.SavedModel()
+    model.ParseFromString((exported / "saved_model.pb").read_bytes())
+    graph = model.meta_graphs[0].graph_def
+    nodes = [*graph.node]
+    for function in graph.library.function:
+        nodes += function.node_def
+    kinds = {node.op for node in nodes}
+    assert "MatMul" in kinds or "Einsum" in kinds
+    assert not [kind for kind in kinds if "PyFunc" in kind]
+
+
 def test_shapes_and_types_of_the_outputs_are_known(served):
     specs = {
         key: (spec.dtype.name, spec.shape.as_list())
@@ -188,7 +202,7 @@ def test_shapes_and_types_of_the_outputs_are_known(served):
     ("batch", "length"),
     [
         (1, 1),
-        (1, MAX_LENGTH),
+        pytest.param(1, MAX_LENGTH, marks=pytest.mark.slow),
         (3, 40),
         (64, 1),
         (64, 9),
@@ -326,22 +340,31 @@ def test_wrong_lengths_are_refused(served, length):
         )
 
 
-def test_endpoints_take_a_dict_as_keras_layers_call_them(exported, served):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mixture",
+        pytest.param("serving_default", marks=pytest.mark.slow),
+        pytest.param("edges_from_ids_and_length", marks=pytest.mark.slow),
+    ],
+)
+def test_endpoints_take_a_dict_as_keras_layers_call_them(
+    exported, served, name
+):
     given = {
         "text": tf.constant(["The cat sat.", "it"]),
         "weights": tf.constant(mixture_weights(2)),
         "token_ids": tf.constant([[2, 3], [4, 0]]),
         "length": tf.constant([2, 1]),
     }
-    for name in ("serving_default", "mixture", "edges_from_ids_and_length"):
-        inputs, outputs = SIGNATURES[name]
-        layer = keras.layers.TFSMLayer(str(exported), call_endpoint=name)
-        taken = {key: given[key] for key in inputs}
-        answer = layer(taken)
-        assert set(answer) == outputs
-        wanted = served(name, **taken)
-        for key in outputs - {"tokens"}:
-            np.testing.assert_allclose(answer[key], wanted[key])
+    inputs, outputs = SIGNATURES[name]
+    layer = keras.layers.TFSMLayer(str(exported), call_endpoint=name)
+    taken = {key: given[key] for key in inputs}
+    answer = layer(taken)
+    assert set(answer) == outputs
+    wanted = served(name, **taken)
+    for key in outputs - {"tokens"}:
+        np.testing.assert_allclose(answer[key], wanted[key])
 
 
 def test_an_endpoint_is_a_layer_of_a_functional_model(exported, served):
@@ -410,6 +433,7 @@ def test_folder_is_little_more_than_weights_and_vocabulary(predictor, exported):
     assert parameters < size - vocabulary < 1.1 * parameters
 
 
+@pytest.mark.slow
 def test_graphs_of_a_bfloat16_predictor_are_served_in_float32(tmp_path):
     model = small_predictor(dtype="mixed_bfloat16")
     folder = export_saved_model(model, tmp_path)
@@ -426,6 +450,7 @@ def test_graphs_of_a_bfloat16_predictor_are_served_in_float32(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_all_signatures_run_without_keras_this_package_and_text(
     served, tokenizer, exported, tmp_path
 ):

@@ -19,6 +19,7 @@ def predictor_and_tokenizer():
     return model, WordTokenizer(WORDS)
 
 
+@pytest.mark.slow
 def test_requests_run_on_the_signatures(tmp_path):
     messages = pytest.importorskip(
         "tensorflow_serving.apis.prediction_log_pb2",

@@ -39,8 +39,16 @@ def train_interrupted(folder, batches, **kwargs):
     return train(folder, **kwargs)
 
 
-def test_early_stopping_and_plateau_decide_the_same(tmp_path):
-    model, history = train(tmp_path / "whole", patience=4)
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The folder of a run that ended early, its model and its history."""
+    folder = tmp_path_factory.mktemp("stopped")
+    return folder, *train(folder, patience=4)
+
+
+@pytest.mark.slow
+def test_early_stopping_and_plateau_decide_the_same(stopped, tmp_path):
+    folder, model, history = stopped
     epochs = len(history.epoch)
     assert 6 < epochs < small_run.EPOCHS
     assert len(set(history.history["learning_rate"])) > 1
@@ -52,15 +60,13 @@ def test_early_stopping_and_plateau_decide_the_same(tmp_path):
     small_run.assert_same_weights(resumed, model)
     assert resumed_history.history == history.history
     assert resumed_history.epoch == list(range(epochs))
-    small_run.assert_same_csv(
-        tmp_path / "resumed", tmp_path / "whole", epochs=epochs
-    )
+    small_run.assert_same_csv(tmp_path / "resumed", folder, epochs=epochs)
 
 
 def test_each_epoch_is_timed_once_however_often_interrupted(tmp_path):
-    train_interrupted(tmp_path, [8, 4], epochs=5)
+    train_interrupted(tmp_path, [5, 4], epochs=3)
     rows = read_history(tmp_path / "timing.csv")
-    assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["epoch"] for row in rows] == [0, 1, 2]
     assert all(0 < row["seconds"] < 60 for row in rows)
     assert all(row["cpu_seconds"] > 0 for row in rows)
 
@@ -71,33 +77,33 @@ def checkpoint_times(folder):
     return [(file.name, file.stat().st_mtime_ns) for file in files]
 
 
-def test_stopped_run_does_not_train_on(tmp_path):
-    model, history = train(tmp_path, patience=4)
-    checkpoints = checkpoint_times(tmp_path)
-    again, again_history = train(tmp_path, [AtBatch(1, interrupt)], patience=4)
+@pytest.mark.slow
+def test_stopped_run_does_not_train_on(stopped):
+    folder, model, history = stopped
+    checkpoints = checkpoint_times(folder)
+    again, again_history = train(folder, [AtBatch(1, interrupt)], patience=4)
     small_run.assert_same_weights(again, model)  # the best ones, restored
     assert again_history.history == history.history
-    after = checkpoint_times(tmp_path)
-    assert after == checkpoints
+    assert checkpoint_times(folder) == checkpoints
 
 
 def test_complete_run_does_not_train_on(tmp_path):
-    model, history = train(tmp_path, epochs=3)
-    again, again_history = train(tmp_path, [AtBatch(1, interrupt)], epochs=3)
+    model, history = train(tmp_path, epochs=1)
+    again, again_history = train(tmp_path, [AtBatch(1, interrupt)], epochs=1)
     small_run.assert_same_weights(again, model)
     assert again_history.history == history.history
 
 
 def test_damaged_checkpoint_goes_back_one_epoch(tmp_path):
-    model, _ = train(tmp_path / "whole", epochs=4)
+    model, _ = train(tmp_path / "whole", epochs=3)
     with pytest.raises(Interrupt):
-        train(tmp_path / "cut", [AtBatch(11, interrupt)], epochs=4)
+        train(tmp_path / "cut", [AtBatch(8, interrupt)], epochs=3)
     newest = sorted((tmp_path / "cut" / "checkpoint").iterdir())[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
     with pytest.warns(UserWarning, match=newest.name):
-        resumed, _ = train(tmp_path / "cut", epochs=4)
+        resumed, _ = train(tmp_path / "cut", epochs=3)
     small_run.assert_same_weights(resumed, model)
-    small_run.assert_same_csv(tmp_path / "cut", tmp_path / "whole", epochs=4)
+    small_run.assert_same_csv(tmp_path / "cut", tmp_path / "whole", epochs=3)
 
 
 class Best(keras.callbacks.Callback):
@@ -114,10 +120,10 @@ class Best(keras.callbacks.Callback):
 
 
 def test_own_callback_names_what_it_remembers(tmp_path):
-    train(tmp_path, [Best()], epochs=2)
+    train(tmp_path, [Best()], epochs=1)
     best = Best()
-    train(tmp_path, [best], epochs=3)
-    assert best.seen == [0, 1, 2]
+    train(tmp_path, [best], epochs=2)
+    assert best.seen == [0, 1]
 
 
 def test_model_checkpoint_keeps_its_best(tmp_path):

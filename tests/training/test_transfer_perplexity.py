@@ -30,6 +30,7 @@ def measured(graphs, seed=0):
     )
 
 
+@pytest.mark.slow
 def test_graphs_that_lead_to_the_answer_beat_none():
     # A steep decay leads to the position before: there the next word stands.
     nearest = measured(gk.layers.DistanceDecayGraph(rate=20.0))

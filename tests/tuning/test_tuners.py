@@ -2,6 +2,7 @@
 
 import gc
 import json
+import shutil
 
 import keras
 import keras_tuner
@@ -83,17 +84,25 @@ def run(folder, **options):
 
 def interrupt(folder, call):
     """Starts a search that is killed in a trial; returns its table."""
-    tuner = make_tuner(folder, train=Trainer(die=[call]))
+    tuner = make_tuner(folder, train=Trainer(die=[call]), max_trials=2)
     with pytest.raises(KeyboardInterrupt):
         tuner.search(verbose=0)
     return tuning.trial_table(tuner)
 
 
-@pytest.mark.parametrize("kind", ["random", "bayesian", "grid", "hyperband"])
-def test_each_kind_runs_its_trials(kind, tmp_path):
-    # Hyperband's fourth trial goes on with the best of the first three.
-    table, train = run(tmp_path, kind=kind)
-    assert len(table) == train.calls == 4
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("random", 1),
+        ("grid", 2),
+        # Its fourth trial goes on with the best of the first three.
+        pytest.param("hyperband", 4, marks=pytest.mark.slow),
+        pytest.param("bayesian", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_each_kind_runs_its_trials(kind, count, tmp_path):
+    table, train = run(tmp_path, kind=kind, max_trials=count)
+    assert len(table) == train.calls == count
     assert table["score"].is_monotonic_increasing
     assert set(table["status"]) == {"COMPLETED"}
     assert table["epoch"].min() >= 1
@@ -105,12 +114,12 @@ def test_each_kind_runs_its_trials(kind, tmp_path):
 
 
 def test_failed_trials_are_counted_with_their_error(tmp_path):
-    table, train = run(tmp_path, max_trials=5, fail=range(1, 5))
-    assert train.calls == 5
-    assert table["status"].tolist() == ["COMPLETED"] + ["FAILED"] * 4
+    table, train = run(tmp_path, max_trials=3, fail=[1, 2])
+    assert train.calls == 3
+    assert table["status"].tolist() == ["COMPLETED"] + ["FAILED"] * 2
     assert table["error"].iloc[-1] == "ValueError: no such trial"
     assert pandas.isna(table["error"].iloc[0])
-    assert table["score"].isna().tolist() == [False] + [True] * 4
+    assert table["score"].isna().tolist() == [False] + [True] * 2
 
 
 def diverge_after_a_step(values, model, **kwargs):
@@ -121,41 +130,49 @@ def diverge_after_a_step(values, model, **kwargs):
 
 @pytest.mark.parametrize("train", [Trainer(), diverge_after_a_step])
 def test_a_loss_that_is_not_finite_fails(train, tmp_path):
-    tuner = make_tuner(tmp_path, train=train, max_trials=2, rate=1e39)
+    tuner = make_tuner(tmp_path, train=train, max_trials=1, rate=1e39)
     tuner.search(verbose=0)
     table = tuning.trial_table(tuner)
-    assert table["status"].tolist() == ["FAILED"] * 2
+    assert table["status"].tolist() == ["FAILED"]
     assert all("not finite" in error for error in table["error"])
 
 
 def test_an_interrupted_search_goes_on_with_its_trials(tmp_path):
-    before = interrupt(tmp_path / "killed", call=3)
+    before = interrupt(tmp_path / "killed", call=2)
     assert before["status"].tolist().count("RUNNING") == 1
-    table, train = run(tmp_path / "killed")
-    assert train.calls == 2
+    table, train = run(tmp_path / "killed", max_trials=2)
+    assert train.calls == 1
     assert set(table["status"]) == {"COMPLETED"}
-    whole, _ = run(tmp_path / "whole")
+    whole, _ = run(tmp_path / "whole", max_trials=2)
     pandas.testing.assert_frame_equal(table, whole)
 
 
 def test_a_search_interrupted_in_its_first_trial_goes_on(tmp_path):
     interrupt(tmp_path, call=1)
-    table, train = run(tmp_path)
-    assert len(table) == train.calls == 4
+    table, train = run(tmp_path, max_trials=2)
+    assert len(table) == train.calls == 2
 
 
 def test_a_finished_search_takes_more_trials(tmp_path):
-    first, _ = run(tmp_path, max_trials=2)
-    table, train = run(tmp_path, max_trials=3)
+    first, _ = run(tmp_path, max_trials=1)
+    table, train = run(tmp_path, max_trials=2)
     assert train.calls == 1
     assert set(first["trial"]) < set(table["trial"])
 
 
 def test_errors_outlive_the_process_that_met_them(tmp_path):
-    run(tmp_path, max_trials=2, fail=[1, 2])
-    table, train = run(tmp_path, max_trials=2)
+    run(tmp_path, max_trials=1, fail=[1])
+    table, train = run(tmp_path, max_trials=1)
     assert train.calls == 0
-    assert table["error"].tolist() == ["ValueError: no such trial"] * 2
+    assert table["error"].tolist() == ["ValueError: no such trial"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a search of one trial."""
+    folder = tmp_path_factory.mktemp("finished")
+    run(folder, max_trials=1)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -168,11 +185,13 @@ def test_errors_outlive_the_process_that_met_them(tmp_path):
         ({"kind": "hyperband"}, "kind, max_epochs"),
     ],
 )
-def test_the_folder_of_another_search_is_refused(changed, differing, tmp_path):
-    run(tmp_path, max_trials=1)
+def test_the_folder_of_another_search_is_refused(
+    changed, differing, finished, tmp_path
+):
+    folder = shutil.copytree(finished, tmp_path / "copy")
     with pytest.raises(ValueError, match=f"another {differing}. Choose"):
-        make_tuner(tmp_path, **changed)
-    make_tuner(tmp_path, project_name="other", **changed)
+        make_tuner(folder, **changed)
+    make_tuner(folder, project_name="other", **changed)
 
 
 def test_the_same_space_in_context_lengths_is_another_search(tmp_path):
@@ -198,11 +217,13 @@ def test_the_same_space_in_context_lengths_is_another_search(tmp_path):
         tuner(1, 5)
 
 
-def test_a_folder_of_keras_tuner_without_our_record_is_refused(tmp_path):
-    run(tmp_path, max_trials=1)
-    (tmp_path / "trials" / "search.json").unlink()
+def test_a_folder_of_keras_tuner_without_our_record_is_refused(
+    finished, tmp_path
+):
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    (folder / "trials" / "search.json").unlink()
     with pytest.raises(ValueError, match="another kind, objective"):
-        make_tuner(tmp_path)
+        make_tuner(folder)
 
 
 def test_the_record_of_a_search_can_be_read(tmp_path):

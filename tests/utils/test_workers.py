@@ -27,6 +27,7 @@ def test_one_worker_is_this_process():
     assert results == [(0, (5, 1, os.getpid())), (1, (7, 2, os.getpid()))]
 
 
+@pytest.mark.slow
 def test_processes_keep_the_object_from_call_to_call():
     with Workers(2) as workers:
         results = dict(workers.calls(Counter().add, [(n,) for n in range(9)]))
@@ -38,7 +39,10 @@ def test_processes_keep_the_object_from_call_to_call():
     assert os.getpid() not in counts
 
 
-def test_killed_process_is_an_error_that_says_so():
+def test_a_call_runs_in_another_process_whose_kill_is_an_error():
     with Workers(2) as workers:
+        ((index, result),) = workers.calls(Counter().add, [(5,)])
+        assert (index, *result[:2]) == (0, 5, 1)
+        assert result[2] != os.getpid()
         with pytest.raises(RuntimeError, match="killed.*num_processes=2"):
             list(workers.calls(kill_this_process, [()]))

@@ -145,9 +145,8 @@ def test_lexicon_and_corpus_need_no_tensorflow(monkeypatch, tmp_path):
     assert sorted(corpus.vocabulary[2:]) == sorted(text.split()[:7])
 
 
-@pytest.mark.parametrize(
-    "backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_preset_is_read_and_run_without_tensorflow(backend):
     pytest.importorskip(backend)
     program = """

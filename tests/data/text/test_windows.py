@@ -184,6 +184,7 @@ def test_windows_are_those_of_earlier_versions():
     assert last[:, [0, -1]].tolist() == [[104, 118], [36, 50]]
 
 
+@pytest.mark.slow
 def test_windows_need_no_tensorflow():
     code = """
 import sys

@@ -34,6 +34,7 @@ def files(tmp_path_factory):
     return reference.write(folder, options, arrays), options, arrays
 
 
+@pytest.mark.slow
 def test_language_model_as_a_layer(tmp_path):
     run_layer_test(
         ElmoLanguageModel,

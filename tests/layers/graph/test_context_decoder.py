@@ -14,7 +14,9 @@ def inputs():
     return {"features": features(), "embeddings": features(seed=2)}
 
 
-@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize(
+    "direction", ["forward", pytest.param("backward", marks=pytest.mark.slow)]
+)
 def test_layer(tmp_path, direction):
     run_layer_test(
         ContextDecoder,

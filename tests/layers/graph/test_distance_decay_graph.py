@@ -10,7 +10,10 @@ from tests.layers.run_layer_test import run_layer_test
 TOLERANCE = 1e-6
 
 
-@pytest.mark.parametrize(("rate", "num_weights"), [(None, 2), (0.5, 0)])
+@pytest.mark.parametrize(
+    ("rate", "num_weights"),
+    [(None, 2), pytest.param(0.5, 0, marks=pytest.mark.slow)],
+)
 def test_layer(tmp_path, rate, num_weights):
     shape = (2, 3, 2, 7, 7)
     run_layer_test(

@@ -14,7 +14,10 @@ def inputs():
     return {"features": features(), "messages": features(seed=2)}
 
 
-@pytest.mark.parametrize(("kind", "count"), [("gru", 3), ("residual", 2)])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("gru", 3), pytest.param("residual", 2, marks=pytest.mark.slow)],
+)
 def test_layer(tmp_path, kind, count):
     run_layer_test(
         FeatureComposition,

@@ -11,7 +11,10 @@ from tests.layers.graph_inputs import padding_mask
 from tests.layers.run_layer_test import run_layer_test
 
 
-@pytest.mark.parametrize(("units", "width"), [(None, 16), (3, 11)])
+@pytest.mark.parametrize(
+    ("units", "width"),
+    [pytest.param(None, 16, marks=pytest.mark.slow), (3, 11)],
+)
 def test_layer(tmp_path, units, width):
     run_layer_test(
         GatedGraphFusion,

@@ -22,8 +22,14 @@ def graphs(direction="forward"):
 @pytest.mark.parametrize(
     ("kwargs", "names", "shape", "num_weights"),
     [
-        ({}, ["graphs"], (2, 7, 7), 1),
-        ({"num_mixtures": 3}, ["graphs"], (2, 3, 7, 7), 1),
+        pytest.param({}, ["graphs"], (2, 7, 7), 1, marks=pytest.mark.slow),
+        pytest.param(
+            {"num_mixtures": 3},
+            ["graphs"],
+            (2, 3, 7, 7),
+            1,
+            marks=pytest.mark.slow,
+        ),
         (
             {"conditioned": True, "include_products": False, "dropout": 0.1},
             ["graphs", "features"],
@@ -32,7 +38,9 @@ def graphs(direction="forward"):
         ),
     ],
 )
-@pytest.mark.parametrize("factored", [False, True])
+@pytest.mark.parametrize(
+    "factored", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_layer(tmp_path, kwargs, names, shape, num_weights, factored):
     inputs = {"graphs": factors() if factored else graphs()}
     if "features" in names:

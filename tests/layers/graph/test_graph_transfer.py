@@ -37,12 +37,19 @@ def materialised(**kwargs):
     ("kwargs", "graphs", "width", "num_weights"),
     [
         ({}, materialised(), 16, 7),
-        ({"num_mixtures": 3, "units": 5}, factored(), 13, 7),
-        (
+        pytest.param(
+            {"num_mixtures": 3, "units": 5},
+            factored(),
+            13,
+            7,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             {"conditioned": True, "dropout": 0.1, "seed": 1},
             {"backward_graphs": factored()["backward_graphs"]},
             16,
             7,
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -127,9 +134,16 @@ def test_where_xla_cannot_train_it_is_not_chosen():
     ):
         model = transfer_model(length, max_length)
         assert all(x.supports_jit for x in model._flatten_layers()) == fine
-    model = transfer_model(None)
     with pytest.warns(UserWarning, match="jit_compile"):
-        model.compile("sgd", "mse", jit_compile=True)
+        transfer_model(None).compile("sgd", "mse", jit_compile=True)
+
+
+@pytest.mark.slow
+@needs_tensorflow
+@pytest.mark.filterwarnings("ignore:.*jit_compile")
+def test_model_of_an_unknown_length_trains_where_xla_was_asked_for():
+    model = transfer_model(None)
+    model.compile("sgd", "mse", jit_compile=True)
     for length in (5, 7):
         given = {
             name: np.ones([2 if n is None else n for n in shape], "float32")

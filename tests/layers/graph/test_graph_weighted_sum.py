@@ -20,7 +20,14 @@ def graph():
     return reference.graph(factors(layers=None)).astype("float32")
 
 
-@pytest.mark.parametrize("form", ["materialised", "factored", "one head"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param("materialised", marks=pytest.mark.slow),
+        "factored",
+        pytest.param("one head", marks=pytest.mark.slow),
+    ],
+)
 def test_layer(tmp_path, form):
     graphs = {
         "materialised": graph(),
@@ -116,7 +123,9 @@ def test_beyond_512_positions_numbers_and_gradients_are_the_same():
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("length", [7, 520])
+@pytest.mark.parametrize(
+    "length", [pytest.param(7, marks=pytest.mark.slow), 520]
+)
 def test_fit_with_a_length_unknown_to_the_model(length):
     made = factors(None, 2, length, 3, batch=1, mask=False)
     inputs = {

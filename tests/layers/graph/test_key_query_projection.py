@@ -23,7 +23,10 @@ def keys_and_queries():
 
 @pytest.mark.parametrize(
     ("threshold", "direction", "num_weights"),
-    [("query", "backward", 6), ("scalar", "forward", 5)],
+    [
+        ("query", "backward", 6),
+        pytest.param("scalar", "forward", 5, marks=pytest.mark.slow),
+    ],
 )
 def test_layer(tmp_path, threshold, direction, num_weights):
     run_layer_test(

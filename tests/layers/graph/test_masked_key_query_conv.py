@@ -29,7 +29,11 @@ def randomised(layer, shape):
 
 @pytest.mark.parametrize(
     ("normalization", "num_weights"),
-    [("batch", 24), ("layer", 16), ("none", 8)],
+    [
+        ("batch", 24),
+        pytest.param("layer", 16, marks=pytest.mark.slow),
+        pytest.param("none", 8, marks=pytest.mark.slow),
+    ],
 )
 def test_layer(tmp_path, normalization, num_weights):
     run_layer_test(
@@ -42,6 +46,7 @@ def test_layer(tmp_path, normalization, num_weights):
     )
 
 
+@pytest.mark.slow
 def test_layer_in_two_dimensions(tmp_path):
     x = np.random.default_rng(0).normal(size=(2, 7, 7, 3)).astype("float32")
     run_layer_test(
@@ -160,8 +165,9 @@ def test_no_position_sees_its_future(direction, normalization):
             assert np.any(one != other)
 
 
-@pytest.mark.parametrize("direction", ["forward", "backward"])
-@pytest.mark.parametrize("first_mask", ["A", "B"])
+@pytest.mark.parametrize(
+    ("direction", "first_mask"), [("forward", "A"), ("backward", "B")]
+)
 def test_no_pixel_sees_its_future(direction, first_mask):
     x = np.random.default_rng(0).normal(size=(1, 4, 5, 2)).astype("float32")
     layer = randomised(

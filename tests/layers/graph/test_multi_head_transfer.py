@@ -19,7 +19,13 @@ def graphs():
     }
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"value_dim": 3, "units": 5}])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"value_dim": 3, "units": 5},
+    ],
+)
 def test_layer(tmp_path, kwargs):
     run_layer_test(
         MultiHeadTransfer,

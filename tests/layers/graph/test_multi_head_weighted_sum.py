@@ -17,7 +17,11 @@ def graph(**options):
 
 @pytest.mark.parametrize(
     ("kwargs", "width", "num_weights"),
-    [({}, 8, 1), ({"value_dim": 3}, 12, 1), ({"units": 5}, 5, 2)],
+    [
+        pytest.param({}, 8, 1, marks=pytest.mark.slow),
+        pytest.param({"value_dim": 3}, 12, 1, marks=pytest.mark.slow),
+        ({"units": 5}, 5, 2),
+    ],
 )
 def test_layer(tmp_path, kwargs, width, num_weights):
     run_layer_test(

@@ -14,7 +14,9 @@ TOLERANCE = 1e-5
 ROW_SUM = 1e-6
 
 
-@pytest.mark.parametrize("layers", [None, 3])
+@pytest.mark.parametrize(
+    "layers", [pytest.param(None, marks=pytest.mark.slow), 3]
+)
 def test_layer(tmp_path, layers):
     run_layer_test(
         SquaredReLUGraph,

@@ -142,13 +142,13 @@ def test_decoder_does_what_layers_do(tmp_path):
         {
             "window_size": 2,
             "anchor": "corner",
-            "num_layers": 2,
+            "num_layers": 1,
             "channel_order": "bgr",
         },
         decoder_inputs(),
         tmp_path,
         output_shape=(3, 28, 3, 3, 256),
-        num_weights=2 * 3 + 3 * 4 + 1,
+        num_weights=3 + 3 * 4 + 1,
         float32_outputs=True,
     )
 

@@ -37,7 +37,9 @@ def expected_outputs(layer, x, m, x_mask, m_mask):
     return blocks
 
 
-@pytest.mark.parametrize("exclude_diagonal", [False, True])
+@pytest.mark.parametrize(
+    "exclude_diagonal", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_layer(tmp_path, exclude_diagonal):
     run_layer_test(
         BiAttention,

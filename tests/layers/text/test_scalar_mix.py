@@ -15,7 +15,9 @@ def layers():
     return rng.normal(1.0, 2.0, (2, 3, 7, 4)).astype("float32")
 
 
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize(
+    "normalize", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_layer(tmp_path, normalize):
     run_layer_test(
         ScalarMix,

@@ -148,7 +148,9 @@ def official(state, tokens, mask, short, positions):
     return np.stack(graphs, 1), np.stack(outputs, 1), np.mean(losses)
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "masked", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_numbers_are_those_of_the_formulas(state, pretrainer, tokens, masked):
     mask = np.ones((2, UNITS), bool)
     mask[1, UNITS - 3 * masked :] = False

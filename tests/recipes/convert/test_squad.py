@@ -134,7 +134,14 @@ def test_reader_is_the_released_model_without_padding(golden, reader):
     np.testing.assert_array_equal(spans[0], expected)
 
 
-@pytest.mark.parametrize("row", [0, 1, 2])
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(0, marks=pytest.mark.slow),
+        1,
+        pytest.param(2, marks=pytest.mark.slow),
+    ],
+)
 def test_padding_changes_no_logit(golden, reader, row):
     alone = read(reader, example(golden, row))
     length = golden["in/context_lens"][row]
@@ -173,7 +180,16 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        options
+        if name in ("none", "uniform", "free", "states")
+        else pytest.param(options, marks=pytest.mark.slow)
+        for name, options in VARIANTS.items()
+    ],
+    ids=VARIANTS,
+)
 def test_other_variants_equal_the_formulas(golden, parameters, options):
     state = variant(parameters, **options)
     reader = convert.convert(official(state))

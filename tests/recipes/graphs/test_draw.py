@@ -30,10 +30,11 @@ def test_direction_that_is_none_is_refused(preset, tmp_path):
         draw_graphs.main(options)
 
 
+@pytest.mark.slow
 def test_unknown_words_stand_as_in_the_text_and_are_named(
     preset, tmp_path, capsys
 ):
-    options = draw_graphs.Options("Cat, the dog sat", preset, tmp_path)
+    options = draw_graphs.Options("Cat, the dog sat", preset, tmp_path, layer=1)
     draw_graphs.main(options)
     printed = capsys.readouterr().out
     assert "not in the vocabulary: ,, dog" in printed

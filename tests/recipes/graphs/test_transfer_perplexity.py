@@ -40,7 +40,7 @@ def options(tmp_path_factory):
         uses=("pretraining",),
         seeds=1,
         embedding_dim=8,
-        steps=2,
+        steps=1,
         batch_size=2,
         max_length=8,
         num_positions=3,
@@ -109,7 +109,8 @@ def test_ratio_is_paired_by_seed_with_the_interval_of_student():
 
 
 def test_predictor_without_a_vocabulary_is_refused(options, tmp_path):
-    gk.GraphPredictor(20, 8, 2, 4).save_to_preset(tmp_path / "preset")
+    predictor = gk.GraphPredictor(20, 8, 2, 4, num_conv_layers=1)
+    predictor.save_to_preset(tmp_path / "preset")
     other = dataclasses.replace(options, predictor=str(tmp_path / "preset"))
     with pytest.raises(ValueError, match="with its vocabulary. Received: "):
         transfer_perplexity.main(other)

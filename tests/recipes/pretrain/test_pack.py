@@ -98,6 +98,7 @@ def test_unusable_files_are_named(text, packed, tmp_path):
         pack.pack(pack.Options(corpus=(str(text),), out=pathlib.Path("x")))
 
 
+@pytest.mark.slow
 def test_training_on_jax_without_tensorflow(packed, tmp_path):
     settings = {
         "corpus": packed,

@@ -27,7 +27,7 @@ TINY = {
     "num_heads": 2,
     "key_dim": 4,
     "num_conv_layers": 1,
-    "num_graph_layers": 2,
+    "num_graph_layers": 1,
     "context_length": 1,
     "num_positions": 4,
     "dropout": 0.1,
@@ -91,6 +91,7 @@ def test_presets_hold_the_same_predictor(run):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.slow
 def test_resumed_run_ends_in_the_files_of_the_uninterrupted_one(run):
     check_resumed(
         lambda: pretrain_text.pretrain(run),
@@ -141,6 +142,7 @@ def test_time_limit_leaves_a_preset_and_goes_on(corpus, run, tmp_path):
         assert ours.read_text() == theirs.read_text()
 
 
+@pytest.mark.slow
 def test_text_that_has_changed_is_not_gone_on_with(corpus, tmp_path):
     """A vocabulary of the same size, in which ids are other words."""
     folder = tmp_path / "texts"

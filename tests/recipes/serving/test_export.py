@@ -52,6 +52,7 @@ def test_version_is_not_overwritten(preset, tmp_path):
     assert list((tmp_path / "out" / "2").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_preset_without_a_tokenizer_serves_ids(preset, tmp_path, capsys):
     metadata = json.loads((preset / "metadata.json").read_text("utf-8"))
     metadata["tokenizer"] = None
@@ -85,6 +86,7 @@ def test_next_version_counts_only_versions(tmp_path):
     assert export.next_version(tmp_path) == 11
 
 
+@pytest.mark.slow
 def test_warmup_requests_of_the_texts_within_the_limit(preset, tmp_path):
     pytest.importorskip(
         "tensorflow_serving.apis.prediction_log_pb2",
@@ -100,6 +102,7 @@ def test_warmup_requests_of_the_texts_within_the_limit(preset, tmp_path):
     assert not any(b"Armstrong" in x for x in records)
 
 
+@pytest.mark.slow
 def test_onnx_file_gives_the_graphs(preset, tmp_path, capsys):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")

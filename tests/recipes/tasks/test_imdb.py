@@ -45,7 +45,7 @@ def options(folder, out, **kwargs):
         **{
             "hidden_dim": 3,
             "max_length": 9,
-            "batch_size": 9,
+            "batch_size": 18,
             "validation_fraction": 0.25,
             "graph_units": 2,
             **kwargs,
@@ -80,6 +80,7 @@ def test_run_leaves_pictures(run):
         assert (run.out / f"seed-0/figures/{name}.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_killed_run_ends_in_the_metrics_of_the_uninterrupted_one(run):
     check_resumed(
         lambda: imdb.main(run),
@@ -139,6 +140,7 @@ def test_vectors_of_other_words_are_refused(folder, tmp_path):
         imdb.main(run)
 
 
+@pytest.mark.slow
 def test_diverged_training_leaves_no_metrics(folder, tmp_path):
     run = options(folder, tmp_path / "run", learning_rate=1e38)
     with pytest.raises(RuntimeError, match="diverged in epoch 1"):
@@ -146,6 +148,7 @@ def test_diverged_training_leaves_no_metrics(folder, tmp_path):
     assert not (run.out / "seed-0/metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_matched_model_has_about_as_many_parameters(folder, tmp_path):
     found, with_graphs = (
         imdb.main(

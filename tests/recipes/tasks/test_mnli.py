@@ -57,8 +57,8 @@ def options(folder, out, **kwargs):
         **{
             "graph": "none",
             "hidden_dim": 3,
-            "max_length": 5,
-            "batch_size": 9,
+            "max_length": 3,
+            "batch_size": 18,
             "epochs": 2,
             "validation_fraction": 0.25,
             **kwargs,

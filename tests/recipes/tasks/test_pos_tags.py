@@ -42,7 +42,7 @@ def options(tmp_path_factory):
         graph="predicted",
         transfer="heads",
         train_sentences=10,
-        batch_size=5,
+        batch_size=10,
         epochs=2,
         out=folder / "predicted",
     )
@@ -56,12 +56,14 @@ def test_run_leaves_its_accuracy(options):
     assert json.loads(path.read_text()) == metrics
 
 
+@pytest.mark.slow
 def test_words_are_learned_from_their_vectors(options):
     learned = dataclasses.replace(
         options,
         graph="none",
         transfer="mixture",
         learning_rate=0.3,
+        batch_size=5,
         epochs=30,
         patience=30,
         out=options.out.with_name("none"),
@@ -89,7 +91,14 @@ def test_padding_has_no_weight(options):
         assert not tags[weights == 0].any()
 
 
-@pytest.mark.parametrize("graph", ["uniform", "decay", "random"])
+@pytest.mark.parametrize(
+    "graph",
+    [
+        pytest.param("uniform", marks=pytest.mark.slow),
+        "decay",
+        pytest.param("random", marks=pytest.mark.slow),
+    ],
+)
 def test_sources_are_matched_by_a_hidden_layer(options, graph):
     other = dataclasses.replace(options, graph=graph)
     loaded = pos_tags.load(other)

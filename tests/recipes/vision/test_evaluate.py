@@ -45,7 +45,9 @@ def test_first_column_copies_from_above():
     np.testing.assert_allclose(bits[:, 1:, 0], -np.log2(16 / counts.sum()))
 
 
-@pytest.mark.parametrize("anchor", ["centre", "corner"])
+@pytest.mark.parametrize(
+    "anchor", [pytest.param("centre", marks=pytest.mark.slow), "corner"]
+)
 def test_model_codes_each_value_once_from_what_comes_before(anchor):
     pretrainer = randomised(
         gk.PixelPretrainer(

@@ -87,6 +87,7 @@ def test_resumed_run_ends_in_the_files_of_the_uninterrupted_one(run):
     )
 
 
+@pytest.mark.slow
 def test_time_limit_leaves_a_preset(images, tmp_path):
     limited = options(images, tmp_path, minutes=0.0)
     gk.ImageGraphPredictor.from_preset(pretrain_images.pretrain(limited))
