@@ -154,6 +154,7 @@ def test_library_never_imports_a_recipe():
                 "fit_resumable",
                 "read_history",
                 "run_processes",
+                "transfer_perplexities",
                 "transfer_perplexity",
                 "write_history",
             },

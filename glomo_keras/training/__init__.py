@@ -30,6 +30,7 @@ from glomo_keras.training.process_job import decided_by_first
 from glomo_keras.training.resume_training import ResumeTraining
 from glomo_keras.training.run_folder import RunFolder
 from glomo_keras.training.run_processes import run_processes
+from glomo_keras.training.transfer_perplexity import transfer_perplexities
 from glomo_keras.training.transfer_perplexity import transfer_perplexity
 from glomo_keras.utils.files import atomic_file
 
@@ -44,6 +45,7 @@ __all__ = [
     "fit_resumable",
     "read_history",
     "run_processes",
+    "transfer_perplexities",
     "transfer_perplexity",
     "write_history",
 ]

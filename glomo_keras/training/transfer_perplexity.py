@@ -56,10 +56,75 @@ def transfer_perplexity(
         source, train, held_out, predictor.vocabulary_size)
     ```
     """
-    keras.utils.set_random_seed(seed)
-    probe = TransferProbe(
-        vocabulary_size, graphs, transfer, seed=seed, **options
+    (metrics,) = transfer_perplexities(
+        graphs,
+        lambda seed: train,
+        held_out,
+        vocabulary_size,
+        transfer,
+        steps,
+        learning_rate,
+        [seed],
+        verbose,
+        **options,
     )
+    return metrics
+
+
+def transfer_perplexities(
+    graphs,
+    make_train,
+    held_out,
+    vocabulary_size,
+    transfer=None,
+    steps=500,
+    learning_rate=4e-3,
+    seeds=(0, 1, 2),
+    verbose=0,
+    **options,
+):
+    """Yields what `transfer_perplexity` returns, for one seed after another.
+
+    The numbers are the same, but the training step is traced only once.
+
+    Args:
+        make_train: Function of the seed that returns the training dataset.
+        seeds: Sequence of integers.
+        graphs, held_out, vocabulary_size, transfer, steps, learning_rate,
+            verbose, **options: See `transfer_perplexity`. The weights of
+            `graphs` start from their present values for each seed.
+    """
+    probe = None
+    for seed in seeds:
+        keras.utils.set_random_seed(seed)
+        fresh = TransferProbe(
+            vocabulary_size, graphs, transfer, seed=seed, **options
+        )
+        if probe is None:
+            probe = fresh
+            own = {} if graphs is None else _values(graphs)
+            _compile(probe, steps, learning_rate)
+        else:
+            for ours, new in zip(probe.variables, fresh.variables, strict=True):
+                ours.assign(own.get(id(ours), new))
+            for variable in probe.optimizer.variables:
+                variable.assign(keras.ops.zeros_like(variable))
+        probe.fit(
+            make_train(seed),
+            steps_per_epoch=steps,
+            shuffle=False,
+            verbose=verbose,
+        )
+        yield probe.evaluate(held_out, return_dict=True, verbose=verbose)
+
+
+def _values(layer):
+    """Returns the values of the variables, by the identity of each."""
+    to_numpy = keras.ops.convert_to_numpy
+    return {id(each): to_numpy(each) for each in layer.variables}
+
+
+def _compile(probe, steps, learning_rate):
     warmup = steps // 10
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
@@ -71,5 +136,3 @@ def transfer_perplexity(
         keras.optimizers.Adam(schedule, global_clipnorm=1.0),
         jit_compile=keras.backend.backend() == "jax",
     )
-    probe.fit(train, steps_per_epoch=steps, shuffle=False, verbose=verbose)
-    return probe.evaluate(held_out, return_dict=True, verbose=verbose)

@@ -154,15 +154,15 @@ def measure(options, seed, runs):
     for row, use in missing:
         keras.utils.clear_session()
         predictor = pretrained(options, row, seed)
-        run = {"use": use, "seed": seed, "source": row}
-        run |= fresh_features.measure_once(
+        (run,) = fresh_features.measure(
             options.transfer,
             predictor,
             "uniform" if row == "uniform" else "learned",
             use,
-            seed,
+            [seed],
             *text,
         )
+        run["source"] = row
         transfer_perplexity.write_run(
             options.out / "runs.csv", {**run, "settings": settings_of(options)}
         )

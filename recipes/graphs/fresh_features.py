@@ -62,7 +62,7 @@ class PretrainingUse(keras.layers.Layer):
         return {**super().get_config(), "num_layers": self.num_layers}
 
 
-def measure_once(options, predictor, source, use, seed, train, held_out):
+def measure(options, predictor, source, use, seeds, train, held_out):
     """Trains fresh features under frozen graphs and measures them.
 
     Args:
@@ -70,46 +70,56 @@ def measure_once(options, predictor, source, use, seed, train, held_out):
         predictor: a graph predictor, whose vocabulary the text has.
         source: one of `SOURCES`.
         use: one of `USES`.
-        seed: int.
+        seeds: list of int.
         train: a `TokenStream`.
         held_out: dict of `token_ids` int32 (W, T) and `padding_mask`.
 
-    Returns:
-        Dict of `perplexity`, on the held-out windows, and `seconds`.
+    Yields:
+        Dict of each seed: `use`, `seed`, `source`, `perplexity`, on the
+        held-out windows, and `seconds`.
     """
-    start = time.perf_counter()
-    metrics = training.transfer_perplexity(
-        make_source(source, predictor),
-        batches(options, train, seed),
+    measured = training.transfer_perplexities(
+        make_source(source, predictor, options.directions),
+        lambda seed: batches(options, train, seed),
         held_out,
         predictor.vocabulary_size,
         make_transfer(use, predictor),
         steps=options.steps,
-        seed=seed,
+        seeds=seeds,
         vectors=read_vectors(options, predictor),
         embedding_dim=options.embedding_dim,
         num_positions=options.num_positions,
         num_candidates=options.num_candidates or None,
         directions=options.directions,
     )
-    return {
-        "perplexity": float(np.exp(metrics["loss"])),
-        "seconds": round(time.perf_counter() - start, 1),
-    }
+    start = time.perf_counter()
+    for seed, metrics in zip(seeds, measured, strict=True):
+        yield {
+            "use": use,
+            "seed": seed,
+            "source": source,
+            "perplexity": float(np.exp(metrics["loss"])),
+            "seconds": round(time.perf_counter() - start, 1),
+        }
+        start = time.perf_counter()
 
 
-def make_source(name, predictor):
+def make_source(name, predictor, directions):
     """Returns a source with the predictor's numbers of layers and heads."""
-    sizes = (predictor.num_graph_layers, predictor.num_heads)
+    sizes = {
+        "num_layers": predictor.num_graph_layers,
+        "num_heads": predictor.num_heads,
+        "directions": directions,
+    }
     if name == "learned":
         return gk.models.PredictedGraphs(predictor)
     if name == "untrained":
         keras.utils.set_random_seed(1000)  # one for all seeds
         return gk.models.PredictedGraphs(keras.models.clone_model(predictor))
     if name == "decay":
-        return gk.layers.DistanceDecayGraph(*sizes)
+        return gk.layers.DistanceDecayGraph(**sizes)
     if name == "uniform":
-        return gk.layers.DistanceDecayGraph(*sizes, rate=0.0)
+        return gk.layers.DistanceDecayGraph(**sizes, rate=0.0)
     return None
 
 

@@ -35,9 +35,9 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from recipes.common import check_positive
+from recipes.graphs import fresh_features
 from recipes.graphs.fresh_features import SOURCES
 from recipes.graphs.fresh_features import ProbeOptions
-from recipes.graphs.fresh_features import measure_once
 from recipes.pretrain.evaluate import held_out_windows
 from recipes.tasks import compare
 
@@ -106,18 +106,19 @@ def measure(options, predictor, train, held_out):
     path = options.out / "runs.csv"
     settings = settings_of(options)
     runs = read_runs(path, settings)
-    for use, seed, source in itertools.product(
-        options.uses, range(options.seeds), options.sources
-    ):
-        if any(key(run) == (use, seed, source) for run in runs):
-            continue
-        run = {"use": use, "seed": seed, "source": source}
-        run |= measure_once(
-            options, predictor, source, use, seed, train, held_out
-        )
-        write_run(path, {**run, "settings": settings})
-        print(f"{use}, seed {seed}, {source}: {run['perplexity']:.1f}")
-        runs.append(run)
+    done = [key(run) for run in runs]
+    for use, source in itertools.product(options.uses, options.sources):
+        seeds = [
+            x for x in range(options.seeds) if (use, x, source) not in done
+        ]
+        for run in fresh_features.measure(
+            options, predictor, source, use, seeds, train, held_out
+        ):
+            write_run(path, {**run, "settings": settings})
+            print(
+                f"{use}, {source}, seed {run['seed']}: {run['perplexity']:.1f}"
+            )
+            runs.append(run)
     return runs
 
 

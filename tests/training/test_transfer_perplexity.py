@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import glomo_keras as gk
+from glomo_keras.training import transfer_perplexities
 from glomo_keras.training import transfer_perplexity
 
 VOCABULARY, LENGTH, STEPS = 12, 10, 30
@@ -14,26 +15,32 @@ def texts(count, seed):
     return {"token_ids": ids, "padding_mask": np.ones(ids.shape, bool)}
 
 
-def measured(graphs, seed=0):
-    return transfer_perplexity(
-        graphs,
-        texts(32 * STEPS, seed=1),
-        texts(32, seed=2),
-        VOCABULARY,
-        steps=STEPS,
-        learning_rate=0.02,
-        seed=seed,
-        embedding_dim=16,
-        context_length=1,
-        num_decoder_layers=1,
-        directions=("forward",),
+OPTIONS = {
+    "held_out": texts(32, seed=2),
+    "vocabulary_size": VOCABULARY,
+    "learning_rate": 0.02,
+    "embedding_dim": 16,
+    "context_length": 1,
+    "num_decoder_layers": 1,
+    "directions": ("forward",),
+}
+
+
+def decay(rate=None):
+    return gk.layers.DistanceDecayGraph(
+        rate=rate, directions=OPTIONS["directions"]
     )
+
+
+def measured(graphs, seed=0, steps=STEPS):
+    train = texts(32 * steps, seed=1)
+    return transfer_perplexity(graphs, train, seed=seed, steps=steps, **OPTIONS)
 
 
 @pytest.mark.slow
 def test_graphs_that_lead_to_the_answer_beat_none():
     # A steep decay leads to the position before: there the next word stands.
-    nearest = measured(gk.layers.DistanceDecayGraph(rate=20.0))
+    nearest = measured(decay(rate=20.0))
     none = measured(None)
     assert set(nearest) == {"loss", "forward_perplexity"}
     assert nearest["forward_perplexity"] < 0.7 * none["forward_perplexity"]
@@ -41,5 +48,18 @@ def test_graphs_that_lead_to_the_answer_beat_none():
 
 @pytest.mark.slow
 def test_same_seed_gives_the_same_number():
-    one, two = (measured(gk.layers.DistanceDecayGraph()) for _ in range(2))
+    one, two = (measured(decay()) for _ in range(2))
     assert one == two
+
+
+def test_seeds_in_one_call_give_the_numbers_of_a_call_each():
+    together = transfer_perplexities(
+        decay(),
+        lambda seed: texts(32 * 4, seed=1),
+        seeds=(3, 5),
+        steps=4,
+        **OPTIONS,
+    )
+    apart = [measured(decay(), x, 4) for x in (3, 5)]
+    assert [*together] == apart
+    assert apart[0] != apart[1]

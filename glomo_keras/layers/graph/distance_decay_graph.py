@@ -31,13 +31,15 @@ class DistanceDecayGraph(keras.layers.Layer):
         num_heads: Integer K. Defaults to `1`.
         rate: Float, at least 0. Defaults to `None`: learned, from 0.02 for
             the first head to 3 for the last.
+        directions: Sequence of `"forward"`, `"backward"` or both. Defaults to
+            both.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         padding_mask: Boolean `(B, T)`, True = real position.
 
     Returns:
-        Dict of `forward_graphs` and `backward_graphs`, each
+        Dict of `forward_graphs` and `backward_graphs`, or one of them, each
         `(B, L, K, T, T)`: rows are receivers, in reading order.
 
     Raises:
@@ -55,9 +57,18 @@ class DistanceDecayGraph(keras.layers.Layer):
            [0.33, 0.67, 0.  ]], dtype=float32)
     """
 
-    def __init__(self, num_layers=1, num_heads=1, rate=None, **kwargs):
+    def __init__(
+        self,
+        num_layers=1,
+        num_heads=1,
+        rate=None,
+        directions=DIRECTIONS,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check.check_positive(num_layers=num_layers, num_heads=num_heads)
+        for direction in directions:
+            check.check_option("directions", direction, DIRECTIONS)
         if rate is not None and not rate >= 0:
             raise ValueError(
                 f"`rate` must be at least 0, or None. Received: rate={rate!r}"
@@ -65,6 +76,7 @@ class DistanceDecayGraph(keras.layers.Layer):
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.rate = rate
+        self.directions = tuple(directions)
         self.supports_masking = True
 
     def build(self, padding_mask_shape):
@@ -77,7 +89,7 @@ class DistanceDecayGraph(keras.layers.Layer):
                     shape=(self.num_layers, self.num_heads),
                     initializer=_spread,
                 )
-                for direction in DIRECTIONS
+                for direction in self.directions
             }
 
     def rates(self, direction):
@@ -94,7 +106,7 @@ class DistanceDecayGraph(keras.layers.Layer):
             f"{direction}_graphs": ops.cast(
                 self._graph(mask, direction), self.compute_dtype
             )
-            for direction in DIRECTIONS
+            for direction in self.directions
         }
 
     def _graph(self, mask, direction):
@@ -114,7 +126,7 @@ class DistanceDecayGraph(keras.layers.Layer):
         check.check_rank("padding_mask", padding_mask_shape, 2, "(B, T)")
         batch, length = padding_mask_shape
         shape = (batch, self.num_layers, self.num_heads, length, length)
-        return {f"{direction}_graphs": shape for direction in DIRECTIONS}
+        return {f"{direction}_graphs": shape for direction in self.directions}
 
     def get_config(self):
         return {
@@ -122,6 +134,7 @@ class DistanceDecayGraph(keras.layers.Layer):
             "num_layers": self.num_layers,
             "num_heads": self.num_heads,
             "rate": self.rate,
+            "directions": self.directions,
         }
 
 

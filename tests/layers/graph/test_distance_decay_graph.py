@@ -66,3 +66,10 @@ def test_arguments_are_checked():
         DistanceDecayGraph(rate=-1)
     with pytest.raises(ValueError, match="num_heads=0"):
         DistanceDecayGraph(num_heads=0)
+
+
+def test_one_direction_has_its_graphs_and_weights_only():
+    layer = DistanceDecayGraph(directions=("backward",))
+    assert [*layer(np.ones((1, 3), bool))] == ["backward_graphs"]
+    assert len(layer.weights) == 1
+    assert [*layer.compute_output_shape((1, 3))] == ["backward_graphs"]

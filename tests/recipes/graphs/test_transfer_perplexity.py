@@ -85,7 +85,7 @@ def test_finished_runs_are_not_made_again(options, rows):
 )
 def test_sources_have_as_many_layers_and_heads(options, source, kind):
     predictor = gk.GraphPredictor.from_preset(options.predictor)
-    made = fresh_features.make_source(source, predictor)
+    made = fresh_features.make_source(source, predictor, ("forward",))
     assert isinstance(made, kind)
     if kind is gk.layers.DistanceDecayGraph:
         assert (made.num_layers, made.num_heads) == (2, 2)
