@@ -1,3 +1,5 @@
+import math
+
 import keras
 from keras import ops
 
@@ -9,6 +11,11 @@ from glomo_keras.utils import validation as check
 from glomo_keras.utils.initializers import fresh
 
 THRESHOLDS = ("query", "scalar")
+
+COLUMNS = 192
+"""A product of matrices on TensorFlow's CPU rounds its last columns in another
+order where there are not as many as its instructions take at once. With a
+multiple of this, some heads have the bits that they have among all heads."""
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -152,15 +159,18 @@ class KeyQueryProjection(keras.layers.Layer):
     def call(self, keys, queries, padding_mask=None, keys_mask=None):
         mask = keys_mask if padding_mask is None else padding_mask
         check.check_padding_mask(mask, keys.shape[1])
-        bias = ops.convert_to_tensor(self.threshold_bias)[:, None, None]
+        threshold = [
+            w if w is None else ops.convert_to_tensor(w)[:, None, None]
+            for w in (self.threshold_kernel, self.threshold_bias)
+        ]
+        key_kernel, query_kernel = map(
+            _widened, (self.key_kernel, self.query_kernel)
+        )
         return self._with_mask(
             {
-                **self._keys(keys, self.key_kernel, self.key_bias),
+                **self._keys(keys, key_kernel, self.key_bias),
                 **self._queries(
-                    queries,
-                    (self.query_kernel, self.query_bias),
-                    (self.threshold_kernel, bias),
-                    "blktc,lc->blkt",
+                    queries, (query_kernel, self.query_bias), threshold
                 ),
             },
             mask,
@@ -192,9 +202,7 @@ class KeyQueryProjection(keras.layers.Layer):
             rows = None
             if positions is not None and index == last:
                 rows = factors["positions"] = positions
-            factors |= self._queries(
-                queries, query, threshold, "bktc,c->bkt", rows
-            )
+            factors |= self._queries(queries, query, threshold, rows)
             layers.append(self._with_mask(factors, padding_mask))
         return layers
 
@@ -202,15 +210,14 @@ class KeyQueryProjection(keras.layers.Layer):
         keys = self._rotate(_project(keys, kernel, bias))
         return {KEYS[self.direction]: keys}
 
-    def _queries(
-        self, queries, query_weights, threshold_weights, equation, rows=None
-    ):
+    def _queries(self, queries, query_weights, threshold_weights, rows=None):
         if rows is not None:
             queries = ops.take(queries, rows, axis=1)  # (B, N, d)
         queries = _project(queries, *query_weights)
         kernel, bias = threshold_weights
         if self.threshold == "query":
-            thresholds = ops.einsum(equation, queries, kernel) + bias
+            terms = ops.cast(queries, "float32") * ops.cast(kernel, "float32")
+            thresholds = ops.cast(ops.sum(terms, -1), queries.dtype) + bias
         else:
             thresholds = ops.broadcast_to(bias, ops.shape(queries)[:-1])
         queries = self._rotate(queries, rows)
@@ -297,9 +304,17 @@ class KeyQueryProjection(keras.layers.Layer):
 def _project(features, kernel, bias):
     """`W x + b` by heads: `(B, T, d)` -> `(B, [L,] K, T, C)`.
 
-    The bias has the shape `([L,] K, C)`.
+    The bias has the shape `([L,] K, C)`, the kernel as many columns or more.
     """
     batch, length = ops.shape(features)[:2]
-    projected = ops.matmul(features, kernel)  # (B, T, [L *] K * C)
+    projected = ops.matmul(features, kernel)  # (B, T, [L *] K * C or more)
+    projected = projected[..., : math.prod(bias.shape)]
     projected = ops.reshape(projected, (batch, length, *bias.shape)) + bias
     return ops.moveaxis(projected, 1, -2)
+
+
+def _widened(kernel):
+    """Returns the kernel with a multiple of `COLUMNS` columns."""
+    kernel = ops.convert_to_tensor(kernel)
+    missing = -kernel.shape[1] % COLUMNS
+    return ops.pad(kernel, ((0, 0), (0, missing))) if missing else kernel
