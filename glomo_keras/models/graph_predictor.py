@@ -193,12 +193,10 @@ class GraphPredictor(TextPredictor):
         """Returns a smaller predictor, of some graph layers and heads.
 
         Its graphs are those of this predictor for the heads kept, in the
-        order given: bit by bit when called eagerly on TensorFlow, unless one
-        or two heads are left in all, whose queries and keys TensorFlow
-        multiplies by another routine. There, compiled (also by `predict`) and
-        on other backends they may differ by rounding, about 1e-7. The
-        embedding and the CNNs stay whole. It is a model of its own: it shares
-        no weights with this one.
+        order given: bit by bit on TensorFlow on a CPU, called or by `predict`.
+        Compiled by XLA and on other backends and devices they may differ by
+        rounding, about 1e-7. The embedding and the CNNs stay whole. It is a
+        model of its own: it shares no weights with this one.
 
         Args:
             layers: Sequence of the numbers of the graph layers kept, from 1.

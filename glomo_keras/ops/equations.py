@@ -67,12 +67,27 @@ def edge_weights(
 
     Arguments and shapes are those of `squared_relu_graph`.
     """
-    scores = matmul_to_float32(queries, ops.swapaxes(keys, -1, -2))
+    scores = _scores(queries, keys)
     if activation == "softmax":
         return _masked_exp(scores, admissible)  # (..., R, S)
     thresholds = ops.expand_dims(ops.cast(thresholds, "float32"), -1)
     scores = ops.where(admissible, scores - thresholds, 0.0)  # (..., R, S)
     return ops.square(scores if activation == "square" else ops.relu(scores))
+
+
+def _scores(queries, keys):
+    """`q_t . k_s`: `(..., R, C)` and `(..., S, C)` -> `(..., R, S)`.
+
+    TensorFlow rounds the product of two matrices in another order than that
+    of several, so a lone one gets company: a head has the same scores whatever
+    other heads and texts there are.
+    """
+    keys = ops.swapaxes(keys, -1, -2)
+    is_lone = len(queries.shape) > 2 and set(queries.shape[1:-2]) <= {1}
+    if not is_lone:
+        return matmul_to_float32(queries, keys)
+    queries, keys = (ops.concatenate([x, x[:1]]) for x in (queries, keys))
+    return matmul_to_float32(queries, keys)[:-1]
 
 
 def _masked_exp(scores, admissible):
@@ -93,8 +108,10 @@ def inverse_row_sums(weights):
     inverse sum, which would overflow.
     """
     sums = ops.sum(weights, axis=-1, keepdims=True)
-    empty = sums < LEAST_SUM
-    return ops.where(empty, 0.0, 1.0 / ops.where(empty, 1.0, sums))
+    # Not `1 / sums`: TensorFlow would take approximate inverses, which depend
+    # on where in the tensor a row stands.
+    is_full = ops.cast(sums >= LEAST_SUM, sums.dtype)
+    return is_full / (sums + (1.0 - is_full))
 
 
 def admissible_edges(rows, columns, direction, padding_mask=None):
