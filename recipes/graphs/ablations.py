@@ -205,7 +205,11 @@ def report(options, runs):
         for row in options.rows
     ]
     table = tabulate.tabulate(
-        rows, headers="keys", tablefmt="github", floatfmt=".1f"
+        rows,
+        headers="keys",
+        tablefmt="github",
+        floatfmt=".1f",
+        disable_numparse=[len(rows[0]) - 1],  # the ratio is text
     )
     print(table)
     (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
@@ -225,13 +229,14 @@ def row_of(runs, row, use):
         for name in (row, "full")
     )
     mean = compare.paired(own, dict.fromkeys(own, 0.0))
+    several = mean["pairs"] > 1
     return {
         "use": use,
         "row": row,
         "seeds": mean["pairs"],
         "perplexity": mean["difference"],
-        "low": mean["low"],
-        "high": mean["high"],
+        "low": mean["low"] if several else "",
+        "high": mean["high"] if several else "",
         "/ full": "" if row == "full" else transfer_perplexity.ratio(own, full),
     }
 

@@ -135,11 +135,11 @@ def test_fit_learns_and_presets_keep_the_numbers(tmp_path):
         keras.optimizers.Adam(0.02), jit_compile=BACKEND == "jax"
     )  # XLA takes 15 s on TensorFlow
     start = np.random.default_rng(0).integers(0, 9, (16, 1))
-    ids = ((start + np.arange(12)) % 9).astype("int32")
+    ids = ((start + np.arange(8)) % 9).astype("int32")
     x = {"token_ids": ids, "padding_mask": np.ones(ids.shape, bool)}
-    history = model.fit(x, batch_size=8, epochs=6, shuffle=False, verbose=0)
+    history = model.fit(x, batch_size=16, epochs=8, shuffle=False, verbose=0)
     history = history.history
-    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
     assert set(history) == {
         "loss",
         "forward_perplexity",

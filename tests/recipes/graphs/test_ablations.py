@@ -62,10 +62,10 @@ def read_table(out):
 def test_table_has_means_intervals_and_ratios_paired_by_seed(tmp_path):
     every = options(tmp_path / "text", tmp_path, seeds=2)
     every.out.mkdir()
-    for seed, factor in ((0, 2.0), (1, 2.2)):
-        for number, row in enumerate(ablations.ROWS):
+    for number, row in enumerate(ablations.ROWS):
+        for seed, perplexity in ((0, 10 + number), (1, 12 + 2 * number)):
             run = {"use": "mixture", "seed": seed, "source": row}
-            run["perplexity"] = (10 + number) * factor
+            run["perplexity"] = perplexity
             run["settings"] = ablations.settings_of(every)
             transfer_perplexity.write_run(every.out / "runs.csv", run)
     rows = ablations.main(every)
@@ -74,13 +74,25 @@ def test_table_has_means_intervals_and_ratios_paired_by_seed(tmp_path):
     assert rows[0]["/ full"] == ""
     for number, row in enumerate(rows):
         assert row["seeds"] == 2
-        np.testing.assert_allclose(row["perplexity"], (10 + number) * 2.1)
-        assert 0 < row["perplexity"] - row["low"]
-        np.testing.assert_allclose(
-            row["high"] - row["low"], (10 + number) * 0.2 * 12.706, rtol=1e-4
-        )  # Student's t of one degree of freedom
-    assert rows[-1]["/ full"].startswith("1.600 (1.600 to 1.600)")
+        assert row["perplexity"] == 11 + 1.5 * number
+        np.testing.assert_allclose(  # Student's t of one degree of freedom
+            row["high"] - row["low"], (2 + number) * 12.706, rtol=1e-4
+        )
+    assert rows[-1]["/ full"].startswith("1.789 (")  # sqrt(1.6 * 2.0)
     assert not (every.out / "full").exists()
+
+
+def test_one_seed_has_no_interval_and_three_digits(tmp_path):
+    one = options(tmp_path / "text", tmp_path, rows=("full", "uniform"))
+    one.out.mkdir()
+    for row, perplexity in (("full", 100.0), ("uniform", 104.2)):
+        run = {"use": "mixture", "seed": 0, "source": row}
+        run["perplexity"] = perplexity
+        run["settings"] = ablations.settings_of(one)
+        transfer_perplexity.write_run(one.out / "runs.csv", run)
+    _, uniform = ablations.main(one)
+    assert (uniform["low"], uniform["high"]) == ("", "")
+    assert "| 1.042" in (one.out / "table.md").read_text()
 
 
 @pytest.mark.slow
