@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 import pathlib
 
 import keras
@@ -17,6 +18,13 @@ EAGER = (
     "test_doctests.py",
 )
 """Where TensorFlow's functions run eagerly."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_to_collect():
+    """Keeps the models of other modules out of each collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -17,8 +17,8 @@ class PredictedGraphs(keras.layers.Layer):
         predictor: `GraphPredictor` or `ImageGraphPredictor`.
         graph_layers: Sequence of the numbers of the graph layers that are
             used, from 1. Defaults to `None`, all.
-        dtype: Dtype policy in which queries and keys are made; the CNNs have
-            that of the predictor. Defaults to `"float32"`.
+        dtype: Dtype policy in which queries and keys are made. Defaults to
+            `None`, that of the predictor.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -43,7 +43,9 @@ class PredictedGraphs(keras.layers.Layer):
     ['padding_mask', 'token_ids', 'word_ids']
     """
 
-    def __init__(self, predictor, graph_layers=None, dtype="float32", **kwargs):
+    def __init__(self, predictor, graph_layers=None, dtype=None, **kwargs):
+        if dtype is None:
+            dtype = predictor.dtype_policy
         super().__init__(dtype=dtype, **kwargs)
         count = predictor.num_graph_layers
         chosen = tuple(graph_layers or range(1, count + 1))

@@ -107,6 +107,7 @@ def test_messages_are_graphs_times_normalised_pixels():
     )
 
 
+@pytest.mark.slow
 def test_file_round_trip(tmp_path):
     model = gk.ImageClassifier(
         image_size=SIZE,

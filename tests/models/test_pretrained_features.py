@@ -42,6 +42,7 @@ def make_inputs():
     return {**inputs(), "word_ids": inputs()["token_ids"]}
 
 
+@pytest.mark.slow
 def test_layer(tmp_path):
     layer = make_layer(small_pretrainer(), normalize=True)
     run_layer_test(

@@ -127,6 +127,7 @@ def test_every_weight_has_a_gradient(predictor):
     assert all("threshold" in path or "bias" in path for path in still), still
 
 
+@pytest.mark.slow
 def test_fit_learns_and_presets_keep_the_numbers(tmp_path):
     keras.utils.set_random_seed(0)
     predictor = small_predictor(num_graph_layers=1, num_conv_layers=1)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from glomo_keras import data
-from glomo_keras.training import current_job
 from glomo_keras.training import run_processes
 from tests.training import small_job
 
@@ -57,8 +56,9 @@ def assert_same_training(folder, other):
         np.testing.assert_allclose(two[name], value, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param("jax", marks=pytest.mark.slow), "tensorflow"]
+)
 def test_two_processes_train_to_the_weights_of_one(backend, tmp_path):
     for size in (1, 2):
         status, errors = run_job(backend, tmp_path / str(size), size)
@@ -83,16 +83,6 @@ def test_killed_job_goes_on(backend, tmp_path):
     status, errors = run_job(backend, killed, 2)
     assert status == 0, errors[-3000:]
     assert_same_training(whole, killed)
-
-
-def place_in_job():
-    return current_job().index, current_job().size, os.getpid()
-
-
-def test_function_is_called_in_a_process_of_the_job():
-    *place, process = run_processes(place_in_job, (), 1)
-    assert place == [0, 1]
-    assert process != os.getpid()
 
 
 def test_port_in_use_is_refused_before_any_process_starts():

@@ -52,6 +52,7 @@ def test_same_seed_gives_the_same_number():
     assert one == two
 
 
+@pytest.mark.slow
 def test_seeds_in_one_call_give_the_numbers_of_a_call_each():
     together = transfer_perplexities(
         decay(),

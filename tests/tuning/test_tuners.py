@@ -1,6 +1,5 @@
 """Searches in one process, with a model that takes no time to train."""
 
-import gc
 import json
 import shutil
 
@@ -19,15 +18,6 @@ pytestmark = [
     # Its Gaussian process, on the few trials there are here.
     pytest.mark.filterwarnings("ignore:The optimal value found for dimension"),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def little_to_collect():
-    """KerasTuner collects garbage before each model: not that of all tests."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def make_model(values, rate=0.0):

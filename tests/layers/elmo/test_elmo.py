@@ -46,6 +46,7 @@ def test_language_model_as_a_layer(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_features_as_a_layer(tmp_path):
     layer = Elmo(ElmoLanguageModel(**SIZES, num_layers=1), normalize=True)
     run_layer_test(

@@ -136,6 +136,7 @@ def decoder_inputs(seed=1):
     }
 
 
+@pytest.mark.slow
 def test_decoder_does_what_layers_do(tmp_path):
     run_layer_test(
         gk.layers.PixelWindowDecoder,

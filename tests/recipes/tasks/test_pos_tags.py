@@ -132,6 +132,7 @@ def test_bad_options_are_refused_before_any_work(options, changes, message):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_features_of_a_pretrainer_join_the_graphs(options, tmp_path):
     folder = small_tasks.write_pretrainer(tmp_path / "pretrainer")
     joint = dataclasses.replace(
