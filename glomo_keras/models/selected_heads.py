@@ -31,7 +31,9 @@ def select_heads(predictor, layers=None, heads=None):
         for weight, values in _selected(projection, layers, heads[direction])
     }
     for ours, theirs in zip(smaller.weights, predictor.weights, strict=True):
-        ours.assign(selected.get(id(theirs), theirs))
+        # A copy: on JAX, `predict` and `fit` use up the arrays of a model.
+        values = selected.get(id(theirs))
+        ours.assign(_array(theirs) if values is None else values)
     smaller.trainable = predictor.trainable
     return smaller
 
@@ -58,7 +60,7 @@ def _selected(projection, layers, heads):
 
 
 def _array(variable):
-    return keras.ops.convert_to_numpy(variable.value)
+    return np.array(keras.ops.convert_to_numpy(variable.value))
 
 
 def _chosen(predictor, layers, heads):

@@ -106,7 +106,9 @@ def transfer_perplexities(
             _compile(probe, steps, learning_rate)
         else:
             for ours, new in zip(probe.variables, fresh.variables, strict=True):
-                ours.assign(own.get(id(ours), new))
+                # A copy: on JAX, `fit` uses up the arrays of a model.
+                value = own.get(id(ours), keras.ops.convert_to_numpy(new))
+                ours.assign(value.copy())
             for variable in probe.optimizer.variables:
                 variable.assign(keras.ops.zeros_like(variable))
         probe.fit(
@@ -121,7 +123,7 @@ def transfer_perplexities(
 def _values(layer):
     """Returns the values of the variables, by the identity of each."""
     to_numpy = keras.ops.convert_to_numpy
-    return {id(each): to_numpy(each) for each in layer.variables}
+    return {id(each): to_numpy(each).copy() for each in layer.variables}
 
 
 def _compile(probe, steps, learning_rate):
