@@ -1,11 +1,13 @@
 import keras
 from keras import ops
 
+from glomo_keras.models.frozen_layer import FrozenLayer
+from glomo_keras.models.frozen_layer import frozen_copy
 from glomo_keras.ops.graphs import join_layers
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class PredictedGraphs(keras.layers.Layer):
+class PredictedGraphs(FrozenLayer):
     """A source of graphs for a task model: those of a pretrained predictor.
 
     It works with a frozen copy of the predictor, in inference mode whatever
@@ -54,27 +56,13 @@ class PredictedGraphs(keras.layers.Layer):
                 f"The predictor has the graph layers 1 to {count}. "
                 f"Received: graph_layers={chosen}"
             )
-        self.predictor = keras.models.clone_model(predictor)
-        self.predictor.set_weights(predictor.get_weights())
-        self.predictor.trainable = False
+        self.predictor = frozen_copy(predictor)
         self.graph_layers = chosen
 
     @property
     def input_names(self):
         """Names of the inputs that the graphs are made from."""
         return tuple(self.predictor.input)
-
-    @property
-    def trainable(self):
-        return False
-
-    @trainable.setter
-    def trainable(self, value):
-        # A model hands its own `trainable` down: the predictor stays frozen.
-        keras.layers.Layer.trainable.fset(self, False)
-
-    def build(self, inputs_shape):
-        pass
 
     def call(self, inputs):
         layers = self.predictor.layer_by_layer(

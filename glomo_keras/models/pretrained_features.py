@@ -2,6 +2,9 @@ import keras
 from keras import ops
 
 from glomo_keras.layers import ScalarMix
+from glomo_keras.models.frozen_layer import FrozenLayer
+from glomo_keras.models.frozen_layer import frozen_copy
+from glomo_keras.models.text_predictor import check_of_texts
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -109,25 +112,13 @@ class PretrainedFeatures(keras.layers.Layer):
         return cls(**{**config, **{name: read(config[name]) for name in names}})
 
 
-class _FrozenNetworks(keras.layers.Layer):
+class _FrozenNetworks(FrozenLayer):
     """The embeddings and all layers of f: a layer, so that it has a policy."""
 
     def __init__(self, graph_predictor, feature_predictor, **kwargs):
         super().__init__(**kwargs)
-        self.graph_predictor = _frozen_copy(graph_predictor)
-        self.feature_predictor = _frozen_copy(feature_predictor)
-
-    @property
-    def trainable(self):
-        return False
-
-    @trainable.setter
-    def trainable(self, value):
-        # A layer hands its own `trainable` down: g and f stay frozen.
-        keras.layers.Layer.trainable.fset(self, False)
-
-    def build(self, inputs_shape):
-        pass
+        self.graph_predictor = frozen_copy(graph_predictor)
+        self.feature_predictor = frozen_copy(feature_predictor)
 
     def call(self, inputs):
         g = self.graph_predictor
@@ -160,11 +151,7 @@ class _FrozenNetworks(keras.layers.Layer):
 
 
 def _check_fit(predictor, features):
-    if getattr(predictor, "vocabulary_size", None) is None:
-        raise ValueError(
-            "`graph_predictor` must be a predictor of texts. "
-            f"Received: graph_predictor={predictor}"
-        )
+    check_of_texts(predictor)
     names = ["embedding_dim", "num_graph_layers", "directions"]
     if features.messages == "values":
         names.append("num_heads")
@@ -176,10 +163,3 @@ def _check_fit(predictor, features):
                 f"`graph_predictor`, whose {name} is {ours}. "
                 f"Received: feature_predictor with {name}={theirs}"
             )
-
-
-def _frozen_copy(model):
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    copy.trainable = False
-    return copy

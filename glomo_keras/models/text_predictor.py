@@ -56,3 +56,12 @@ class TextPredictor(Predictor):
                 self.token_embedding.embeddings_initializer
             ),
         }
+
+
+def check_of_texts(predictor):
+    """Refuses a graph predictor that is not one of texts."""
+    if getattr(predictor, "vocabulary_size", None) is None:
+        raise ValueError(
+            "`graph_predictor` must be a predictor of texts. "
+            f"Received: graph_predictor={predictor}"
+        )

@@ -2,6 +2,7 @@ import keras
 
 from glomo_keras.metrics import Perplexity
 from glomo_keras.models.pretrainer import Pretrainer
+from glomo_keras.models.text_predictor import check_of_texts
 from glomo_keras.utils import validation as check
 
 
@@ -17,11 +18,7 @@ class TextPretrainer(Pretrainer):
     def __init__(self, graph_predictor, num_candidates, *options):
         if num_candidates is not None:
             check.check_positive(num_candidates=num_candidates)
-        if getattr(graph_predictor, "vocabulary_size", None) is None:
-            raise ValueError(
-                "`graph_predictor` must be a predictor of texts. "
-                f"Received: graph_predictor={graph_predictor}"
-            )
+        check_of_texts(graph_predictor)
         super().__init__(graph_predictor, *options)
         self.num_candidates = num_candidates
         self.trackers = {

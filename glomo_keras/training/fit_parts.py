@@ -34,20 +34,31 @@ def fit_parts(model):
     if job.size == 1:
         yield
     elif job.strategy is None:
-        whole = model.compute_loss_and_updates
-        model.compute_loss_and_updates = functools.partial(_in_parts, whole)
-        try:
+        step = functools.partial(_in_parts, model.compute_loss_and_updates)
+        with _methods(model, compute_loss_and_updates=step):
             yield
-        finally:
-            del model.compute_loss_and_updates
     else:
-        model.train_step = functools.partial(_train_step, model, job)
-        model.test_step = functools.partial(_test_step, model, job)
-        try:
-            with batch_in_parts(job.index, job.size, _add):
-                yield
-        finally:
-            del model.train_step, model.test_step
+        with (
+            _methods(
+                model,
+                train_step=functools.partial(_train_step, model, job),
+                test_step=functools.partial(_test_step, model, job),
+            ),
+            batch_in_parts(job.index, job.size, _add),
+        ):
+            yield
+
+
+@contextlib.contextmanager
+def _methods(model, **methods):
+    """Gives a model other methods, for the length of a block."""
+    for name, method in methods.items():
+        setattr(model, name, method)
+    try:
+        yield
+    finally:
+        for name in methods:
+            delattr(model, name)
 
 
 def _in_parts(whole, weights, *state, training=False, **kwargs):

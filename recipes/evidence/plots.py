@@ -2,13 +2,10 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import stats
 
 from recipes.evidence import runs
-from recipes.evidence.tables import best_control
+from recipes.evidence.tables import gain_over_best
 from recipes.tasks.compare import paired
-
-CONFIDENCE = 0.95
 
 
 def draw(recipe, lines, path):
@@ -77,13 +74,10 @@ def draw_differences(axes, task, lines, sizes, metric):
         for size in sizes:
             if size not in line.results:
                 continue
-            best = best_control(lines, line, size, metric)
-            if best is not None:
-                scale = task.metrics[metric]
-                found[size] = paired(
-                    line.values(size, metric, scale),
-                    best.values(size, metric, scale),
-                )
+            scale = task.metrics[metric]
+            gain = gain_over_best(lines, line, size, metric, scale)
+            if gain is not None:
+                found[size] = gain[1]
         # Side by side, on an axis of sizes that is logarithmic.
         shift = number - (len(lines) - 1) / 2
         places = [
@@ -123,8 +117,5 @@ def mean_and_reach(values):
 
     The reach is that of Student's t, NaN for a single seed.
     """
-    numbers = np.array([*values.values()])
-    if len(numbers) < 2:
-        return numbers.mean(), np.nan
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(numbers) - 1)
-    return numbers.mean(), quantile * stats.sem(numbers)
+    mean = paired(values, dict.fromkeys(values, 0.0))
+    return mean["difference"], mean["high"] - mean["difference"]

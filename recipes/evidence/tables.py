@@ -106,15 +106,29 @@ def row(recipe, lines, line, size, names):
         values = line.values(size, metric, scale)
         cells[title] = with_deviation([*values.values()])
         cells[f"{title}: difference"] = ""
-        best = best_control(lines, line, size, metric)
-        if best is not None:
-            gain = paired(values, best.values(size, metric, scale))
+        found = gain_over_best(lines, line, size, metric, scale)
+        if found is not None:
+            best, gain = found
             cells[f"{title}: difference"] = (
                 f"{interval(gain)} to {best.label}, {gain['pairs']} pairs"
             )
     if not names:
         del cells["OPTIONS"]
     return cells
+
+
+def gain_over_best(lines, line, size, metric, scale=1.0):
+    """Compares a line with its best control, paired by seed.
+
+    Returns:
+        Tuple of that control and what `compare.paired` returns, or None
+        without a control.
+    """
+    best = best_control(lines, line, size, metric)
+    if best is None:
+        return None
+    values = (x.values(size, metric, scale) for x in (line, best))
+    return best, paired(*values)
 
 
 def best_control(lines, line, size, metric):
@@ -144,11 +158,9 @@ def verdict(task, lines, size, metric):
     if not any(line.is_control for line in lines):
         return f"In {title}, there is no control to compare with."
     for line in lines:
-        best = best_control(lines, line, size, metric)
-        if best is not None and not line.is_control:
-            gain = paired(line.values(size, metric), best.values(size, metric))
-            if gain["low"] > 0:
-                better.append(line.label)
+        found = gain_over_best(lines, line, size, metric)
+        if found is not None and not line.is_control and found[1]["low"] > 0:
+            better.append(line.label)
     if better:
         return (
             f"In {title}, above the best control with a 95 % interval above "

@@ -308,7 +308,9 @@ def _project(features, kernel, bias):
     """
     batch, length = ops.shape(features)[:2]
     projected = ops.matmul(features, kernel)  # (B, T, [L *] K * C or more)
-    projected = projected[..., : math.prod(bias.shape)]
+    count = math.prod(bias.shape)
+    if kernel.shape[1] > count:
+        projected = projected[..., :count]
     projected = ops.reshape(projected, (batch, length, *bias.shape)) + bias
     return ops.moveaxis(projected, 1, -2)
 
