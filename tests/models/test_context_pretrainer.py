@@ -72,7 +72,7 @@ SHALLOW = {
 
 @pytest.fixture(scope="module")
 def trained():
-    return fitted(epochs=8, **SHALLOW, **RANDOM)
+    return fitted(epochs=12, **SHALLOW, **RANDOM)
 
 
 def test_fit_learns_and_reports(trained):
