@@ -21,7 +21,14 @@ MODE_OPTIONS = (
     "features",
     *FILES["pretrained"],
 )
-SIZE_OPTIONS = ("limit", "train_sentences")
+SIZE_OPTIONS = (
+    "limit",
+    "train_examples",
+    "train_sentences",
+    "epochs",
+    "steps_per_epoch",
+)
+"""Options that may differ between the sizes of a line."""
 OF_GRAPHS = {
     *(field.name for field in dataclasses.fields(GraphOptions)),
     *("include_products", "units"),  # of recipes.vision.cifar10
@@ -49,11 +56,11 @@ class Task:
 
 TASKS = {
     "recipes.tasks.imdb": Task(
-        "IMDB: sentiment", "train_reviews", "reviews", {"test_accuracy": 100}
+        "IMDB: sentiment", "train_examples", "reviews", {"test_accuracy": 100}
     ),
     "recipes.tasks.mnli": Task(
         "MNLI: inference",
-        "train_pairs",
+        "train_examples",
         "pairs",
         {"matched_accuracy": 100, "mismatched_accuracy": 100},
     ),

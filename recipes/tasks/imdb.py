@@ -33,15 +33,15 @@ from recipes.seeds import run_seeds
 from recipes.tasks import run
 from recipes.tasks.graphs import make_graphs
 from recipes.tasks.graphs import match_width
-from recipes.tasks.options import TaskOptions
-from recipes.tasks.options import check_task
+from recipes.tasks.options import ClassifierOptions
+from recipes.tasks.options import check_classifier
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 MONITOR = "val_accuracy"
 
 
 @dataclasses.dataclass(kw_only=True)
-class Options(TaskOptions):
+class Options(ClassifierOptions):
     """Trains and tests a classifier of IMDB's reviews."""
 
     max_length: int = 200
@@ -71,7 +71,7 @@ def main(options):
 
 def check(options):
     """Refuses options out of their range, before any work."""
-    check_task(options)
+    check_classifier(options)
     check_positive(options, "max_length", "hidden_dim")
     check_rate(options, "dropout")
     check_above_zero(options, "learning_rate_decay")
@@ -79,6 +79,7 @@ def check(options):
 
 def train(options, loaded, seed, folder):
     """Trains and tests a model; returns its metrics."""
+    loaded = run.draw_examples(options, loaded, seed)
     model = build(match_width(options, loaded, build), loaded, seed)
     own = callbacks(options, loaded)
     metrics = run.fit(options, loaded, model, seed, folder, own, MONITOR)
@@ -125,7 +126,9 @@ def build(options, loaded, seed):
         seed=seed,
     )
     model.compile(
-        keras.optimizers.Adam(options.learning_rate, global_clipnorm=1.0),
+        keras.optimizers.Adam(
+            run.learning_rate(options, loaded), global_clipnorm=1.0
+        ),
         {"logits": LOSS},
         metrics={"logits": keras.metrics.SparseCategoricalAccuracy("accuracy")},
         jit_compile=JIT_COMPILE[options.jit_compile],
@@ -134,7 +137,9 @@ def build(options, loaded, seed):
 
 
 def callbacks(options, loaded):
-    """Returns the schedule of the learning rate."""
+    """Returns what changes the learning rate after an epoch."""
+    if options.schedule == "cosine":
+        return []
     return [
         keras.callbacks.LearningRateScheduler(
             lambda epoch: (

@@ -41,8 +41,8 @@ from recipes.seeds import run_seeds
 from recipes.tasks import run
 from recipes.tasks.graphs import make_graphs
 from recipes.tasks.graphs import match_width
-from recipes.tasks.options import TaskOptions
-from recipes.tasks.options import check_task
+from recipes.tasks.options import ClassifierOptions
+from recipes.tasks.options import check_classifier
 
 FILES = {"matched": "MNLI-m.tsv", "mismatched": "MNLI-mm.tsv"}
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -50,7 +50,7 @@ MONITOR = "val_accuracy"
 
 
 @dataclasses.dataclass(kw_only=True)
-class Options(TaskOptions):
+class Options(ClassifierOptions):
     """MultiNLI with ESIM and self-attention, with and without graphs."""
 
     hidden_dim: int = 100
@@ -78,7 +78,7 @@ def main(options):
 
 def check(options):
     """Refuses options out of their range, before any work."""
-    check_task(options)
+    check_classifier(options)
     check_positive(options, "hidden_dim", "max_length")
     check_rate(options, "dropout")
     if not 0 < options.validation_fraction < 1:
@@ -87,6 +87,7 @@ def check(options):
 
 def train(options, loaded, seed, folder):
     """Trains and tests a model; returns its metrics."""
+    loaded = run.draw_examples(options, loaded, seed)
     model = build(match_width(options, loaded, build), loaded, seed)
     own = callbacks(options, loaded)
     metrics = run.fit(options, loaded, model, seed, folder, own, MONITOR)
@@ -138,7 +139,9 @@ def build(options, loaded, seed):
         seed=seed,
     )
     model.compile(
-        keras.optimizers.Adam(options.learning_rate, global_clipnorm=10.0),
+        keras.optimizers.Adam(
+            run.learning_rate(options, loaded), global_clipnorm=10.0
+        ),
         {"logits": LOSS},
         metrics={"logits": keras.metrics.SparseCategoricalAccuracy("accuracy")},
         jit_compile=JIT_COMPILE[options.jit_compile],
@@ -148,6 +151,8 @@ def build(options, loaded, seed):
 
 def callbacks(options, loaded):
     """Returns ESIM's schedule, by the accuracy on the held-out part."""
+    if options.schedule == "cosine":
+        return []
     return [
         keras.callbacks.ReduceLROnPlateau(
             MONITOR, mode="max", factor=0.5, patience=1, min_delta=0

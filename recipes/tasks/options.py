@@ -111,6 +111,24 @@ class TaskOptions(DataOptions, GraphOptions, FeatureOptions, FitOptions):
     """Options of every task; a recipe adds its own and gives the defaults."""
 
 
+@dataclasses.dataclass(kw_only=True)
+class ClassifierOptions(TaskOptions):
+    """Options of the tasks that name the class of a text or a pair."""
+
+    train_examples: int | None = None
+    """Training examples, drawn by the seed; all of them by default."""
+    schedule: Literal["epochs", "cosine"] = "epochs"
+    """Of the learning rate. epochs: the recipe's own, which changes after an
+    epoch; cosine: a twentieth of the steps up, from a tenth of the rate, then
+    half a cosine down to 0."""
+
+
+def check_classifier(options):
+    """Refuses options that no classifier can work with, as `check_task`."""
+    check_task(options)
+    check_positive(options, "train_examples")
+
+
 def check_task(options):
     """Refuses options that no recipe of a task can work with.
 

@@ -8,6 +8,7 @@ import numpy as np
 from glomo_keras import data
 from glomo_keras import training
 from recipes.common import fingerprint
+from recipes.common import refuse
 from recipes.tasks import graphs
 from recipes.tasks import pictures
 from recipes.tasks.features import Features
@@ -96,6 +97,55 @@ def limited(options, parts):
     return taken
 
 
+def draw_examples(options, loaded, seed):
+    """Returns the data of one seed, with its own part of the training set.
+
+    Args:
+        options: `ClassifierOptions`.
+        loaded: `TaskData`.
+        seed: int.
+
+    Raises:
+        ValueError: there are fewer examples than --train-examples.
+    """
+    examples, count = loaded.train, options.train_examples or len(loaded.train)
+    if count > len(examples):
+        refuse("train_examples", f"at most {len(examples)}", options)
+    if count < len(examples):
+        rows = np.random.default_rng(seed).permutation(len(examples))[:count]
+        examples = examples.subset(np.sort(rows))
+    facts = {**loaded.facts, "train_examples": count}
+    return dataclasses.replace(loaded, train=examples, facts=facts)
+
+
+def learning_rate(options, loaded):
+    """Returns the learning rate of an optimizer, a schedule for `cosine`."""
+    if options.schedule == "epochs":
+        return options.learning_rate
+    return cosine_decay(
+        options.learning_rate, options.epochs * steps_per_epoch(options, loaded)
+    )
+
+
+def cosine_decay(learning_rate, steps):
+    """Returns a schedule: a twentieth of the steps up, the rest down to 0."""
+    return keras.optimizers.schedules.CosineDecay(
+        learning_rate / 10,
+        decay_steps=steps - steps // 20,
+        warmup_target=learning_rate,
+        warmup_steps=steps // 20,
+    )
+
+
+def steps_per_epoch(options, loaded):
+    """Returns how many steps there are from one validation to the next."""
+    if options.steps_per_epoch is not None:
+        return options.steps_per_epoch
+    return data.BucketedBatches(
+        loaded.train, options.batch_size
+    ).steps_per_epoch
+
+
 def fit(options, loaded, model, seed, folder, callbacks, monitor):
     """Trains, draws, and leaves the model with its best epoch's weights.
 
@@ -124,7 +174,7 @@ def fit(options, loaded, model, seed, folder, callbacks, monitor):
         model,
         lambda first_step: data.as_dataset(sampler, first_step),
         epochs=options.epochs,
-        steps_per_epoch=options.steps_per_epoch or sampler.steps_per_epoch,
+        steps_per_epoch=steps_per_epoch(options, loaded),
         run_folder=folder,
         callbacks=[
             *callbacks,

@@ -228,12 +228,8 @@ def make_optimizer(options):
         return keras.optimizers.Adadelta(
             options.learning_rate, rho=0.95, epsilon=1e-6
         )
-    steps = options.epochs * options.steps_per_epoch
-    schedule = keras.optimizers.schedules.CosineDecay(
-        options.learning_rate / 10,
-        decay_steps=steps - steps // 20,
-        warmup_target=options.learning_rate,
-        warmup_steps=steps // 20,
+    schedule = run.cosine_decay(
+        options.learning_rate, options.epochs * options.steps_per_epoch
     )
     return keras.optimizers.Adam(schedule, global_clipnorm=5.0)
 

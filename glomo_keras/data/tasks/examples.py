@@ -52,6 +52,19 @@ class Examples:
     def __len__(self):
         return len(self.lengths)
 
+    def subset(self, indices):
+        """Returns `Examples` of some of these examples.
+
+        Args:
+            indices: sequence of ints, the numbers of the examples.
+        """
+        texts = {
+            name: [rows[i] for i in indices]
+            for name, rows in self.texts.items()
+        }
+        targets = self._targets(np.asarray(indices))
+        return Examples(texts, self.tables, targets, self.few_lengths)
+
     def take(self, indices):
         """Pads some examples.
 
@@ -71,10 +84,12 @@ class Examples:
             inputs[f"{start}padding_mask"] = mask
             for name, table in self.tables.items():
                 inputs[start + name] = table[numbers]
-        indices = np.asarray(indices)
+        return inputs, self._targets(np.asarray(indices))
+
+    def _targets(self, indices):
         if isinstance(self.targets, dict):
-            return inputs, {k: v[indices] for k, v in self.targets.items()}
-        return inputs, None if self.targets is None else self.targets[indices]
+            return {k: v[indices] for k, v in self.targets.items()}
+        return None if self.targets is None else self.targets[indices]
 
     def _padded(self, rows):
         lengths = np.array([len(row) for row in rows])

@@ -36,8 +36,8 @@ def write_run(folder, seed, accuracy=None, data="abc", **changes):
     (path / "data.json").write_text(json.dumps(facts))
     if accuracy is not None:
         metrics = {"seed": seed, "test_accuracy": accuracy}
-        if "train_reviews" in changes:
-            metrics["train_reviews"] = changes["train_reviews"]
+        if "train_examples" in changes:
+            metrics["train_examples"] = changes["train_examples"]
         (path / "metrics.json").write_text(json.dumps(metrics))
     return path
 
@@ -199,7 +199,7 @@ def test_sizes_stand_in_the_metrics_too(tmp_path):
             seed,
             0.8,
             recipe="recipes.tasks.imdb",
-            train_reviews=900,
+            train_examples=900,
         )
     page = page_of(tmp_path / "runs", tmp_path)
     assert "### 900 reviews" in page and "80.00 ± 0.00" in page

@@ -5,9 +5,11 @@ import dataclasses
 import json
 import random
 
+import numpy as np
 import pytest
 
 from recipes.tasks import imdb
+from recipes.tasks import run as task_runs
 from tests.recipes import small_tasks
 from tests.recipes.resuming import check_resumed
 
@@ -108,6 +110,36 @@ def test_second_seed_needs_the_data_of_the_first(run):
         extra.unlink()
 
 
+def test_seed_draws_its_own_training_examples(folder, tmp_path):
+    small = options(folder, tmp_path / "run", train_examples=7)
+    loaded = imdb.load(small)
+    drawn = [task_runs.draw_examples(small, loaded, seed) for seed in (0, 0, 1)]
+    texts, again, others = (
+        [tuple(row) for row in each.train.texts[""]] for each in drawn
+    )
+    assert texts == again != others
+    assert {*texts} <= {tuple(row) for row in loaded.train.texts[""]}
+    assert len(drawn[0].train.targets["logits"]) == 7
+    assert drawn[0].facts["train_examples"] == 7
+    assert drawn[0].validation is loaded.validation
+
+
+def test_cosine_schedule_ends_at_zero(folder, tmp_path):
+    cosine = options(
+        folder,
+        tmp_path / "run",
+        schedule="cosine",
+        train_examples=12,
+        epochs=10,
+        steps_per_epoch=4,
+    )
+    metrics = imdb.main(cosine)[0]
+    assert metrics["train_examples"] == 12
+    rate = task_runs.learning_rate(cosine, None)
+    rates = [float(rate(step)) for step in (0, 2, 40)]
+    np.testing.assert_allclose(rates, [3e-4, 3e-3, 0], atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -117,6 +149,8 @@ def test_second_seed_needs_the_data_of_the_first(run):
         ({"learning_rate_decay": 0.0}, "--learning-rate-decay is above 0"),
         ({"seeds": 0}, "--seeds is at least 1"),
         ({"limit": 0}, "--limit is at least 1"),
+        ({"train_examples": 0}, "--train-examples is at least 1"),
+        ({"train_examples": 19}, "--train-examples is at most 18"),
         ({"graph_dropout": 1.0}, r"--graph-dropout is in \[0, 1\)"),
         ({"graph": "predicted", "graph_layers": (3,)}, "graph layers 1 to 2"),
         ({"matched": True}, "--matched is for a --graph"),
