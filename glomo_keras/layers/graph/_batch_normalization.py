@@ -1,24 +1,23 @@
 import keras
 from keras import ops
 
-from glomo_keras.ops.batch_parts import is_part
 from glomo_keras.ops.batch_parts import moments_of_parts
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Takes the statistics of a batch as `moments`, see `batch_moments`.
+    """Takes the statistics of the whole batch, see `ops.batch_parts`.
 
-    Without them it computes with its moving averages. The base class has no
-    public hook for its statistics, and its `synchronized=True` ignores a mask:
-    what it does in training is written out here. The name is that of the base
-    class, by which files of weights know it.
+    The base class has no public hook for its statistics, and its
+    `synchronized=True` ignores a mask: what it does in training is written
+    out here. The name is that of the base class, by which files of weights
+    know it.
     """
 
-    def call(self, inputs, training=None, mask=None, moments=None):
-        if moments is None or not self.trainable:
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable):
             return super().call(inputs, training=False, mask=mask)
-        x = _cast(inputs)
-        mean, variance = moments
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        mean, variance = moments_of_parts(*_moments(x, mask))
         for average, new in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),
@@ -35,32 +34,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
         )
         return ops.cast(y, self.compute_dtype)
-
-
-def batch_moments(tensors, mask):
-    """Returns mean and variance of each channel of several tensors.
-
-    Where several processes have parts of a batch, it takes them one message.
-
-    Args:
-        tensors: List of tensors of one shape, `(B, ..., C)`.
-        mask: Boolean `(B, ...)`, False where numbers do not count, or None.
-
-    Returns:
-        List of tuples of two tensors `(C,)`, float32 or wider.
-    """
-    moments = [_moments(_cast(x), mask) for x in tensors]
-    if not is_part():
-        return [(mean, variance) for mean, variance, _ in moments]
-    means, variances, counts = zip(*moments, strict=True)
-    means, variances = moments_of_parts(
-        ops.stack(means), ops.stack(variances), counts[0]
-    )
-    return [(means[i], variances[i]) for i in range(len(tensors))]
-
-
-def _cast(x):
-    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
 
 def _moments(x, mask):

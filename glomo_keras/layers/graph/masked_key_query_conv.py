@@ -2,7 +2,6 @@ import keras
 from keras import ops
 
 from glomo_keras.layers.graph._batch_normalization import BatchNormalization
-from glomo_keras.layers.graph._batch_normalization import batch_moments
 from glomo_keras.ops.batch_parts import in_whole_batch
 from glomo_keras.ops.batch_parts import rows_of_part
 from glomo_keras.ops.fast_convolution import causal_conv1d
@@ -194,36 +193,25 @@ class MaskedKeyQueryConv(keras.layers.Layer):
     def call(self, inputs, padding_mask=None, mask=None, training=None):
         mask = mask if padding_mask is None else padding_mask
         training = training and self.trainable
-        mask = None if mask is None else ops.cast(mask, "bool")
-        networks = (
-            (self.key_convs, self.key_norms),
-            (self.query_convs, self.query_norms),
+        keys = self._run(self.key_convs, self.key_norms, inputs, mask, training)
+        queries = self._run(
+            self.query_convs, self.query_norms, inputs, mask, training
         )
-        outputs = [self._drop(inputs, training) for _ in networks]
-        for index in range(self.num_layers):
-            outputs = self._run_layer(
-                [convs[index] for convs, _ in networks],
-                [norms[index] for _, norms in networks],
-                outputs,
-                mask,
-                training,
-            )
-        return tuple(outputs)
+        return keys, queries
 
-    def _run_layer(self, convs, norms, tensors, mask, training):
-        """Returns what a layer makes of each of several tensors."""
+    def _run(self, convs, norms, x, mask, training):
+        x = self._drop(x, training)
         if mask is not None:
-            factor = ops.cast(ops.expand_dims(mask, -1), tensors[0].dtype)
-            tensors = [x * factor for x in tensors]
-        made = [
-            conv(x, training=training)
-            for conv, x in zip(convs, tensors, strict=True)
-        ]
-        made = self._normalize(norms, made, mask, training)
-        made = [self.activation(y) for y in made]
-        if self.residual and tensors[0].shape[-1] == self.filters:
-            made = [x + y for x, y in zip(tensors, made, strict=True)]
-        return made
+            mask = ops.cast(mask, "bool")
+            factor = ops.cast(ops.expand_dims(mask, -1), x.dtype)
+        for conv, norm in zip(convs, norms, strict=True):
+            x = x if mask is None else x * factor
+            y = conv(x, training=training)
+            y = self._normalize(norm, y, mask, training)
+            y = self.activation(y)
+            adds = self.residual and x.shape[-1] == self.filters
+            x = x + y if adds else y
+        return x
 
     def _drop(self, x, training):
         if not (training and self.dropout):
@@ -232,21 +220,12 @@ class MaskedKeyQueryConv(keras.layers.Layer):
         ones = ops.ones((num_rows, *(1,) * self.rank, channels), x.dtype)
         return x * rows_of_part(self.dropout_layer(ones, training=True))
 
-    def _normalize(self, norms, tensors, mask, training):
+    def _normalize(self, norm, x, mask, training):
         if self.normalization == "batch":
-            moments = [None] * len(norms)
-            if training:
-                moments = batch_moments(tensors, mask)
-            return [
-                norm(x, training=training, mask=mask, moments=pair)
-                for norm, x, pair in zip(norms, tensors, moments, strict=True)
-            ]
+            return norm(x, training=training, mask=mask)
         if self.normalization == "layer":
-            return [
-                _normalize_channels(x, norm)
-                for norm, x in zip(norms, tensors, strict=True)
-            ]
-        return tensors
+            return _normalize_channels(x, norm)
+        return x
 
     def compute_mask(self, inputs, previous_mask):
         return previous_mask, previous_mask
