@@ -19,6 +19,7 @@ LONG = {  # seconds each
     "glomo_keras.models.graph_predictor",
     "glomo_keras.models.pixel_pretrainer",
     "glomo_keras.models.predicted_graphs",
+    "glomo_keras.models.skip_thought_pretrainer",
     "glomo_keras.models.transfer_probe",
     "glomo_keras.tuning.graph_hyper_model",
 }

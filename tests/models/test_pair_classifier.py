@@ -128,9 +128,8 @@ def test_parameters_are_those_of_esim_and_its_self_attention():
     assert count() == 4_326_303 + 361_200
 
 
-@pytest.mark.parametrize(
-    "mode", [SLOW_NONE, SLOW_EMBEDDINGS, "states", SLOW_UNIFORM]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["none", "embeddings", "states", "uniform"])
 def test_each_mode_reads_from_file(mode, tmp_path):
     model = mixed_model(mode)
     predicted = mode in ("embeddings", "states")

@@ -108,7 +108,9 @@ def test_padding_mask_is_the_keras_mask_of_the_output():
     np.testing.assert_array_equal(to_numpy(mask), given["padding_mask"])
 
 
-@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize(
+    "graphs", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_training_changes_the_mix_and_neither_g_nor_f(graphs):
     pretrainer = small_pretrainer(dropout=0.5)
     before = arrays(pretrainer)

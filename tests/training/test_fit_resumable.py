@@ -94,6 +94,7 @@ def test_complete_run_does_not_train_on(tmp_path):
     assert again_history.history == history.history
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint_goes_back_one_epoch(tmp_path):
     model, _ = train(tmp_path / "whole", epochs=3)
     with pytest.raises(Interrupt):

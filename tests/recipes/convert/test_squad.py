@@ -208,6 +208,7 @@ def test_formulas_are_those_of_the_released_code(golden, parameters):
         )
 
 
+@pytest.mark.slow
 def test_graphs_of_a_predictor_take_the_place_of_those_given(parameters):
     predictor = small_predictor(num_heads=4, num_graph_layers=3)
     given = convert.convert(official(parameters))

@@ -16,6 +16,7 @@ def options(preset, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_tables_are_written_and_counted(options, capsys):
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
