@@ -160,8 +160,7 @@ def save(options, pretrainer, history, folder):
         RuntimeError: if the loss stopped being finite.
     """
     training.check_finite(history)
-    pretrainer.graph_predictor.save_to_preset(folder.path / "preset")
-    pretrainer.save_to_preset(folder.path / "pretrainer")
+    save_presets(pretrainer, folder)
     losses = history.history["val_loss"]
     best = losses.index(min(losses))
     print(
@@ -174,6 +173,12 @@ def save(options, pretrainer, history, folder):
         "steps": len(history.epoch) * options.steps_per_epoch,
         **{name: values[best] for name, values in history.history.items()},
     }
+
+
+def save_presets(pretrainer, folder):
+    """Saves the predictor alone, and the whole pretrainer."""
+    pretrainer.graph_predictor.save_to_preset(folder.path / "preset")
+    pretrainer.save_to_preset(folder.path / "pretrainer")
 
 
 class TimeIsUp(Exception):
@@ -213,9 +218,9 @@ class TimeLimit(keras.callbacks.Callback):
 
 
 def save_unfinished(pretrainer, folder):
-    """Saves the predictor of the last checkpoint when time is up."""
+    """Saves the presets of the last checkpoint when time is up."""
     training.ResumeTraining(folder.checkpoint_dir).restore(pretrainer)
-    pretrainer.graph_predictor.save_to_preset(folder.path / "preset")
+    save_presets(pretrainer, folder)
     epochs = len(training.read_history(folder.history_path))
     print(
         f"Time is up after {epochs} epochs; the same command goes on. "

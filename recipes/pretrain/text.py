@@ -16,7 +16,7 @@ figures/, checkpoint/; `OUT/preset` is what `GraphPredictor.from_preset`
 loads, `OUT/pretrainer` the whole model. Killed at any moment and started
 again with the same command, the run goes on, unless the text has changed; an
 epoch (`--steps-per-epoch` steps) is what is redone. `--minutes` ends it in
-time, with a preset of what has been learned so far. `--num-processes 2`
+time, with presets of what has been learned so far. `--num-processes 2`
 trains with two processes, here or on several machines: docs/scale.md.
 """
 

@@ -65,10 +65,10 @@ class Options:
     batch_size: int = 16
     learning_rate: float = 3e-3
     steps_per_epoch: int = 150
-    epochs: int = 8
+    epochs: int = 6
 
     # Transfer.
-    transfer_steps: int = 250
+    transfer_steps: int = 200
     seeds: int = 3
     """Fresh features for each kind of graph."""
 

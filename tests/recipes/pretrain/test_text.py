@@ -130,10 +130,11 @@ def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_time_limit_leaves_a_preset_and_goes_on(corpus, run, tmp_path):
+def test_time_limit_leaves_presets_and_goes_on(corpus, run, tmp_path):
     limited = options(corpus, tmp_path, minutes=0.0)
     preset = pretrain_text.pretrain(limited)
     gk.GraphPredictor.from_preset(preset)
+    gk.ContextPretrainer.from_preset(limited.out / "pretrainer")
     assert not (limited.out / "metrics.json").exists()
     assert len((limited.out / "history.csv").read_text().splitlines()) == 2
     pretrain_text.pretrain(dataclasses.replace(limited, minutes=None))
