@@ -90,7 +90,7 @@ class Line:
         mode: str, such as `"predicted"` or `"none, glove+pretrained"`.
         options: dict of the options that matter, without seed and size.
         results: dict of size to a dict of seed to a dict of metrics.
-        sized: dict of size to the options that chose it.
+        sized: dict of size to those of `SIZE_OPTIONS` that its runs had.
         data: dict of size to a list of dicts, checksums of the data of each
             run.
         faults: list of sentences on runs that were left out.
@@ -213,10 +213,19 @@ def add_run(lines, recipe, config, path, name):
             f"`{name}` lacks the numbers {missing or [task.size]}."
         )
         return
-    line.add(size, metrics, facts, name)
-    line.sized[size] = {
-        x: config[x] for x in SIZE_OPTIONS if config.get(x) is not None
+    usual.pop(task.size, None)
+    sized = {
+        x: config[x]
+        for x in SIZE_OPTIONS
+        if config.get(x) is not None and config[x] != usual.get(x)
     }
+    if line.sized.setdefault(size, sized) != sized:
+        line.faults.append(
+            f"`{name}` ({line.mode}) has other options than the runs of the "
+            f"same size before it, {sized}, and is left out."
+        )
+        return
+    line.add(size, metrics, facts, name)
 
 
 def relevant(config):

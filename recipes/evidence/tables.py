@@ -176,6 +176,12 @@ def notes(lines, size, names):
     """Returns what a reader has to know of a table."""
     found = []
     others = [name for name in names if name not in runs.MODE_OPTIONS]
+    sized = [line.sized[size] for line in lines]
+    others += [
+        name
+        for name in runs.SIZE_OPTIONS
+        if len({str(options.get(name)) for options in sized}) > 1
+    ]
     if others:
         found.append(
             "These rows differ in more than the mode and the seed: "

@@ -166,7 +166,11 @@ def report(options, runs):
     """Prints and writes the table; returns its rows."""
     rows = rows_of(runs, options.uses, options.sources)
     table = tabulate.tabulate(
-        rows, headers="keys", tablefmt="github", floatfmt=".1f"
+        rows,
+        headers="keys",
+        tablefmt="github",
+        floatfmt=".1f",
+        disable_numparse=[*range(3, len(rows[0]))],  # the ratios are text
     )
     print(table)
     (options.out / "table.md").write_text(table + "\n", encoding="utf-8")

@@ -205,6 +205,23 @@ def test_sizes_stand_in_the_metrics_too(tmp_path):
     assert "### 900 reviews" in page and "80.00 ± 0.00" in page
 
 
+def test_sizes_may_be_trained_for_longer_or_shorter(folder, tmp_path):
+    """A line has more steps where it has more examples."""
+    write_mode(folder, "longer", 0, sizes=(5000,), epochs=7)
+    write_mode(folder, "decay", 0, sizes=(5000,), epochs=7, graph="decay")
+    page = page_of(folder, tmp_path)
+    assert len(cells(page, "none")) == 3 and "differ in more" not in page
+    assert "--train-sentences 5000 --epochs 7 OPTIONS" in page
+
+
+def test_other_numbers_of_epochs_at_one_size_are_told(folder, tmp_path):
+    write_run(folder / "none-more", 7, 0.9, epochs=7)
+    write_mode(folder, "decay", 0, sizes=(100,), epochs=9, graph="decay")
+    page = page_of(folder, tmp_path)
+    assert "`none-more/seed-7` (none) has other options" in page
+    assert "mode and the seed: `epochs`" in page
+
+
 def test_runs_of_older_versions_are_told_by_their_options():
     config = {**runs.defaults("recipes.tasks.pos_tags"), "seed": 0}
     assert runs.recipe_of(config) == "recipes.tasks.pos_tags"

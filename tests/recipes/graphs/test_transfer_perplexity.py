@@ -62,7 +62,7 @@ def test_table_has_a_row_for_each_source(options, rows):
     assert rows[0]["/ uniform"] == f"{ratio:.3f}"
     assert rows[1]["/ uniform"] == "" and "/ decay" not in rows[0]
     table = (options.out / "table.md").read_text("utf-8")
-    assert table.count("\n") == 4
+    assert table.count("\n") == 4 and f"| {ratio:.3f} " in table
 
 
 def test_finished_runs_are_not_made_again(options, rows):
