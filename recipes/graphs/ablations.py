@@ -36,7 +36,6 @@ Killed at any moment, the same command goes on; more `--seeds` or `--rows` add
 to what is there.
 """
 
-import csv
 import dataclasses
 import json
 from typing import Literal
@@ -46,6 +45,7 @@ import tabulate
 import tyro
 
 import glomo_keras as gk
+from glomo_keras.utils import files
 from recipes.common import check_positive
 from recipes.common import refuse
 from recipes.graphs import fresh_features
@@ -214,10 +214,7 @@ def report(options, runs):
     print(table)
     (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
     path = options.out / "table.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    files.write_csv(path, rows)
     print(f"-> {path}")
     return rows
 

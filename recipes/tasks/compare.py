@@ -10,7 +10,6 @@ over the seeds and the difference to the baseline, paired by seed, with its
 to OUT/compare.csv and a plot to OUT/compare.png.
 """
 
-import csv
 import dataclasses
 import math
 import os
@@ -170,10 +169,7 @@ def report(options, rows):
     )
     print(tabulate.tabulate(rows, headers="keys", floatfmt=".4g"))
     options.out.mkdir(parents=True, exist_ok=True)
-    with open(options.out / "compare.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    files.write_csv(options.out / "compare.csv", rows)
     draw(options, rows)
     print(f"-> {options.out}/compare.csv, compare.png")
 
