@@ -102,10 +102,7 @@ def main(options):
 def check(options):
     """Refuses options out of their range, before any work."""
     check_positive(options, "seeds")
-    check_positive(
-        options.transfer,
-        *("steps", "batch_size", "embedding_dim", "num_positions"),
-    )
+    fresh_features.check(options.transfer)
     if options.steps < EPOCHS or options.steps % EPOCHS:
         refuse("steps", f"a multiple of {EPOCHS}", options)
     for name in ("epochs", "steps_per_epoch", "minutes"):

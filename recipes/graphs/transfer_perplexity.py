@@ -62,14 +62,8 @@ class Options(ProbeOptions):
 
 def main(options):
     """Runs the recipe; returns the rows of the table."""
-    check_positive(
-        options,
-        "seeds",
-        "steps",
-        "batch_size",
-        "embedding_dim",
-        "num_positions",
-    )
+    check_positive(options, "seeds")
+    fresh_features.check(options)
     predictor = gk.GraphPredictor.from_preset(options.predictor)
     train, held_out = load(options, predictor)
     options.out.mkdir(parents=True, exist_ok=True)
