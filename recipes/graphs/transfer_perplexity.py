@@ -202,13 +202,13 @@ def perplexities(runs, use, source):
     }
 
 
-def ratio(own, others, confidence=0.95):
-    """Returns the mean ratio, paired by seed, with its interval, as text."""
+def ratio(own, others):
+    """Returns the mean ratio, paired by seed, and its 95 % interval as text."""
     logs = [
         {seed: np.log(x) for seed, x in of_seed.items()}
         for of_seed in (own, others)
     ]
-    result = compare.paired(*logs, confidence)
+    result = compare.paired(*logs)
     text = f"{np.exp(result['difference']):.3f}"
     if result["pairs"] > 1:
         low, high = np.exp([result["low"], result["high"]])
