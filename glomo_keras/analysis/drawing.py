@@ -1,7 +1,7 @@
-"""What all pictures share: figures that fit, matrices, labels, files.
+"""Shared by all pictures: figures that fit, matrices, labels, files.
 
-The pictures are made of matplotlib's objects, without pyplot: they need no
-display and leave nothing behind.
+The pictures use matplotlib without pyplot, which chooses a window system and
+keeps every figure.
 """
 
 import os
@@ -73,18 +73,17 @@ def draw_matrix(axes, matrix, highest=None):
 
 def label_axis(axis, labels, size, **kwargs):
     """Writes a label at each cell of `axes.xaxis` or `axes.yaxis`."""
-    fonts = font(size)
     axis.set_ticks(
         range(len(labels)),
         labels,
-        fontproperties=fonts,
+        fontproperties=font(size),
         parse_math=False,
         **kwargs,
     )
 
 
 def title_width(title, size):
-    """The width of a title in inches, about."""
+    """Estimates the width of a title in inches."""
     return CHARACTER * size / 72 * len(title)
 
 
@@ -93,7 +92,7 @@ def set_title(axes, title, size):
 
 
 def add_colour_bar(figure, image, panels):
-    """Adds a bar that tells the weight of an edge."""
+    """Adds a bar that shows which colour is which edge weight."""
     bar = figure.colorbar(image, ax=panels, aspect=30, pad=0.03)
     bar.ax.locator_params(nbins=5)
     bar.ax.tick_params(labelsize=TICK_SIZE, length=2)
@@ -102,7 +101,7 @@ def add_colour_bar(figure, image, panels):
 
 
 def write_figure(figure, path):
-    """Writes a figure to None, one path or several; makes their folders."""
+    """Writes a figure to one path, several or None; makes their folders."""
     if path is None:
         return
     paths = [path] if isinstance(path, str | os.PathLike) else path

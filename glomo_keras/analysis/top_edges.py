@@ -1,4 +1,4 @@
-"""The edges of a text that say most."""
+"""The strongest edges of a text."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from glomo_keras.utils.validation import check_option
 from glomo_keras.utils.validation import check_positive
 
 PLACES = ("layer", "head", "receiver", "source")
-ROUNDING = 1e-6  # of a weight; what exceeds a uniform share by less does not
+ROUNDING = 1e-6  # a smaller excess counts as none
 
 
 class Edge(NamedTuple):
@@ -33,31 +33,31 @@ class Edge(NamedTuple):
 
 
 def top_edges(graphs, tokens, k=5, *, layer=None, head=None, direction=None):
-    """Returns the edges of a text that say most, the strongest first.
+    """Returns the edges of a text with the largest excess, largest first.
 
-    The rank of an edge is its excess: its weight less the uniform share of
-    its row, 1 / n for a row with n admissible sources. Rows with a single
-    admissible source, whose weight could not be otherwise, are left out, and
-    so are edges that do not exceed the share. Of a forward graph the
-    admissible sources are the positions before the receiver, of a backward
-    graph those after it; a graph with edges on both sides may have all.
+    The excess of an edge is its weight less the uniform share of its row,
+    1 / n for a row with n admissible sources. The admissible sources of a
+    forward graph are the positions before the receiver, those of a backward
+    graph the positions after it; a graph with edges on both sides may have
+    all. Edges without an excess are left out, and so are rows with a single
+    admissible source, whose weight is forced.
 
     Args:
         graphs: array `(T, T)` or `(L, K, T, T)` without padding, rows are
             receivers, or a dict of `forward_graphs` and `backward_graphs` (or
             one of them) of such arrays.
         tokens: sequence of T strings.
-        k: int, the largest number of edges. Defaults to 5.
-        layer: int from 1, edges of this layer alone. Defaults to None, all.
-        head: int from 1, edges of this head alone. Defaults to None, all.
-        direction: `"forward"` or `"backward"`, edges of this direction alone.
-            Defaults to None, all.
+        k: int, the most edges to return. Defaults to 5.
+        layer: int from 1, the only layer to look at. Defaults to None, all.
+        head: int from 1, the only head to look at. Defaults to None, all.
+        direction: `"forward"` or `"backward"`, the only direction to look at.
+            Defaults to None, both.
 
     Returns:
         List of named tuples `Edge`: `receiver` and `source` (tokens),
         `weight`, `excess`, `receiver_position` and `source_position` from 0,
-        `layer` and `head` from 1, `direction`. Edges of the same excess come
-        in the order of `graph_edges`.
+        `layer` and `head` from 1, `direction`. Edges of equal excess come in
+        the order of `graph_edges`.
 
     Raises:
         ValueError: if a graph has another rank, negative or non-finite
@@ -74,7 +74,7 @@ def top_edges(graphs, tokens, k=5, *, layer=None, head=None, direction=None):
     graphs = _of_one_text(graphs)
     for _, graph in graphs:
         check_names(tokens, graph.shape[-1], "tokens")
-    _check_chosen("direction", direction, [side for side, _ in graphs])
+    check_option("direction", direction, (*dict(graphs), None))
     if direction is not None:
         graphs = [pair for pair in graphs if pair[0] == direction]
     edges = _ranked(graphs, k, layer, head)
@@ -98,7 +98,7 @@ def top_edges(graphs, tokens, k=5, *, layer=None, head=None, direction=None):
 
 
 def ranked_edges(graphs, k):
-    """Returns what `top_edges` finds as arrays, for many texts.
+    """Does what `top_edges` does, but returns arrays.
 
     Args:
         graphs, k: See `top_edges`.
@@ -130,9 +130,9 @@ def _of_one_text(graphs):
 def _ranked(graphs, k, layer=None, head=None):
     check_positive(k=k)
     shape = graphs[0][1].shape
-    _check_chosen("layer", layer, range(1, shape[0] + 1))
-    _check_chosen("head", head, range(1, shape[1] + 1))
-    parts = [_telling(*pair, layer, head) for pair in graphs]
+    check_option("layer", layer, (*range(1, shape[0] + 1), None))
+    check_option("head", head, (*range(1, shape[1] + 1), None))
+    parts = [_exceeding(*pair, layer, head) for pair in graphs]
     excess = np.concatenate([part["excess"] for part in parts])
     chosen = _strongest(excess, k)
     return {
@@ -141,8 +141,8 @@ def _ranked(graphs, k, layer=None, head=None):
     }
 
 
-def _telling(side, graph, layer, head):
-    """The edges that exceed the uniform share of their row."""
+def _exceeding(side, graph, layer, head):
+    """The edges of one direction that have an excess."""
     excess = graph - _uniform_shares(graph.shape[-1], side)  # (L, K, T, T)
     wanted = excess > ROUNDING
     if layer is not None:
@@ -175,8 +175,3 @@ def _uniform_shares(length, side):
     """The uniform share of each row, `(T, 1)`; inf where edges are forced."""
     counts = admissible_pairs(length, side).sum(1, keepdims=True)
     return np.where(counts > 1, ratio(1, counts), np.inf)
-
-
-def _check_chosen(name, value, options):
-    if value is not None:
-        check_option(name, value, options)

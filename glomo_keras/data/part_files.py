@@ -1,4 +1,4 @@
-"""Work in parts, each of which leaves files: resumable, in processes."""
+"""Resumable work in parts, each of which leaves files."""
 
 import functools
 import json
@@ -45,9 +45,7 @@ class PartFiles:
         self._path = os.path.join(folder, MANIFEST)
 
     def find(self):
-        """Checks the files that are there.
-
-        Warns of damaged ones.
+        """Checks the files that are there, and warns of damaged ones.
 
         Returns:
             List of int, the parts that are still to do.
@@ -70,7 +68,7 @@ class PartFiles:
         return missing
 
     def complete(self, writer, pieces, title=None, workers=None):
-        """Does the parts that are to do.
+        """Does the parts that are still to do.
 
         Args:
             writer: Object that can be pickled, with a method
@@ -119,7 +117,7 @@ class PartFiles:
         return [file for record in self.records for file in record["files"]]
 
     def warn_of_broken(self, num_sources):
-        """Warns of the broken files among the sources, if there are any."""
+        """Warns of broken files among the sources, if there are any."""
         faults = {}
         for record in self.records:
             for entry in record["broken"]:
@@ -156,7 +154,7 @@ def write_part(folder, writer, number, plan, pieces, progress=None):
         folder: See `PartFiles`.
         writer, pieces: See `PartFiles.complete`.
         number: int, of the part.
-        plan: What it is.
+        plan: JSON value, what the part is.
         progress: Function of a number of new words, or None. Defaults to
             None.
 
@@ -169,7 +167,7 @@ def write_part(folder, writer, number, plan, pieces, progress=None):
 
 
 def save_record(folder, number, record):
-    """Says that a part is done: its files are there."""
+    """Records that a part is done, once its files are written."""
     path = _record_path(folder, number)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     files.write_json(path, record, shared=True)

@@ -25,7 +25,7 @@ FORMAT = 1
 def extract_edges(
     predictor, spec, out, progress=True, num_processes=1, **options
 ):
-    """Writes the edges that say most of all texts of a corpus.
+    """Writes the strongest edges of each text of a corpus.
 
     `OUT/edges/*.parquet` has one row for each edge, strongest first within a
     window of a document, and `OUT/documents/*.parquet` one for each text:

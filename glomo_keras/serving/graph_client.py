@@ -202,7 +202,7 @@ class GraphClient:
     def _ask(self, index, given, **more):
         if isinstance(given, str | bytes):
             raise ValueError(
-                "Give a list of texts, also of one. "
+                "Give a list of texts, even for a single one. "
                 f"Received: a text of type {type(given).__name__}"
             )
         if not isinstance(given, dict):

@@ -1,4 +1,4 @@
-"""What is logged of the epochs of a run."""
+"""The log of the epochs of a run: history.csv and timing.csv."""
 
 import csv
 import time
@@ -6,7 +6,7 @@ import time
 import keras
 import numpy as np
 
-from glomo_keras.utils.files import atomic_file
+from glomo_keras.utils.files import write_csv
 
 
 def write_history(path, rows):
@@ -14,15 +14,9 @@ def write_history(path, rows):
 
     Args:
         path: The CSV file; it is replaced whole.
-        rows: List of dicts of column names to numbers. The columns are those
-            of any row, in the order in which they first appear; a row
-            without one leaves it empty.
+        rows: List of dicts of column names to numbers; a row may lack some.
     """
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_file(path) as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, rows)
 
 
 def read_history(path):

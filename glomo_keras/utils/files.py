@@ -1,6 +1,7 @@
-"""Files on disk: written whole or not at all, checked, read as JSON."""
+"""Files on disk: written whole or not at all, checked; JSON and CSV."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -88,6 +89,22 @@ def write_json(path, value, default=None, shared=False):
     with atomic_file(path, shared=shared) as file:
         file.write(text + "\n")
     return text
+
+
+def write_csv(path, rows):
+    """Writes a table as CSV, whole or not at all.
+
+    Args:
+        path: The file to replace.
+        rows: List of dicts of column names to values. The columns are those
+            of any row, in the order in which they first appear; a row without
+            one leaves it empty.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_file(path) as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def read_json(path):

@@ -38,7 +38,7 @@ OF_GRAPHS = {
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What the runs of a recipe are compared by.
+    """How to compare the runs of a recipe.
 
     Attributes:
         title: str.
@@ -94,7 +94,7 @@ class Line:
         data: dict of size to a list of dicts, checksums of the data of each
             run.
         faults: list of sentences on runs that were left out.
-        label: str, the mode and what tells it from other lines of the mode.
+        label: str, the mode and how it differs from other lines of the mode.
     """
 
     mode: str
@@ -107,7 +107,7 @@ class Line:
 
     @property
     def is_control(self):
-        """Whether a gain has to be over this mode, among others."""
+        """Whether other modes must do better than this one."""
         return self.mode.split()[0] in CONTROLS and "," not in self.mode
 
     def values(self, size, metric, scale=1.0):
@@ -122,7 +122,7 @@ class Line:
         if rows.setdefault(seed, metrics) != metrics:
             self.faults.append(
                 f"{self.mode}, seed {seed}, was trained twice with the same "
-                f"options and other results; `{folder}` is left out."
+                f"options but different results; `{folder}` is left out."
             )
         else:
             self.data.setdefault(size, []).append(facts)
@@ -164,7 +164,7 @@ def read_runs(folder):
 def recipe_of(config):
     """Returns the recipe of a run, None if it is not one of `TASKS`.
 
-    Runs of older versions do not say it: their options do.
+    A run of an older version does not name it: its options tell.
     """
     if "recipe" in config:
         return config["recipe"] if config["recipe"] in TASKS else None
@@ -254,7 +254,7 @@ def relevant(config):
 
 
 def last_part(value):
-    """Returns the name of a file of which the whole path is given."""
+    """Returns the last part of an absolute path, other values as they are."""
     if isinstance(value, str) and value.startswith("/"):
         return pathlib.PurePath(value).name
     return value
@@ -271,7 +271,7 @@ def mode_of(config):
 
 
 def in_order(lines):
-    """Returns the lines in the order of the controls and the mode's name."""
+    """Returns the lines sorted by mode, the controls first."""
 
     def rank(line):
         first = line.mode.split()[0]

@@ -36,7 +36,6 @@ Killed at any moment, the same command goes on; more `--seeds` or `--rows` add
 to what is there.
 """
 
-import csv
 import dataclasses
 import json
 from typing import Literal
@@ -46,6 +45,7 @@ import tabulate
 import tyro
 
 import glomo_keras as gk
+from glomo_keras.utils import files
 from recipes.common import check_positive
 from recipes.common import refuse
 from recipes.graphs import fresh_features
@@ -102,10 +102,7 @@ def main(options):
 def check(options):
     """Refuses options out of their range, before any work."""
     check_positive(options, "seeds")
-    check_positive(
-        options.transfer,
-        *("steps", "batch_size", "embedding_dim", "num_positions"),
-    )
+    fresh_features.check(options.transfer)
     if options.steps < EPOCHS or options.steps % EPOCHS:
         refuse("steps", f"a multiple of {EPOCHS}", options)
     for name in ("epochs", "steps_per_epoch", "minutes"):
@@ -214,10 +211,7 @@ def report(options, runs):
     print(table)
     (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
     path = options.out / "table.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    files.write_csv(path, rows)
     print(f"-> {path}")
     return rows
 

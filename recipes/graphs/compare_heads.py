@@ -8,7 +8,6 @@ that have 5 words or more. The heads that are neither dead nor double are
 printed as the argument of `predictor.select`, if each layer keeps as many.
 """
 
-import csv
 import dataclasses
 import pathlib
 
@@ -19,6 +18,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
+from glomo_keras.utils import files
 from recipes.common import check_positive
 
 SHORTEST = 5
@@ -87,10 +87,7 @@ def report(options, rows):
         print("`select` needs as many heads in each layer: choose among them.")
     if options.csv is not None:
         options.csv.parent.mkdir(parents=True, exist_ok=True)
-        with open(options.csv, "w", newline="") as file:
-            writer = csv.DictWriter(file, table[0])
-            writer.writeheader()
-            writer.writerows(table)
+        files.write_csv(options.csv, table)
 
 
 def twin_of(row):

@@ -12,6 +12,7 @@ import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.ops.graphs import split_layers
+from recipes.common import check_positive
 
 SOURCES = ("learned", "untrained", "decay", "uniform", "none")
 USES = ("heads", "mixture", "pretraining")
@@ -60,6 +61,13 @@ class PretrainingUse(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "num_layers": self.num_layers}
+
+
+def check(options):
+    """Refuses options out of their range, before any work."""
+    check_positive(
+        options, "steps", "batch_size", "embedding_dim", "num_positions"
+    )
 
 
 def measure(options, predictor, source, use, seeds, train, held_out):

@@ -1,6 +1,5 @@
 """Rows, tables and the picture of recipes.graphs.probe."""
 
-import csv
 import json
 
 import numpy as np
@@ -8,6 +7,7 @@ import tabulate
 from matplotlib.figure import Figure
 
 from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.utils import files
 
 HEADS, TREES = "dependency heads", "dependency trees"
 NAMES = "pronoun's name"
@@ -154,10 +154,7 @@ def write(results, out):
     print(text)
     (out / "probes.md").write_text(text, "utf-8")
     (out / "probes.json").write_text(json.dumps(results, indent=1), "utf-8")
-    with open(out / "heads.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, results["heads"][0])
-        writer.writeheader()
-        writer.writerows(results["heads"])
+    files.write_csv(out / "heads.csv", results["heads"])
     draw(results, out / "probes.png")
     print(f"-> {out}/probes.md, probes.json, heads.csv, probes.png")
 

@@ -62,14 +62,8 @@ class Options(ProbeOptions):
 
 def main(options):
     """Runs the recipe; returns the rows of the table."""
-    check_positive(
-        options,
-        "seeds",
-        "steps",
-        "batch_size",
-        "embedding_dim",
-        "num_positions",
-    )
+    check_positive(options, "seeds")
+    fresh_features.check(options)
     predictor = gk.GraphPredictor.from_preset(options.predictor)
     train, held_out = load(options, predictor)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -212,13 +206,13 @@ def perplexities(runs, use, source):
     }
 
 
-def ratio(own, others, confidence=0.95):
-    """Returns the mean ratio, paired by seed, with its interval, as text."""
+def ratio(own, others):
+    """Returns the mean ratio, paired by seed, and its 95 % interval as text."""
     logs = [
         {seed: np.log(x) for seed, x in of_seed.items()}
         for of_seed in (own, others)
     ]
-    result = compare.paired(*logs, confidence)
+    result = compare.paired(*logs)
     text = f"{np.exp(result['difference']):.3f}"
     if result["pairs"] > 1:
         low, high = np.exp([result["low"], result["high"]])

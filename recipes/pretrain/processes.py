@@ -1,4 +1,4 @@
-"""Pretraining by several processes: options, their checks, the start."""
+"""Pretraining in several processes: options, their checks, the start."""
 
 import dataclasses
 
@@ -70,20 +70,14 @@ def _check_backend(options):
 
 
 def _check_addresses(options):
-    addresses = _addresses(options)
-    wanted = 1
-    if keras.backend.backend() == "tensorflow":
-        wanted = options.num_processes
+    addresses, backend = _addresses(options), keras.backend.backend()
+    wanted = options.num_processes if backend == "tensorflow" else 1
     for address in addresses:
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             refuse("coordinator", "HOST:PORT, or several", options)
     if len(addresses) not in (wanted, options.num_processes):
-        refuse(
-            "coordinator",
-            f"{wanted} times HOST:PORT on {keras.backend.backend()}",
-            options,
-        )
+        refuse("coordinator", f"{wanted} times HOST:PORT on {backend}", options)
 
 
 def _addresses(options):
@@ -91,7 +85,7 @@ def _addresses(options):
 
 
 def train(options, train_part):
-    """Trains in several processes, if `options` say so.
+    """Trains in several processes, or does nothing if there is to be one.
 
     Args:
         options: `ProcessOptions`, checked.
@@ -99,8 +93,7 @@ def train(options, train_part):
             processes and returns whether the training has ended.
 
     Returns:
-        Boolean: whether the training has ended, or is still to be done by
-        this process alone; False when the time was up.
+        False if the time was up before the training ended, else True.
     """
     if options.num_processes == 1:
         return True

@@ -10,7 +10,6 @@ over the seeds and the difference to the baseline, paired by seed, with its
 to OUT/compare.csv and a plot to OUT/compare.png.
 """
 
-import csv
 import dataclasses
 import math
 import os
@@ -133,24 +132,23 @@ def _number(row, name, run):
     return value
 
 
-def paired(values, others, confidence=0.95):
+def paired(values, others):
     """Returns the mean difference over the seeds that both have.
 
     Args:
         values: dict of seed to number.
         others: dict of seed to number, subtracted.
-        confidence: of the interval. Defaults to 0.95.
 
     Returns:
-        Dict of `pairs`, `difference`, the interval's `low` and `high` and
-        the two-sided `p`; the last three are NaN for less than two pairs.
+        Dict of `pairs`, `difference`, `low` and `high` of the 95 % interval
+        and the two-sided `p`; the last three are NaN for less than two pairs.
     """
     seeds = sorted(set(values) & set(others))
     differences = np.array([values[seed] - others[seed] for seed in seeds])
     low = high = p = math.nan
     if len(seeds) > 1 and np.ptp(differences) > 0:
         test = stats.ttest_1samp(differences, 0)
-        low, high = test.confidence_interval(confidence)
+        low, high = test.confidence_interval(0.95)
         p = test.pvalue
     elif len(seeds) > 1:
         low = high = differences[0]
@@ -170,10 +168,7 @@ def report(options, rows):
     )
     print(tabulate.tabulate(rows, headers="keys", floatfmt=".4g"))
     options.out.mkdir(parents=True, exist_ok=True)
-    with open(options.out / "compare.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    files.write_csv(options.out / "compare.csv", rows)
     draw(options, rows)
     print(f"-> {options.out}/compare.csv, compare.png")
 

@@ -134,9 +134,7 @@ def load_word_vectors(options, lexicon):
         )
     rows = np.where(read.found, np.cumsum(read.found) + 1, 1)
     width = read.vectors.shape[1]
-    kept = np.concatenate(
-        [np.zeros((2, width), "float32"), read.vectors[read.found]]
-    )
+    kept = np.pad(read.vectors[read.found], [(2, 0), (0, 0)])  # zeros first
     vectors = data.WordVectors(kept, kept.any(axis=1))
     return Features(
         {"word_ids": np.append(0, rows[2:]).astype("int32")},
@@ -175,8 +173,8 @@ def load_pretrained(options, lexicon):
     """Numbers the words for the frozen networks of a pretrainer.
 
     Returns:
-        `Features` of `token_ids`, int32, those of a graph predictor with the
-        same vocabulary.
+        `Features` of `token_ids`, int32, which a graph predictor with the same
+        vocabulary takes too.
     """
     model = read_pretrainer(options)
     networks = model.graph_predictor, model.feature_predictor

@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 from glomo_keras import analysis
 from glomo_keras import layers
 from glomo_keras import training
+from glomo_keras.ops.graphs import DIRECTIONS
 
-DIRECTIONS = ("forward", "backward")
 NUM_EXAMPLES = 3
 SHORTEST, LONGEST = 6, 24
-"""Words of the texts whose graphs are drawn, if there are such texts."""
+"""Lengths of the texts to draw, in words."""
 
 
 def draw(model, loaded, folder, title):
@@ -34,7 +34,7 @@ def draw(model, loaded, folder, title):
 
 
 def draw_text(text, model, loaded, folder, title):
-    """Draws graphs and mixture weights of one of a model's texts."""
+    """Draws graphs and mixture weights for one of a model's texts."""
     prefix = f"{text}_" if text else ""
     graph_inputs = model.graph_inputs(text)
     rows = loaded.validation.texts[text]
@@ -67,7 +67,9 @@ def draw_text(text, model, loaded, folder, title):
 
 
 def choose(rows):
-    """Returns the indices of some texts that are short enough to be drawn.
+    """Returns the indices of the texts to draw: the first of fitting length.
+
+    If no text has such a length, the shortest ones are drawn.
 
     Args:
         rows: list of arrays, the words of each text.
@@ -122,7 +124,7 @@ def draw_mixture_weights(weights, terms, title, path):
         weights: array `(2, n, N)`: direction, mixture, term.
         terms: list of names, one for all heads of a term.
         title: string.
-        path: of the picture.
+        path: the file to write.
     """
     weights = 100 * weights.reshape(*weights.shape[:2], len(terms), -1)
     mixtures, heads = weights.shape[1], weights.shape[-1]
@@ -157,7 +159,7 @@ def draw_learning_curves(rows, title, path):
     Args:
         rows: list of dicts, those of `training.read_history`.
         title: string.
-        path: of the picture.
+        path: the file to write.
     """
     logged = {name for row in rows for name in row}
     logged -= {"epoch", "learning_rate"}

@@ -23,7 +23,6 @@ images right (docs/vision.md).
 """
 
 import dataclasses
-import math
 import pathlib
 from typing import Literal
 
@@ -43,6 +42,7 @@ from recipes.common import with_config
 from recipes.seeds import SeedOptions
 from recipes.seeds import check_seeds
 from recipes.seeds import run_seeds
+from recipes.tasks.graphs import trained_parameters
 
 VALIDATION_SHARE = 0.16
 CONFIGS = {
@@ -284,9 +284,7 @@ def evaluate(options, splits, model, history):
         "validation_accuracy": max(validation),
         "best_epoch": validation.index(max(validation)) + 1,
         "epochs": len(validation),
-        "trained_parameters": sum(
-            math.prod(weight.shape) for weight in model.trainable_weights
-        ),
+        "trained_parameters": trained_parameters(model),
     }
 
 

@@ -6,22 +6,22 @@ from glomo_keras.data.text.word_tokenizer import WordTokenizer
 from glomo_keras.utils.validation import check_positive
 
 CHUNK = 256  # texts tokenised at a time
-STEP = 8  # padded lengths, so that few are compiled
+STEP = 8  # of the padded lengths: few lengths, few compilations
 
 
 def predict_graphs(predictor, texts, tokenizer=None, batch_size=32):
     """Returns the graphs of texts of any lengths, without padding.
 
     Texts of about the same length are computed together; the answers are in
-    the order of the texts. All graphs of a text of T words take
-    `8 L K T^2` bytes.
+    the order of the texts. The graphs of a text of T words take `8 L K T^2`
+    bytes.
 
     Args:
         predictor: `GraphPredictor`.
         texts: Sequence of str.
         tokenizer: `WordTokenizer` with the vocabulary of the predictor.
             Defaults to the one that the predictor was pretrained with.
-        batch_size: Integer, most texts in a batch. Defaults to 32.
+        batch_size: Integer, the most texts in a batch. Defaults to 32.
 
     Returns:
         List with one dict for each text: `tokens`, list of T str,
@@ -45,7 +45,7 @@ def predict_graphs(predictor, texts, tokenizer=None, batch_size=32):
     """
     if isinstance(texts, str | bytes):
         raise ValueError(
-            "Give a list of texts, also of one. "
+            "Give a list of texts, even for a single one. "
             f"Received: a text of type {type(texts).__name__}"
         )
     check_positive(batch_size=batch_size)
@@ -108,8 +108,7 @@ def padded(ids):
     """Returns the inputs of a batch, padded to a multiple of `STEP`."""
     lengths = np.array([len(row) for row in ids])
     length = STEP * max(1, -(-lengths.max() // STEP))
-    token_ids = np.zeros((len(ids), length), "int32")
-    for row, values in zip(token_ids, ids, strict=True):
-        row[: len(values)] = values
-    mask = np.arange(length) < lengths[:, None]
+    mask = np.arange(length) < lengths[:, None]  # (B, T)
+    token_ids = np.zeros(mask.shape, "int32")
+    token_ids[mask] = np.concatenate(ids)
     return {"token_ids": token_ids, "padding_mask": mask}
