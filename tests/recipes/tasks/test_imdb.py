@@ -176,9 +176,10 @@ def test_vectors_of_other_words_are_refused(folder, tmp_path):
 
 @pytest.mark.slow
 def test_diverged_training_leaves_no_metrics(folder, tmp_path):
-    # An epoch is one step, whose loss is that of the first weights.
-    run = options(folder, tmp_path / "run", learning_rate=1e38)
-    with pytest.raises(RuntimeError, match="diverged in epoch 2"):
+    run = options(
+        folder, tmp_path / "run", learning_rate=1e38, steps_per_epoch=2
+    )
+    with pytest.raises(RuntimeError, match="diverged in epoch 1"):
         imdb.main(run)
     assert not (run.out / "seed-0/metrics.json").exists()
 
