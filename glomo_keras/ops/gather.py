@@ -20,6 +20,7 @@ from glomo_keras.ops.graphs import split_layers
 from glomo_keras.ops.graphs import without_mask
 from glomo_keras.ops.streaming import DIRECT_LIMIT
 from glomo_keras.ops.streaming import edge_rows
+from glomo_keras.ops.streaming import graph_strips
 from glomo_keras.ops.streaming import map_rows
 from glomo_keras.ops.streaming import materialize
 
@@ -130,8 +131,16 @@ def gather_mixture(graph, features, weights, include_products, max_length=None):
 
 
 def _through_graph(graph, features, weights, include_products):
-    mixed = mix_graphs(materialize(graph), weights, include_products)
-    return ops.matmul(mixed, features)
+    layers, _ = layers_and_heads(graph)
+    if not is_factored(graph) or (include_products and layers > 1):
+        mixed = mix_graphs(materialize(graph), weights, include_products)
+        return ops.matmul(mixed, features)
+    sums = []
+    for rows, columns, strip in graph_strips(graph):
+        shares = weights if len(weights.shape) == 2 else weights[:, rows]
+        mixed = mix_graphs(strip, shares, include_products)  # (B, n, R, S)
+        sums.append(ops.matmul(mixed, features[:, :, columns]))
+    return ops.concatenate(sums, axis=-2)
 
 
 def _by_layer(graph, features, weights, include_products):

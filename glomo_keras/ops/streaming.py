@@ -1,12 +1,13 @@
 """Graphs of either form by rows; long ones in blocks, in memory linear in T.
 
-Up to `DIRECT_LIMIT` positions a factored graph is computed at once. A longer
-one is cut into *strips*: a few groups of rows, each with only the columns
-that the direction lets it reach, which leaves three eighths of the graph out.
-Where the T x T graph itself is not wanted, each strip goes by *blocks* of
-rows, one after the other; a block is computed again in the backward pass
-instead of being kept.
+A factored graph can be cut into *strips*: a few groups of rows, each with only
+the columns that the direction lets it reach, which leaves three eighths of the
+graph out. Beyond `DIRECT_LIMIT` positions, where the T x T graph itself is not
+wanted, each strip goes by *blocks* of rows, one after the other; a block is
+computed again in the backward pass instead of being kept.
 """
+
+import itertools
 
 import keras
 from keras import ops
@@ -26,7 +27,8 @@ from glomo_keras.ops.graphs import without_mask
 DIRECT_LIMIT = 512
 BLOCK_ROWS = 128
 NUM_STRIPS = 4
-ALL = slice(None)
+STRIP_UNIT = 8
+"""The rows of a strip that is not cut into blocks are a multiple of this."""
 
 
 def materialize(graph, activation="squared_relu"):
@@ -46,17 +48,31 @@ def materialize(graph, activation="squared_relu"):
     if "positions" in graph or not _is_at_least(length, DIRECT_LIMIT):
         return squared_relu_graph(*_equation_inputs(graph), activation)
     strips = []
-    for rows, columns in _strips(length, direction_of(graph)):
-        strip = squared_relu_graph(
-            *_equation_inputs(
-                _take_columns(graph, columns), _range(rows), _range(columns)
-            ),
-            activation,
-        )  # (B, [L,] K, R, S)
+    for _, columns, strip in graph_strips(graph, activation):
         margins = (columns.start, length - columns.stop)
         padding = [(0, 0)] * (len(strip.shape) - 1)
         strips.append(ops.pad(strip, [*padding, margins]))
     return ops.concatenate(strips, axis=-2)
+
+
+def graph_strips(graph, activation="squared_relu"):
+    """Yields the graph of Eq. 1 strip by strip.
+
+    Args:
+        graph: Factored graph, of one layer or of all.
+        activation: Of `equations.squared_relu_graph`. Defaults to
+            `"squared_relu"`.
+
+    Yields:
+        Tuples `(rows, columns, strip)`: slices of the positions, and these
+        rows and columns of the graph, float32 `(B, [L,] K, R, S)`.
+    """
+    strips = _strips(graph_length(graph), direction_of(graph), STRIP_UNIT)
+    for rows, columns in strips:
+        inputs = _equation_inputs(
+            _take_columns(graph, columns), _range(rows), _range(columns)
+        )
+        yield rows, columns, squared_relu_graph(*inputs, activation)
 
 
 def edge_rows(graph, rows=None, columns=None):
@@ -132,8 +148,12 @@ def map_rows(function, graph, values, *others, dynamic_blocks=False):
             graph = {**graph, "padding_mask": mask}
         return function(rows, columns, graph, *arguments)
 
+    if isinstance(length, int):
+        parts = _strips(length, direction_of(graph), BLOCK_ROWS)
+    else:
+        parts = [(slice(0, length), slice(0, length))]
     strips, previous = [], None
-    for rows, columns in _strips(length, direction_of(graph)):
+    for rows, columns in parts:
         taken = [value[..., columns, :] for value in values]
         arguments = (_take_columns(floats, columns), taken, *others)
         previous = _map_blocks(
@@ -159,23 +179,25 @@ def _is_at_least(length, limit):
     return isinstance(length, int) and length >= limit
 
 
-def _strips(length, direction):
-    """Yields the rows and the reachable columns of each strip, as slices."""
-    if not isinstance(length, int):
-        yield slice(0, length), ALL
-        return
-    num_blocks = -(-length // BLOCK_ROWS)
-    size = BLOCK_ROWS * -(-num_blocks // NUM_STRIPS)
-    for start in range(0, length, size):
-        stop = min(start + size, length)
+def _strips(length, direction, unit):
+    """Yields the rows and the reachable columns of each strip, as slices.
+
+    All strips but the last have the same number of rows, a multiple of `unit`.
+    """
+    size = unit * -(-length // (unit * NUM_STRIPS))
+    if isinstance(length, int):
+        starts = range(0, length, size)
+        bounds = [(start, min(start + size, length)) for start in starts]
+    else:
+        limits = [ops.minimum(i * size, length) for i in range(NUM_STRIPS + 1)]
+        bounds = itertools.pairwise(limits)
+    for start, stop in bounds:
         reach = (0, stop) if direction == "forward" else (start, length)
         yield slice(start, stop), slice(*reach)
 
 
 def _range(positions):
-    """Returns the positions of a slice as a tensor, or None for all."""
-    if positions == ALL:
-        return None
+    """Returns the positions of a slice as a tensor."""
     return ops.arange(positions.start, positions.stop, dtype="int32")
 
 

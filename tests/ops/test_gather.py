@@ -81,7 +81,7 @@ def test_a_graph_of_some_rows_gives_the_sums_of_these():
     ("length", "n", "direction"),
     [
         (7, 1, "forward"),
-        (7, 3, "backward"),
+        (37, 3, "backward"),  # by strips, without products
         pytest.param(LONG, 2, "backward", marks=pytest.mark.slow),
     ],
 )
@@ -160,7 +160,7 @@ def test_terms_gathered_equal_the_formula(length, include_products):
 @needs_tensorflow
 @pytest.mark.parametrize("products", [True, False])
 def test_length_unknown_to_a_graph_changes_no_number(products):
-    """Short inputs go through M, the longest in blocks of rows."""
+    """Short inputs go through M, by strips or not, the longest by blocks."""
     import tensorflow as tf
 
     logits = mixture_logits(2, False, products, None, layers=2)
@@ -185,7 +185,7 @@ def test_length_unknown_to_a_graph_changes_no_number(products):
         total_and_gradients,
         input_signature=[graph_spec, tf.TensorSpec((2, None, 4))],
     )
-    for length in (3, LONG):
+    for length in (3, 37, LONG):
         made, _, x = graph_and_features(length, layers=2)
         tensors = keras.tree.map_structure(tf.constant, (made, x))
         keras.tree.map_structure(
