@@ -1,7 +1,8 @@
 """Presets: a folder with a model, its vocabulary and where they come from.
 
 config.json       class name and constructor arguments
-model.weights.h5  weights, as `keras.Model.save_weights` stores them
+model.weights.h5  weights, as `keras.Model.save_weights` stores them, without
+                  those of an optimizer
 vocabulary.txt    one token a line, in the order of the ids (of texts)
 metadata.json     format version, versions, tokenizer, SHA-256 of the rest
 
@@ -60,8 +61,7 @@ def save(model, folder, dtype="float32"):
     files.write_json(folder / CONFIG, document, default=operator.index)
     temporary = folder / f"new.{WEIGHTS}"
     model.save_weights(temporary)
-    if dtype == "float16":
-        _halve(temporary)
+    _convert(temporary, dtype)
     os.replace(temporary, folder / WEIGHTS)
     names = [CONFIG, WEIGHTS]
     (folder / VOCABULARY).unlink(missing_ok=True)
@@ -125,19 +125,19 @@ def _document(model):
     return {"class_name": type(model).__name__, "config": config}
 
 
-def _halve(path):
-    """Stores the floating point numbers of an HDF5 file as float16."""
-    paths = []
-    with h5py.File(path, "r") as file:
-        file.visititems(lambda name, item: paths.append(name))
-        halved = path.with_name(f"half.{path.name}")
-        with h5py.File(halved, "w") as other:
-            for name in paths:
-                _copy_half(file, other, name)
-    os.replace(halved, path)
+def _convert(path, dtype):
+    """Takes the optimizer out of a file of weights, and sets their dtype."""
+    names = []
+    converted = path.with_name(f"converted.{path.name}")
+    with h5py.File(path, "r") as file, h5py.File(converted, "w") as other:
+        file.visit(names.append)
+        for name in names:
+            if name.split("/")[0] != "optimizer":
+                _copy_item(file, other, name, dtype)
+    os.replace(converted, path)
 
 
-def _copy_half(file, other, name):
+def _copy_item(file, other, name, dtype):
     item = file[name]
     if isinstance(item, h5py.Group):
         other.require_group(name)
@@ -145,10 +145,10 @@ def _copy_half(file, other, name):
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             try:
-                other[name] = item[()].astype("float16")
+                other[name] = item[()].astype(dtype)
             except RuntimeWarning as error:
                 raise ValueError(
-                    "A weight is too large for float16: save with "
+                    f"A weight is too large for {dtype}: save with "
                     f"dtype='float32'. Received: {name}"
                 ) from error
     else:

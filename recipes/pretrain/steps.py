@@ -8,6 +8,7 @@ from typing import Literal
 import keras
 
 from glomo_keras import training
+from glomo_keras.utils.files import digest
 from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
 from recipes.common import check_positive
@@ -23,6 +24,21 @@ HARMLESS = (
     *processes.HARMLESS,
 )
 """Options that may differ in a run that goes on."""
+
+FREE = (
+    "name",
+    "dtype",
+    "trainable",
+    "seed",
+    "dropout",
+    "embeddings_initializer",
+    "threshold_initializer",
+    "num_positions",
+    "num_candidates",
+    "empty_row_weight",
+    "scale_embedding_gradient",
+)
+"""Arguments of models that say how they are trained, not what they compute."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -63,6 +79,9 @@ class PretrainOptions:
     """Whether XLA compiles the training step."""
     steps_per_execution: int = 1
     """Steps between two looks at the loss; on a GPU about 10."""
+    start_from: pathlib.Path | None = None
+    """A preset of a pretrainer, such as OUT/pretrainer of another run, whose
+    weights the training starts from. Optimizer and schedule start afresh."""
     minutes: float | None = None
     """When to stop at the latest; the same command goes on."""
     overwrite: bool = False
@@ -126,6 +145,8 @@ def start_part(options):
 
 def compile_pretrainer(options, pretrainer, optimizer):
     """Compiles a pretrainer, prints its size and returns it."""
+    if options.start_from is not None:
+        start_from(options.start_from, pretrainer)
     pretrainer.compile(
         optimizer=optimizer,
         jit_compile=JIT_COMPILE[options.jit_compile],
@@ -137,6 +158,33 @@ def compile_pretrainer(options, pretrainer, optimizer):
         f"predictor; XLA: {pretrainer.jit_compile}"
     )
     return pretrainer
+
+
+def start_from(preset, pretrainer):
+    """Gives a pretrainer the weights of a preset of the same architecture."""
+    start = type(pretrainer).from_preset(preset)
+    ours, theirs = architecture(pretrainer), architecture(start)
+    differing = [
+        f"{name}={theirs.get(name)!r} there, {ours.get(name)!r} now"
+        for name in sorted({*ours, *theirs})
+        if ours.get(name) != theirs.get(name)
+    ]
+    if differing:
+        raise ValueError(
+            "--start-from is a preset of the model that the other options "
+            f"describe. Received: {preset}, {'; '.join(differing)}"
+        )
+    pretrainer.set_weights(start.get_weights())
+
+
+def architecture(pretrainer):
+    """Returns what decides the meaning of a pretrainer's weights."""
+    config = pretrainer.get_config()
+    config |= config.pop("graph_predictor")["config"]
+    vocabulary = config.pop("vocabulary", None)
+    if vocabulary:
+        config["vocabulary"] = digest(vocabulary)
+    return {k: v for k, v in config.items() if k not in FREE}
 
 
 def adam(options):

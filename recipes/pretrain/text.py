@@ -18,6 +18,8 @@ again with the same command, the run goes on, unless the text has changed; an
 epoch (`--steps-per-epoch` steps) is what is redone. `--minutes` ends it in
 time, with presets of what has been learned so far. `--num-processes 2`
 trains with two processes, here or on several machines: docs/scale.md.
+`--start-from OUT/pretrainer` goes on from the weights of another run, with its
+vocabulary, on the same text or another.
 """
 
 import keras
@@ -27,6 +29,7 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.utils import files
 from glomo_keras.utils.files import digest
 from recipes.pretrain import pack
 from recipes.pretrain import processes
@@ -53,7 +56,7 @@ def pretrain(options):
     with steps.start(options) as folder:
         if not folder.finished:
             corpus = load(options)
-            folder.check_data(describe(corpus))
+            folder.check_data(describe(corpus, options))
             in_time = processes.train(options, train_part)
             pretrainer = build(options, corpus)
             try:
@@ -70,7 +73,7 @@ def train_part(options):
     """Trains as one of several processes; returns False if time is up."""
     folder = steps.start_part(options)
     corpus = load(options)
-    training.check_same({"text": describe(corpus)})
+    training.check_same({"text": describe(corpus, options)})
     try:
         fit(options, corpus, build(options, corpus), folder)
     except steps.TimeIsUp:
@@ -83,10 +86,15 @@ def load(options):
     if pack.is_packed(options.corpus):
         corpus = pack.open_packed(options)
     else:
+        vocabulary = None
+        if options.start_from is not None:
+            start = data.WordTokenizer.from_preset(options.start_from)
+            vocabulary = start.vocabulary
         corpus = data.prepare_corpus(
             list(options.corpus),
             options.cache.expanduser(),
             vocabulary_size=options.vocabulary_size,
+            vocabulary=vocabulary,
             lowercase=options.lowercase,
             numbers=options.numbers,
             normalize_unicode=options.normalize_unicode,
@@ -103,13 +111,17 @@ def load(options):
     return corpus
 
 
-def describe(corpus):
-    """Returns what tells a corpus from others."""
-    return {
+def describe(corpus, options):
+    """Returns what tells a corpus, and weights to start from, from others."""
+    facts = {
         "vocabulary": digest(corpus.vocabulary),
         "words": corpus.num_words,
         "held_out_words": corpus.validation.num_words,
     }
+    if options.start_from is not None:
+        metadata = files.read_json(options.start_from / "metadata.json")
+        facts["start_from"] = metadata["sha256"]["model.weights.h5"]
+    return facts
 
 
 def build(options, corpus):

@@ -3,6 +3,7 @@ import json
 import pathlib
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 
@@ -116,6 +117,18 @@ def test_pretrainer_preset_gives_both_models(tmp_path):
         to_numpy(pretrainer.graph_predictor(INPUTS))["forward_graphs"],
         atol=TOLERANCE,
     )
+
+
+def test_preset_of_a_trained_model_leaves_the_optimizer_out(tmp_path):
+    pretrainer = gk.ContextPretrainer(gk.GraphPredictor(**SIZES))
+    pretrainer.compile("adam")
+    pretrainer.fit(INPUTS, verbose=0)
+    pretrainer.save_to_preset(tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        assert "optimizer" not in file
+    loaded = gk.ContextPretrainer.from_preset(tmp_path)
+    for a, b in zip(pretrainer.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b))
 
 
 def test_predictor_preset_is_no_pretrainer(folder):

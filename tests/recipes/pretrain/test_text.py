@@ -107,6 +107,29 @@ def test_finished_run_is_not_trained_again(run, capsys):
     assert "Finished before" in capsys.readouterr().out
 
 
+def test_a_run_starts_from_the_weights_and_vocabulary_of_another(
+    corpus, run, tmp_path
+):
+    text = corpus.read_text().replace("small", "large")
+    other = tmp_path / "other.txt"
+    other.write_text(text)
+    start = {"start_from": run.out / "pretrainer"}
+    goes_on = options(other, tmp_path, learning_rate=1e-9, **start)
+    pretrain_text.pretrain(goes_on)
+    before, after = (
+        gk.ContextPretrainer.from_preset(each.out / "pretrainer")
+        for each in (run, goes_on)
+    )
+    assert after.graph_predictor.vocabulary == before.graph_predictor.vocabulary
+    for ours, theirs in zip(
+        before.trainable_weights, after.trainable_weights, strict=True
+    ):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-6)
+    wider = options(corpus, tmp_path / "wider", key_dim=6, **start)
+    with pytest.raises(ValueError, match="key_dim=4 there, 6 now"):
+        pretrain_text.pretrain(wider)
+
+
 def test_other_options_in_the_same_folder_are_refused(run):
     other = dataclasses.replace(run, embedding_dim=10)
     with pytest.raises(ValueError, match="embedding_dim: 8 there, 10 now"):
