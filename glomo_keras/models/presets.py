@@ -106,6 +106,12 @@ def load(preset, dtype=None):
     return model
 
 
+def weights_digest(preset):
+    """Returns the SHA-256 of a preset's weights, as its metadata has it."""
+    metadata = _read_json(bundled_presets.find(preset) / METADATA)
+    return metadata["sha256"][WEIGHTS]
+
+
 def check_class(preset, model, expected):
     """Raises ValueError unless the model is of the class expected."""
     if not isinstance(model, expected):

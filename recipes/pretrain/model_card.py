@@ -11,14 +11,21 @@ with the probes of the heads, if there are any in the run folder:
         --treebank en_ewt-ud-dev.conllu --gap gap-development.tsv \
         --out runs/wiki
 
+likewise what the graphs are worth to fresh features,
+
+    python -m recipes.graphs.transfer_perplexity --predictor runs/wiki/preset \
+        --corpus 'wiki/AA/wiki_0?' --held-out 'aclImdb/test/*/*.txt' \
+        --out runs/wiki/transfer
+
 and for a run on images
 
     python -m recipes.vision.evaluate --run runs/pixels
     python -m recipes.pretrain.model_card --run runs/pixels --out presets/NAME
 
-Copies the graph predictor of the run in float32, draws learning_curve.png and
-fills model_card.md, the template next to this file, with the numbers in the
-run folder. A preset of more than `--max-megabytes` is refused.
+Copies the graph predictor of the run (`--whole`: and its feature predictor),
+draws learning_curve.png and fills model_card.md, the template next to this
+file, with the numbers in the run folder. A preset of more than
+`--max-megabytes` is refused; `--half` stores it in float16.
 """
 
 import dataclasses
@@ -33,6 +40,7 @@ from matplotlib.figure import Figure
 
 import glomo_keras as gk
 from glomo_keras import training
+from glomo_keras.models import presets
 from glomo_keras.utils import files
 from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
@@ -66,6 +74,11 @@ class Options:
     """The folder of the preset; its name is the model's."""
     note: str = ""
     """Notes for users on the data: licences, origins."""
+    whole: bool = False
+    """Whether the preset has the whole pretrainer: g for graphs, f for
+    features."""
+    half: bool = False
+    """Whether its numbers are stored in float16."""
     max_megabytes: float = 20.0
 
 
@@ -93,16 +106,24 @@ def make_preset(options):
         "name": options.out.name,
         "note": options.note,
         "parameters": f"{predictor.count_params():,}",
+        "precision": "float16" if options.half else "float32",
+        "feature_predictor": "which is in the same preset"
+        if options.whole
+        else "that is not part of it",
         "num_graph_layers": predictor.num_graph_layers,
         "num_heads": predictor.num_heads,
         **common_facts(found),
         **facts(options, found),
         "probes": found.get("probes", ""),
+        "transfer": transfer_section(found),
     }
     template = pathlib.Path(__file__).with_suffix(".md").read_text("utf-8")
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary, options.out.name)
-        predictor.save_to_preset(folder)
+        model = predictor
+        if options.whole:
+            model = presets.load(options.run / "pretrainer", dtype="float32")
+        model.save_to_preset(folder, fields["precision"])
         draw_learning_curve(found, folder / "learning_curve.png")
         (folder / "README.md").write_text(
             string.Template(template).substitute(fields), "utf-8"
@@ -134,9 +155,12 @@ def load(run):
         found[name] = files.read_json(path)
     found["history"] = training.read_history(run / "history.csv")
     found["timing"] = training.read_history(run / "timing.csv")
-    path = run / "probes.md"
-    if path.is_file():
-        found["probes"] = path.read_text("utf-8")
+    for name, path in (
+        ("probes", run / "probes.md"),
+        ("transfer", run / "transfer" / "table.md"),
+    ):
+        if path.is_file():
+            found[name] = path.read_text("utf-8")
     path = run / "ngrams.json"
     if path.is_file():
         found["ngrams"] = files.read_json(path)
@@ -208,6 +232,18 @@ def common_facts(found):
             ["option", "value"],
         ),
     }
+
+
+def transfer_section(found):
+    """Returns the section on what the graphs are worth to fresh features."""
+    if "transfer" not in found:
+        return ""
+    return (
+        "## Transfer\n\nPerplexity, on held-out text, of fresh features that "
+        "learned under these frozen graphs and under others;\nratios paired "
+        "by seed, with 95 % intervals, by "
+        f"`recipes.graphs.transfer_perplexity`.\n\n{found['transfer']}\n"
+    )
 
 
 def text_facts(options, found):

@@ -29,7 +29,7 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
-from glomo_keras.utils import files
+from glomo_keras.models import presets
 from glomo_keras.utils.files import digest
 from recipes.pretrain import pack
 from recipes.pretrain import processes
@@ -119,8 +119,7 @@ def describe(corpus, options):
         "held_out_words": corpus.validation.num_words,
     }
     if options.start_from is not None:
-        metadata = files.read_json(options.start_from / "metadata.json")
-        facts["start_from"] = metadata["sha256"]["model.weights.h5"]
+        facts["start_from"] = presets.weights_digest(options.start_from)
     return facts
 
 

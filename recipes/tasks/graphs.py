@@ -7,10 +7,8 @@ import math
 import keras
 
 import glomo_keras as gk
-from glomo_keras import bundled_presets
 from glomo_keras import data
 from glomo_keras.models import presets
-from glomo_keras.utils import files
 from recipes.tasks.options import PREDICTED
 
 
@@ -87,15 +85,12 @@ def preset_digests(options):
         features are its.
     """
     read = options.graph in PREDICTED
-    digests = {"predictor": _digest(options.predictor) if read else None}
+    digests = {
+        "predictor": presets.weights_digest(options.predictor) if read else None
+    }
     if "pretrained" in options.features:
-        digests["pretrainer"] = _digest(options.pretrainer)
+        digests["pretrainer"] = presets.weights_digest(options.pretrainer)
     return digests
-
-
-def _digest(preset):
-    path = bundled_presets.find(preset) / presets.METADATA
-    return files.read_json(path)["sha256"][presets.WEIGHTS]
 
 
 def predictor_digest(model):

@@ -75,6 +75,26 @@ def find_row(card, label):
     return [cell.strip() for cell in line.split("|")[2:-1]]
 
 
+def test_whole_pretrainer_in_half_precision(run, options, tmp_path):
+    (run.out / "transfer").mkdir()
+    (run.out / "transfer" / "table.md").write_text("| learned | 1.5 |\n")
+    options = dataclasses.replace(
+        options, out=tmp_path / "whole", whole=True, half=True
+    )
+    card = model_card.make_preset(options).read_text("utf-8")
+    assert "stored in float16" in card
+    assert "\n| learned | 1.5 |\n" in card
+    pretrainer = gk.ContextPretrainer.from_preset(options.out)
+    whole = gk.ContextPretrainer.from_preset(run.out / "pretrainer")
+    for ours, theirs in zip(pretrainer.weights, whole.weights, strict=True):
+        expected = keras.ops.convert_to_numpy(theirs.value).astype("float16")
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(ours.value), expected
+        )
+    predictor = gk.GraphPredictor.from_preset(options.out)
+    assert predictor.vocabulary == pretrainer.graph_predictor.vocabulary
+
+
 def test_card_has_the_probes_that_lie_in_the_run(run, options, tmp_path):
     (run.out / "probes.md").write_text("## Probes\n\nOf heads.\n")
     options = dataclasses.replace(options, out=tmp_path / "probed")
