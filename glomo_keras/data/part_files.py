@@ -64,7 +64,7 @@ class PartFiles:
         ]
         missing = [n for n, r in enumerate(self.records) if r is None]
         if not missing and (manifest is None or before != json.dumps(stored)):
-            self.finish()
+            self._finish()
         return missing
 
     def complete(self, writer, pieces, title=None, workers=None):
@@ -103,14 +103,7 @@ class PartFiles:
                 self.records[missing[index]] = record
                 if report is None:
                     bar.update(sum(f["num_words"] for f in record["files"]))
-        self.finish()
-
-    def finish(self):
-        """Writes `manifest.json` from `records`, of which none is missing."""
-        manifest = {"complete": True, "parts": self.records}
-        files.write_json(self._path, manifest, shared=True)
-        folder = os.path.join(self.folder, PARTS)
-        shutil.rmtree(folder, ignore_errors=True)
+        self._finish()
 
     def file_records(self):
         """Returns the records of the files of all parts, in order."""
@@ -131,6 +124,12 @@ class PartFiles:
                 + (f"\nand {more} more" if more > 0 else ""),
                 stacklevel=4,
             )
+
+    def _finish(self):
+        """Writes `manifest.json` from `records`, of which none is missing."""
+        files.write_json(self._path, {"parts": self.records}, shared=True)
+        folder = os.path.join(self.folder, PARTS)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _is_sound(self, record, plan):
         if record is None or record["plan"] != plan:
