@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from recipes.evidence import runs
 from recipes.evidence.tables import gain_over_best
-from recipes.tasks.compare import paired
+from recipes.tasks.compare import mean_of_seeds
 
 
 def draw(recipe, lines, path):
@@ -117,5 +117,5 @@ def mean_and_reach(values):
 
     The reach is that of Student's t, NaN for a single seed.
     """
-    mean = paired(values, dict.fromkeys(values, 0.0))
-    return mean["difference"], mean["high"] - mean["difference"]
+    found = mean_of_seeds(values)
+    return found["mean"], found["high"] - found["mean"]

@@ -222,13 +222,13 @@ def row_of(runs, row, use):
         transfer_perplexity.perplexities(runs, use, name)
         for name in (row, "full")
     )
-    mean = compare.paired(own, dict.fromkeys(own, 0.0))
-    several = mean["pairs"] > 1
+    mean = compare.mean_of_seeds(own)
+    several = mean["seeds"] > 1
     return {
         "use": use,
         "row": row,
-        "seeds": mean["pairs"],
-        "perplexity": mean["difference"],
+        "seeds": mean["seeds"],
+        "perplexity": mean["mean"],
         "low": mean["low"] if several else "",
         "high": mean["high"] if several else "",
         "/ full": "" if row == "full" else transfer_perplexity.ratio(own, full),

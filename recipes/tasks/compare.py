@@ -143,18 +143,32 @@ def paired(values, others):
         Dict of `pairs`, `difference`, `low` and `high` of the 95 % interval
         and the two-sided `p`; the last three are NaN for less than two pairs.
     """
-    seeds = sorted(set(values) & set(others))
-    differences = np.array([values[seed] - others[seed] for seed in seeds])
+    seeds = set(values) & set(others)
+    row = mean_of_seeds({seed: values[seed] - others[seed] for seed in seeds})
+    return {"pairs": row.pop("seeds"), "difference": row.pop("mean"), **row}
+
+
+def mean_of_seeds(values):
+    """Returns the mean over the seeds, with its interval.
+
+    Args:
+        values: dict of seed to number.
+
+    Returns:
+        Dict of `seeds`, how many, `mean`, and `low`, `high` and `p` as those
+        of `paired`.
+    """
+    numbers = np.array([values[seed] for seed in sorted(values)], "float64")
     low = high = p = math.nan
-    if len(seeds) > 1 and np.ptp(differences) > 0:
-        test = stats.ttest_1samp(differences, 0)
+    if len(numbers) > 1 and np.ptp(numbers) > 0:
+        test = stats.ttest_1samp(numbers, 0)
         low, high = test.confidence_interval(0.95)
         p = test.pvalue
-    elif len(seeds) > 1:
-        low = high = differences[0]
+    elif len(numbers) > 1:
+        low = high = numbers[0]
     return {
-        "pairs": len(seeds),
-        "difference": differences.mean() if seeds else math.nan,
+        "seeds": len(numbers),
+        "mean": numbers.mean() if len(numbers) else math.nan,
         "low": low,
         "high": high,
         "p": p,
