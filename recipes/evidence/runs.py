@@ -144,9 +144,12 @@ def read_runs(folder):
     lines = {}
     for path in sorted(folder.rglob("seed-*/config.json")):
         config = files.read_json(path)
-        recipe = recipe_of(config)
-        if recipe is None:
-            print(f"{path.parent} is not a run of a known task.")
+        recipe = config.get("recipe")
+        if recipe not in TASKS:
+            print(
+                f"{path.parent} is not a run of a known task. "
+                f"Received: recipe={recipe!r}"
+            )
             continue
         name = path.parent.relative_to(folder)
         add_run(lines.setdefault(recipe, {}), recipe, config, path, name)
@@ -159,18 +162,6 @@ def read_runs(folder):
     for of_task in found.values():
         name_lines(of_task)
     return found
-
-
-def recipe_of(config):
-    """Returns the recipe of a run, None if it is not one of `TASKS`.
-
-    A run of an older version does not name it: its options tell.
-    """
-    if "recipe" in config:
-        return config["recipe"] if config["recipe"] in TASKS else None
-    names = set(config) - {"seed"}
-    fitting = [recipe for recipe in TASKS if names <= set(defaults(recipe))]
-    return fitting[0] if len(fitting) == 1 else None
 
 
 def defaults(recipe):

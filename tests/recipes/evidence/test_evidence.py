@@ -222,11 +222,13 @@ def test_other_numbers_of_epochs_at_one_size_are_told(folder, tmp_path):
     assert "mode and the seed: `epochs`" in page
 
 
-def test_runs_of_older_versions_are_told_by_their_options():
-    config = {**runs.defaults("recipes.tasks.pos_tags"), "seed": 0}
-    assert runs.recipe_of(config) == "recipes.tasks.pos_tags"
-    assert runs.recipe_of({"seed": 0, "vocabulary_size": 7}) is None
-    assert runs.recipe_of({"recipe": "recipes.vision.pretrain"}) is None
+@pytest.mark.parametrize("recipe", [None, "recipes.vision.pretrain"])
+def test_runs_of_other_recipes_are_told_and_left_out(folder, recipe, capsys):
+    write_run(folder / "other", 0, 0.9, graph="random", recipe=recipe)
+    (found,) = runs.read_runs(folder).values()
+    assert [line.mode for line in found] == ["none", "uniform", "predicted"]
+    told = f"other/seed-0 is not a run of a known task. Received: {recipe=}"
+    assert told in capsys.readouterr().out
 
 
 def test_band_is_the_interval_of_student():
