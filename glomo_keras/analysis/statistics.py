@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils.graph_arrays import admissible_pairs
 from glomo_keras.utils.graph_arrays import checked_graphs
 from glomo_keras.utils.graph_arrays import checked_mask
@@ -49,7 +50,7 @@ def graph_statistics(graphs, padding_mask=None, direction=None):
     {'density': 0.5, 'empty_rows': 0.0, 'mean_distance': 1.0, ...}
     """
     graphs = checked_graphs(graphs, rank=5)
-    check_option("direction", direction, ("forward", "backward", None))
+    check_option("direction", direction, (*DIRECTIONS, None))
     admissible = _admissible(graphs, padding_mask, direction)  # (B, 1, 1, T, T)
     edges = graphs > 0
     wrong = int((edges & ~admissible).sum())

@@ -41,6 +41,7 @@ from matplotlib.figure import Figure
 import glomo_keras as gk
 from glomo_keras import training
 from glomo_keras.models import presets
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
 from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
@@ -195,7 +196,7 @@ def table(rows, headers=()):
 def common_facts(found):
     """Returns the fields that are the same for text and images."""
     metrics, graphs = found["metrics"], found["evaluation"]["graphs"]
-    directions = [d for d in ("forward", "backward") if d in graphs]
+    directions = [d for d in DIRECTIONS if d in graphs]
     hours = [
         sum(row[name] for row in found["timing"]) / 3600
         for name in ("seconds", "cpu_seconds")
@@ -250,15 +251,14 @@ def text_facts(options, found):
     """Returns the fields of a predictor of words."""
     run = read_options(options.run, pretrain_text.Options)
     evaluation = found["evaluation"]
-    directions = ("forward", "backward")
     rows = [
         [f"this model, distance {n + 1}"]
-        + [evaluation["perplexity_by_distance"][d][n] for d in directions]
+        + [evaluation["perplexity_by_distance"][d][n] for d in DIRECTIONS]
         for n in range(run.context_length)
     ]
     ngrams = found.get("ngrams", {}).get("perplexity", {"forward": {}})
     for name in ngrams["forward"]:
-        row = [name.replace("_", " "), *(ngrams[d][name] for d in directions)]
+        row = [name.replace("_", " "), *(ngrams[d][name] for d in DIRECTIONS)]
         rows.append(row)
     windows = evaluation["windows"]
     return {
@@ -270,7 +270,7 @@ def text_facts(options, found):
         f"window of {windows['max_length']} words; the\nnext word (distance 1) "
         f"is predicted {windows['events']:,} times in {windows['count']:,} "
         "windows, the same for all rows.\nN-grams are nltk's, with the same "
-        "vocabulary and training text.\n\n" + table(rows, ["", *directions]),
+        "vocabulary and training text.\n\n" + table(rows, ["", *DIRECTIONS]),
         "graph_items": evaluation["graphs"]["windows"],
         "items": "windows",
         "positions": "words",

@@ -34,10 +34,10 @@ from nltk.lm.smoothing import WittenBell
 from nltk.probability import FreqDist
 from tqdm import tqdm
 
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
 from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
-from recipes.pretrain.evaluate import DIRECTIONS
 from recipes.pretrain.evaluate import describe_windows
 from recipes.pretrain.evaluate import held_out_windows
 

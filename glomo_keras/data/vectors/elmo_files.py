@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from glomo_keras import layers
 from glomo_keras.ops.elmo_characters import NUM_CHARACTERS
+from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
 
 ENTRIES = {
@@ -54,8 +56,6 @@ def load_elmo(
     features = elmo(elmo_char_ids([["A", "cat", "."]]))  # (1, 3, 1024)
     ```
     """
-    from glomo_keras import layers
-
     options = read_elmo_options(options_path)
     try:
         model = layers.ElmoLanguageModel(
@@ -172,17 +172,17 @@ def _variables(model):
         variables[f"CNN/W_cnn_{index}"] = layer.kernel
         variables[f"CNN/b_cnn_{index}"] = layer.bias
     for index in range(encoder.num_highway):
-        for name, layers in (
+        for name, units in (
             ("carry", encoder.gates),
             ("transform", encoder.transforms),
         ):
             prefix = f"CNN_high_{index}"
-            variables[f"{prefix}/W_{name}"] = layers[index].kernel
-            variables[f"{prefix}/b_{name}"] = layers[index].bias
+            variables[f"{prefix}/W_{name}"] = units[index].kernel
+            variables[f"{prefix}/b_{name}"] = units[index].bias
     if encoder.use_projection:
         variables["CNN_proj/W_proj"] = encoder.projection.kernel
         variables["CNN_proj/b_proj"] = encoder.projection.bias
-    for side, direction in enumerate(("forward", "backward")):
+    for side, direction in enumerate(DIRECTIONS):
         for index, lstm in enumerate(model.lstms[direction]):
             cell = f"RNN_{side}/RNN/MultiRNNCell/Cell{index}/LSTMCell"
             variables[f"{cell}/W_0"] = lstm.cell.kernel
