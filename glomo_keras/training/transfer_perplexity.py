@@ -3,6 +3,7 @@
 import keras
 
 from glomo_keras.models import TransferProbe
+from glomo_keras.training.warmup_cosine import warmup_cosine
 
 
 def transfer_perplexity(
@@ -103,7 +104,11 @@ def transfer_perplexities(
         if probe is None:
             probe = fresh
             own = {} if graphs is None else _values(graphs)
-            _compile(probe, steps, learning_rate)
+            rate = warmup_cosine(learning_rate, steps, steps // 10, first=0.0)
+            probe.compile(
+                keras.optimizers.Adam(rate, global_clipnorm=1.0),
+                jit_compile=keras.backend.backend() == "jax",
+            )
         else:
             for ours, new in zip(probe.variables, fresh.variables, strict=True):
                 # A copy: on JAX, `fit` uses up the arrays of a model.
@@ -124,17 +129,3 @@ def _values(layer):
     """Returns the values of the variables, by the identity of each."""
     to_numpy = keras.ops.convert_to_numpy
     return {id(each): to_numpy(each).copy() for each in layer.variables}
-
-
-def _compile(probe, steps, learning_rate):
-    warmup = steps // 10
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        decay_steps=steps - warmup,
-        warmup_target=learning_rate,
-        warmup_steps=warmup,
-    )
-    probe.compile(
-        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
-        jit_compile=keras.backend.backend() == "jax",
-    )

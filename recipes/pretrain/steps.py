@@ -8,6 +8,7 @@ from typing import Literal
 import keras
 
 from glomo_keras import training
+from glomo_keras.training.warmup_cosine import warmup_cosine
 from glomo_keras.utils.files import digest
 from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
@@ -190,14 +191,8 @@ def architecture(pretrainer):
 def adam(options):
     """Returns Adam with warm-up and cosine decay over all steps."""
     steps = options.epochs * options.steps_per_epoch
-    warmup = min(steps // 20, 2000)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=options.learning_rate / 100,
-        decay_steps=steps - warmup,
-        alpha=0.01,
-        warmup_target=options.learning_rate,
-        warmup_steps=warmup,
-    )
+    warmup, rate = min(steps // 20, 2000), options.learning_rate
+    schedule = warmup_cosine(rate, steps, warmup, rate / 100, alpha=0.01)
     return keras.optimizers.Adam(schedule, global_clipnorm=1.0)
 
 

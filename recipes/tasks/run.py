@@ -7,6 +7,7 @@ import numpy as np
 
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.training.warmup_cosine import warmup_cosine
 from recipes.common import fingerprint
 from recipes.common import refuse
 from recipes.tasks import graphs
@@ -129,12 +130,7 @@ def learning_rate(options, loaded):
 
 def cosine_decay(learning_rate, steps):
     """Returns a schedule: a twentieth of the steps up, the rest down to 0."""
-    return keras.optimizers.schedules.CosineDecay(
-        learning_rate / 10,
-        decay_steps=steps - steps // 20,
-        warmup_target=learning_rate,
-        warmup_steps=steps // 20,
-    )
+    return warmup_cosine(learning_rate, steps, steps // 20, learning_rate / 10)
 
 
 def steps_per_epoch(options, loaded):

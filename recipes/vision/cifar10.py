@@ -33,6 +33,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.training.warmup_cosine import warmup_cosine
 from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
 from recipes.common import check_positive
@@ -223,15 +224,11 @@ def make_source(options):
 def make_optimizer(options, num_images):
     """Returns SGD with momentum, warm-up and cosine decay."""
     steps = options.epochs * (num_images // options.batch_size)
-    warmup = steps // 20
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=options.learning_rate / 100,
-        decay_steps=max(steps - warmup, 1),
-        warmup_target=options.learning_rate,
-        warmup_steps=warmup,
-    )
+    rate = options.learning_rate
     return keras.optimizers.SGD(
-        schedule, momentum=0.9, weight_decay=options.weight_decay
+        warmup_cosine(rate, steps, steps // 20, rate / 100),
+        momentum=0.9,
+        weight_decay=options.weight_decay,
     )
 
 
