@@ -88,8 +88,10 @@ def _read_line(file, path, max_bytes):
         ) from error
 
 
-def read_lines(path, max_bytes=MAX_LINE_BYTES):
-    """Reads a text file as lines without their line break.
+def placed_lines(
+    path, max_bytes=MAX_LINE_BYTES, start=0, stop=None, divides=None
+):
+    """Reads a text file as lines without their line break, with their places.
 
     Bytes that are not UTF-8 read as U+FFFD. After the last line a warning
     names the file, the place of the first fault and the number of faults.
@@ -98,25 +100,6 @@ def read_lines(path, max_bytes=MAX_LINE_BYTES):
         path: See `raw_lines`.
         max_bytes: int. A longer line is cut into several at white space.
             Defaults to a megabyte.
-
-    Yields:
-        str.
-
-    Raises:
-        OSError: See `raw_lines`.
-        BrokenFile: See `raw_lines`, and if the first line holds a zero byte,
-            as a packed file or one in UTF-16.
-    """
-    return (line for _, line in placed_lines(path, max_bytes))
-
-
-def placed_lines(
-    path, max_bytes=MAX_LINE_BYTES, start=0, stop=None, divides=None
-):
-    """Reads lines as `read_lines` does, and says where they begin.
-
-    Args:
-        path, max_bytes: See `read_lines`.
         start: See `raw_lines`. Defaults to 0.
         stop: int. Reading ends before the first line that begins at this byte
             or after it. Defaults to None: at the end of the file.
@@ -128,7 +111,9 @@ def placed_lines(
         pieces of a line that was cut have the place of the whole line.
 
     Raises:
-        OSError, BrokenFile: See `read_lines`.
+        OSError: See `raw_lines`.
+        BrokenFile: See `raw_lines`, and if the first line holds a zero byte,
+            as a packed file or one in UTF-16.
     """
     first_fault, faults = None, 0
     for place, position, raw in _pieces(path, max_bytes, start):

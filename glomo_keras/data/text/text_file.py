@@ -139,7 +139,7 @@ class TextFile:
                 yield RawText(text, False, bool(self.wiki))
 
     def _first_lines(self):
-        """Returns the first line that is not blank, None if there is none."""
+        """Returns the first line that is not blank, or None, and the next."""
         with contextlib.closing(lines_lib.placed_lines(self.path)) as lines:
             texts = (line for _, line in lines)
             first = next(itertools.dropwhile(_is_blank, texts), None)

@@ -119,18 +119,6 @@ class WindowSampler:
             "padding_mask": np.ones(token_ids.shape, dtype="bool"),
         }
 
-    def num_words(self, steps):
-        """Returns the number of words in the batches of some steps.
-
-        Args:
-            steps: Iterable of int.
-        """
-        words = 0
-        for step in steps:
-            epoch, index = divmod(step, self.steps_per_epoch)
-            words += int(self.epoch_plan(epoch).lengths[index])
-        return words * self.batch_size
-
     def epoch_plan(self, epoch):
         """Returns the `EpochPlan` of an epoch; the last one asked is kept."""
         current, plan = self._current

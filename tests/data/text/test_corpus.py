@@ -12,7 +12,7 @@ import pytest
 
 from glomo_keras.data import open_corpus
 from glomo_keras.data import prepare_corpus
-from glomo_keras.data.lines import read_lines
+from glomo_keras.data.lines import placed_lines
 
 LINE = "this line has more than five words"
 
@@ -262,7 +262,7 @@ def test_a_byte_order_mark_is_dropped(tmp_path):
 def test_an_endless_line_is_cut_between_characters(tmp_path, unit):
     path = tmp_path / "a.txt"
     path.write_text(unit * 100 + "\n" + unit)
-    pieces = list(read_lines(path, max_bytes=20))
+    pieces = [line for _, line in placed_lines(path, max_bytes=20)]
     assert "".join(pieces) == unit * 101
     assert max(len(piece.encode()) for piece in pieces) <= 40
 
