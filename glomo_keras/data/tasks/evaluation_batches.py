@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from glomo_keras.utils.validation import check_positive
+
 
 class EvaluationBatches:
     """A finite, fixed sequence of batches that cover examples once.
@@ -33,10 +35,7 @@ class EvaluationBatches:
     """
 
     def __init__(self, examples, batch_size):
-        if batch_size < 1:
-            raise ValueError(
-                f"`batch_size` is at least 1. Received: batch_size={batch_size}"
-            )
+        check_positive(batch_size=batch_size)
         self.examples = examples
         self.order = np.argsort(examples.lengths, kind="stable")
         self._size = batch_size

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from glomo_keras.utils.validation import check_positive
+
 
 def cover_span(offsets, start, end):
     """Finds the smallest span of tokens that covers some characters.
@@ -64,10 +66,7 @@ def decode_spans(start_logits, end_logits, max_tokens=16):
     >>> decode_spans([[0.0, 2.0, 0.0]], [[0.5, 0.0, 1.0]])
     array([[1, 2]])
     """
-    if max_tokens < 1:
-        raise ValueError(
-            f"`max_tokens` is at least 1. Received: max_tokens={max_tokens}"
-        )
+    check_positive(max_tokens=max_tokens)
     starts = np.asarray(start_logits, "float32")
     ends = np.asarray(end_logits, "float32")
     batch, length = starts.shape

@@ -3,6 +3,7 @@
 import numpy as np
 
 from glomo_keras.data.text.token_stream import JoinedTexts
+from glomo_keras.utils.validation import check_positive
 
 
 class EvaluationWindows:
@@ -31,11 +32,7 @@ class EvaluationWindows:
     """
 
     def __init__(self, stream, batch_size, max_length=200):
-        if batch_size < 1 or max_length < 1:
-            raise ValueError(
-                "`batch_size` and `max_length` are at least 1. Received: "
-                f"batch_size={batch_size}, max_length={max_length}"
-            )
+        check_positive(batch_size=batch_size, max_length=max_length)
         self.num_words = stream.num_words
         if not self.num_words:
             raise ValueError(

@@ -10,6 +10,7 @@ import typing
 import warnings
 
 from glomo_keras.data import lines as lines_lib
+from glomo_keras.utils.validation import check_option
 
 TEXT_UNITS = ("auto", "file", "line", "blank_line")
 SMALL_FILE_BYTES = 1 << 20
@@ -61,10 +62,7 @@ class TextFile:
     """
 
     def __init__(self, path, texts="auto", wiki=None):
-        if texts not in TEXT_UNITS:
-            raise ValueError(
-                f"`texts` is one of {TEXT_UNITS}. Received: texts={texts!r}"
-            )
+        check_option("texts", texts, TEXT_UNITS)
         self.path = path
         self.unit = texts
         self.wiki = wiki

@@ -9,6 +9,7 @@ from glomo_keras.data.text.unicode_forms import other_forms
 from glomo_keras.data.text.unicode_forms import replace_tokens
 from glomo_keras.data.text.word_splitting import split_words
 from glomo_keras.utils import files
+from glomo_keras.utils.validation import check_option
 
 DIGIT_PATTERN = r"(?s).*\p{Nd}.*"
 """RE2 pattern that matches a whole token when it holds a digit."""
@@ -67,10 +68,7 @@ class WordTokenizer:
         numbers="keep",
         normalize_unicode=False,
     ):
-        if numbers not in ("keep", "N"):
-            raise ValueError(
-                f"`numbers` is 'keep' or 'N'. Received: numbers={numbers!r}"
-            )
+        check_option("numbers", numbers, ("keep", "N"))
         self.lowercase = bool(lowercase)
         self.numbers = numbers
         self.normalize_unicode = bool(normalize_unicode)

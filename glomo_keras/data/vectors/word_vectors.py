@@ -10,6 +10,8 @@ from glomo_keras.data.text import vocabulary as vocabulary_lib
 from glomo_keras.data.text.unicode_forms import normalized
 from glomo_keras.data.vectors.vector_file import read_shape
 from glomo_keras.data.vectors.vector_file import select_vectors
+from glomo_keras.utils.validation import check_option
+from glomo_keras.utils.validation import check_positive
 
 CASES = {"lower": str.lower, "capitalize": str.capitalize, "upper": str.upper}
 """The other spellings under which a word may be looked up."""
@@ -133,18 +135,15 @@ def read_word_vectors(
 
 
 def _check_options(dim, case_fallback, oov, oov_stddev):
-    if dim is not None and dim < 1:
-        raise ValueError(f"`dim` is at least 1. Received: dim={dim}")
+    if dim is not None:
+        check_positive(dim=dim)
     wrong = [name for name in case_fallback if name not in CASES]
     if isinstance(case_fallback, str) or wrong:
         raise ValueError(
             f"`case_fallback` is a sequence of {list(CASES)}. "
             f"Received: case_fallback={case_fallback!r}"
         )
-    if oov not in OOV_POLICIES:
-        raise ValueError(
-            f"`oov` is one of {list(OOV_POLICIES)}. Received: oov={oov!r}"
-        )
+    check_option("oov", oov, OOV_POLICIES)
     if not 0 <= oov_stddev < np.inf:
         raise ValueError(
             "`oov_stddev` is finite and not negative. "

@@ -65,5 +65,5 @@ def test_equal_spans_give_the_first_and_one_token_is_enough():
 
 
 def test_no_token_at_most_is_refused():
-    with pytest.raises(ValueError, match="`max_tokens` is.*Received: "):
+    with pytest.raises(ValueError, match="`max_tokens` must be.*Received: "):
         data.decode_spans([[1.0]], [[2.0]], 0)

@@ -217,7 +217,7 @@ def test_file_that_holds_no_vectors(tmp_path):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"oov": "random"}, "`oov` is one of.*oov='random'"),
+        ({"oov": "random"}, "`oov` must be one of.*oov='random'"),
         ({"oov_stddev": -1}, "oov_stddev=-1"),
         ({"case_fallback": "lower"}, "case_fallback='lower'"),
         ({"case_fallback": ["title"]}, "case_fallback=.'title'"),
