@@ -132,7 +132,7 @@ class StreamCounts:
             )
             for length in range(MAX_ORDER - 1)
         }
-        self.unigrams = self._with_one_more(_followers(types[0], 0, None))
+        self.unigrams = self._with_one_more(self._followers(types[0], 0))
         self._cached = functools.lru_cache(CONTEXTS_KEPT)(self._look_up)
 
     def __getitem__(self, context):
@@ -165,30 +165,24 @@ class StreamCounts:
         for word in context:
             code = code * self.vocabulary_size + word
         if kind == "types":
-            table = self._types[len(context)]
-            return _followers(table, code, self.vocabulary_size)
-        table = self._continuations[len(context)]
-        followers = _followers(table, code, self.vocabulary_size)
+            return self._followers(self._types[len(context)], code)
+        followers = self._followers(self._continuations[len(context)], code)
         return followers if context else self._with_one_more(followers)
+
+    def _followers(self, table, context_code):
+        codes, counts = table
+        start = context_code * self.vocabulary_size
+        stop = start + self.vocabulary_size
+        first, last = np.searchsorted(codes, (start, stop))
+        words = codes[first:last] - start
+        return FreqDist(
+            dict(zip(words.tolist(), counts[first:last].tolist(), strict=True))
+        )
 
     def _with_one_more(self, followers):
         return FreqDist(
             {word: followers[word] + 1 for word in range(self.vocabulary_size)}
         )
-
-
-def _followers(table, context_code, vocabulary_size):
-    codes, counts = table
-    first, last = 0, len(codes)
-    if vocabulary_size is not None:
-        context_code *= vocabulary_size
-        first, last = np.searchsorted(
-            codes, (context_code, context_code + vocabulary_size)
-        )
-    words = codes[first:last] - context_code
-    return FreqDist(
-        dict(zip(words.tolist(), counts[first:last].tolist(), strict=True))
-    )
 
 
 class LookedUpKneserNey(KneserNey):
