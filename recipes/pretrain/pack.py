@@ -67,6 +67,11 @@ class Options(TokeniseOptions):
     """The file to write; its name ends in .tar.bz2."""
 
 
+def tokenise_options(options):
+    """Returns the options of the tokeniser, as `prepare_corpus` takes them."""
+    return {name: getattr(options, name) for name in TOKENISE_OPTIONS}
+
+
 def pack(options):
     """Tokenises a corpus, unless the cache has it, and packs it.
 
@@ -80,7 +85,7 @@ def pack(options):
         raise ValueError(
             f"A packed corpus ends in {ENDING}. Received: out={options.out}"
         )
-    tokenised = {name: getattr(options, name) for name in TOKENISE_OPTIONS}
+    tokenised = tokenise_options(options)
     corpus = data.prepare_corpus(
         list(options.corpus),
         options.cache.expanduser(),
@@ -130,7 +135,7 @@ def open_packed(options):
         unpack(path, folder)
     there = files.read_json(folder / TOKENISED)
     there.setdefault("normalize_unicode", False)  # of earlier versions
-    now = {name: getattr(options, name) for name in TOKENISE_OPTIONS}
+    now = tokenise_options(options)
     if there != now:
         raise ValueError(
             "The packed corpus was tokenised with other options: "

@@ -81,7 +81,7 @@ def tokenise(options, beam_options):
         "cache_dir": options.cache.expanduser(),
         "data_dir": options.data_dir,
         "skip_broken": options.skip_broken,
-        **{name: getattr(options, name) for name in pack.TOKENISE_OPTIONS},
+        **pack.tokenise_options(options),
     }
     if options.runner is None:
         return data.prepare_corpus(

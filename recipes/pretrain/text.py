@@ -93,12 +93,8 @@ def load(options):
         corpus = data.prepare_corpus(
             list(options.corpus),
             options.cache.expanduser(),
-            vocabulary_size=options.vocabulary_size,
             vocabulary=vocabulary,
-            lowercase=options.lowercase,
-            numbers=options.numbers,
-            normalize_unicode=options.normalize_unicode,
-            min_paragraph_words=options.min_paragraph_words,
+            **pack.tokenise_options(options),
             validation_fraction=options.validation_fraction,
             seed=options.seed,
             data_dir=options.data_dir,
