@@ -24,9 +24,6 @@ _LONGER_THAN_CONTRACTION = rf"(['’])((?i:s|re|ve|ll|d|m|t)[{_WORD}])"
 """What only begins like a contraction. `\\b` does not tell: to RE2 a letter
 outside ASCII is no part of a word (`Ankara'dır`)."""
 
-SPACE_PATTERN = rf"[{_SPACE}]+"
-"""What ends a word and is dropped."""
-
 BLANK = " "
 MARK = "\x01"  # not in a text whose control characters have become blanks
 
