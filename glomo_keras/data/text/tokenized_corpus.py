@@ -8,6 +8,7 @@ from glomo_keras.data.text import vocabulary as vocabulary_lib
 from glomo_keras.data.text.token_ids import ID_FILES
 from glomo_keras.data.text.token_stream import split_texts
 from glomo_keras.utils import files
+from glomo_keras.utils.validation import check_rate
 
 
 class TokenizedCorpus:
@@ -36,11 +37,7 @@ class TokenizedCorpus:
     """
 
     def __init__(self, path, validation_fraction=0.01, seed=0):
-        if not 0 <= validation_fraction < 1:
-            raise ValueError(
-                "`validation_fraction` lies in [0, 1). "
-                f"Received: validation_fraction={validation_fraction}"
-            )
+        check_rate(validation_fraction=validation_fraction)
         self.path = str(path)
         manifest = files.read_json_or_none(os.path.join(path, "manifest.json"))
         if manifest is None:
