@@ -4,7 +4,9 @@ r"""Writes the page of all results: tables, plots, and what made them.
 
 Reads every run of a task below `--runs`, whatever its mode, seed and number of
 labels, and every table of `recipes.graphs.transfer_perplexity`. Writes
-OUT/evidence.md and a plot for each task, OUT/evidence_TASK.png.
+OUT/evidence.md, a plot for each task, OUT/evidence_TASK.png, and
+OUT/evidence.jsonl, what the page is made of. `--runs docs/evidence.jsonl runs`
+adds new runs to those of a page, whose folders are not needed any more.
 
 A table has the mean and standard deviation over the seeds, and the difference
 of each mode to the best other of the controls (none, matched, uniform,
@@ -13,7 +15,6 @@ command that made the runs, and says so where compared runs differ in more than
 mode and seed, or in their data. Runs that are not finished are named.
 """
 
-import csv
 import dataclasses
 import json
 import pathlib
@@ -23,6 +24,7 @@ import tyro
 
 from glomo_keras.utils import files
 from recipes.evidence import plots
+from recipes.evidence import records
 from recipes.evidence import runs
 from recipes.evidence import tables
 from recipes.graphs import transfer_perplexity
@@ -31,8 +33,8 @@ INTRODUCTION = """\
 # Evidence
 
 Whether graphs help, as measured: made by
-`python -m recipes.evidence --runs RUNS --out docs` from the folders of the
-runs.
+`python -m recipes.evidence --runs docs/evidence.jsonl --out docs` from the
+numbers of all runs.
 
 A cell has the mean ± the standard deviation over the seeds. A difference is
 that to the best other control, paired by seed, with its 95 % interval
@@ -56,20 +58,22 @@ other graphs, paired by seed, with the 95 % interval; below 1 is better."""
 class Options:
     """Writes the page of all results."""
 
-    runs: pathlib.Path
-    """Folder, however deep, of the folders of runs."""
+    runs: tuple[pathlib.Path, ...]
+    """Folders, however deep, of the folders of runs; files evidence.jsonl."""
     out: pathlib.Path
-    """Folder of evidence.md and its plots."""
+    """Folder of evidence.md, its plots and evidence.jsonl."""
 
 
 def main(options):
     """Runs the recipe; returns the text of the page."""
-    found = runs.read_runs(options.runs)
+    read = records.read(options.runs)
+    found = runs.lines_of(read)
     options.out.mkdir(parents=True, exist_ok=True)
+    records.write(read, options.out / "evidence.jsonl")
     parts = [INTRODUCTION]
     for recipe, lines in found.items():
         parts += task_parts(options, recipe, lines)
-    parts += instrument_parts(options.runs)
+    parts += instrument_parts(read)
     page = "\n\n".join(parts) + "\n"
     with files.atomic_file(options.out / "evidence.md") as file:
         file.write(page)
@@ -94,26 +98,23 @@ def task_parts(options, recipe, lines):
     return parts
 
 
-def instrument_parts(folder):
+def instrument_parts(read):
     """Returns the section of the tables of the instrument, if there are any."""
+    tables_of = {}
+    for record in read:
+        if "measured" in record:
+            row = record["measured"]
+            key = record["name"], row["settings"]
+            tables_of.setdefault(key, []).append(
+                transfer_perplexity.measured(row)
+            )
     parts = []
-    for path in sorted(folder.rglob("runs.csv")):
-        for settings, measured in read_instrument(path).items():
-            parts += [
-                instrument_command(json.loads(settings), measured),
-                instrument_table(measured),
-            ]
+    for (_, settings), measured in sorted(tables_of.items()):
+        parts += [
+            instrument_command(json.loads(settings), measured),
+            instrument_table(measured),
+        ]
     return [INSTRUMENT, *parts] if parts else []
-
-
-def read_instrument(path):
-    """Returns the rows of a runs.csv by their settings."""
-    with path.open(newline="", encoding="utf-8") as file:
-        settings = {row.get("settings") for row in csv.DictReader(file)}
-    return {
-        each: transfer_perplexity.read_runs(path, each)
-        for each in sorted(settings - {None})
-    }
 
 
 def instrument_command(settings, measured):

@@ -5,7 +5,6 @@ import importlib
 import json
 import pathlib
 
-from glomo_keras.utils import files
 from recipes.seeds import HARMLESS
 from recipes.tasks.features import FILES
 from recipes.tasks.options import MIXTURE_ONLY
@@ -128,11 +127,11 @@ class Line:
             self.data.setdefault(size, []).append(facts)
 
 
-def read_runs(folder):
-    """Reads all runs of tasks below a folder.
+def lines_of(records):
+    """Groups the runs of tasks.
 
     Args:
-        folder: path.
+        records: list of dict, see `records.read`.
 
     Returns:
         Dict of recipe to a list of `Line`, those of a recipe in the order of
@@ -142,21 +141,21 @@ def read_runs(folder):
         ValueError: there is no run of a task.
     """
     lines = {}
-    for path in sorted(folder.rglob("seed-*/config.json")):
-        config = files.read_json(path)
-        recipe = config.get("recipe")
-        if recipe not in TASKS:
+    for record in records:
+        if "config" not in record:
+            continue
+        recipe = record["config"].get("recipe")
+        if recipe in TASKS:
+            add_run(lines.setdefault(recipe, {}), recipe, **record)
+        else:
             print(
-                f"{path.parent} is not a run of a known task. "
+                f"{record['name']} is not a run of a known task. "
                 f"Received: recipe={recipe!r}"
             )
-            continue
-        name = path.parent.relative_to(folder)
-        add_run(lines.setdefault(recipe, {}), recipe, config, path, name)
     if not lines:
         raise ValueError(
-            "There must be run folders of tasks, .../seed-N/config.json. "
-            f"Received: runs={folder}"
+            "There must be folders of runs of tasks, .../seed-N/config.json. "
+            f"Received: {len(records)} other records"
         )
     found = {name: in_order(lines[name]) for name in TASKS if name in lines}
     for of_task in found.values():
@@ -184,15 +183,13 @@ def defaults(recipe):
     return values
 
 
-def add_run(lines, recipe, config, path, name):
-    """Adds the run of a config.json to the lines of its recipe."""
+def add_run(lines, recipe, name, config, data, metrics):
+    """Adds a run to the lines of its recipe."""
     # An option that an older run lacks has its default.
     usual = {x: y for x, y in defaults(recipe).items() if y is not ...}
     options = relevant({**usual, **config})
     key = json.dumps(options, sort_keys=True)
     line = lines.setdefault(key, Line(mode_of(config), options))
-    parts = [path.with_name(f"{x}.json") for x in ("data", "metrics")]
-    facts, metrics = (files.read_json(x) if x.exists() else {} for x in parts)
     if not metrics:
         line.faults.append(f"`{name}` ({line.mode}) is not finished.")
         return
@@ -216,7 +213,7 @@ def add_run(lines, recipe, config, path, name):
             f"same size before it, {sized}, and is left out."
         )
         return
-    line.add(size, metrics, facts, name)
+    line.add(size, metrics, data, name)
 
 
 def relevant(config):

@@ -130,15 +130,16 @@ def read_runs(path, settings):
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return [
-        {
-            **row,
-            "seed": int(row["seed"]),
-            "perplexity": float(row["perplexity"]),
-        }
-        for row in rows
-        if row["settings"] == settings
-    ]
+    return [measured(row) for row in rows if row["settings"] == settings]
+
+
+def measured(row):
+    """Returns a row of runs.csv with its numbers as numbers."""
+    numbers = {
+        "seed": int(row["seed"]),
+        "perplexity": float(row["perplexity"]),
+    }
+    return {**row, **numbers}
 
 
 def write_run(path, row):

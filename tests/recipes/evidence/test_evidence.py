@@ -8,6 +8,7 @@ import pytest
 
 from recipes.evidence import __main__ as evidence
 from recipes.evidence import plots
+from recipes.evidence import records
 from recipes.evidence import runs
 
 BASE = {
@@ -67,7 +68,7 @@ def folder(tmp_path):
 
 
 def page_of(folder, tmp_path):
-    options = evidence.Options(folder, tmp_path / "out")
+    options = evidence.Options((folder,), tmp_path / "out")
     page = evidence.main(options)
     assert (tmp_path / "out/evidence.md").read_text("utf-8") == page
     return page
@@ -141,7 +142,7 @@ def test_other_settings_and_data_are_said(folder, tmp_path):
 def test_options_without_an_effect_do_not_count(folder, tmp_path):
     write_mode(folder, "twice", 0, graph_dropout=0.3)  # no graphs to drop
     write_mode(folder, "other", 0, sizes=(100,), graph_dropout=0.3, data="xyz")
-    found = runs.read_runs(folder)["recipes.tasks.pos_tags"]
+    found = runs.lines_of(records.read([folder]))["recipes.tasks.pos_tags"]
     assert [line.label for line in found] == ["none", "uniform", "predicted"]
     assert len(found[0].results[100]) == 3
 
@@ -225,7 +226,7 @@ def test_other_numbers_of_epochs_at_one_size_are_told(folder, tmp_path):
 @pytest.mark.parametrize("recipe", [None, "recipes.vision.pretrain"])
 def test_runs_of_other_recipes_are_told_and_left_out(folder, recipe, capsys):
     write_run(folder / "other", 0, 0.9, graph="random", recipe=recipe)
-    (found,) = runs.read_runs(folder).values()
+    (found,) = runs.lines_of(records.read([folder])).values()
     assert [line.mode for line in found] == ["none", "uniform", "predicted"]
     told = f"other/seed-0 is not a run of a known task. Received: {recipe=}"
     assert told in capsys.readouterr().out
@@ -256,7 +257,22 @@ def test_tables_of_the_instrument_are_found(folder, tmp_path):
     assert "uniform" in heads[1] and len(heads) == 2
 
 
+def test_page_needs_the_folders_no_more(folder, tmp_path):
+    page = page_of(folder, tmp_path)
+    lines = tmp_path / "out/evidence.jsonl"
+    folder.rename(tmp_path / "elsewhere")
+    again = tmp_path / "again"
+    assert evidence.main(evidence.Options((lines,), again)) == page
+    write_run(folder / "more", 3, 0.6, graph="uniform")
+    write_run(folder / "more", 4, graph="uniform")  # not finished
+    both = evidence.main(evidence.Options((lines, folder), again))
+    assert cells(both, "uniform")[0][2] == "4"
+    assert len((again / "evidence.jsonl").read_text().splitlines()) == 19
+    with pytest.raises(ValueError, match="--runs has folders.*nowhere"):
+        records.read([tmp_path / "nowhere"])
+
+
 def test_folder_without_runs_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="run folders of tasks.*Received"):
-        evidence.main(evidence.Options(tmp_path, tmp_path / "out"))
+    with pytest.raises(ValueError, match="folders of runs of tasks.*Received"):
+        evidence.main(evidence.Options((tmp_path,), tmp_path / "out"))
     assert not (tmp_path / "out").exists()

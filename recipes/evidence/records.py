@@ -1,0 +1,68 @@
+"""What the page is made of: a record for each run, from folders or a file."""
+
+import csv
+import json
+
+from glomo_keras.utils import files
+
+
+def read(paths):
+    """Reads the records of all runs.
+
+    Args:
+        paths: list of folders, with folders of runs and runs.csv of
+            `recipes.graphs.transfer_perplexity` below them, and of files that
+            `write` wrote.
+
+    Returns:
+        List of dict, each different: a run has `name`, `config`, `data` and
+        `metrics`, `{}` if it is not finished; a measurement of the instrument
+        `name` and `measured`, a row of runs.csv.
+
+    Raises:
+        ValueError: a path is neither.
+    """
+    found = {}
+    for path in paths:
+        if path.is_dir():
+            records = [*read_runs(path), *read_measured(path)]
+        elif path.is_file():
+            lines = path.read_text("utf-8").splitlines()
+            records = [json.loads(line) for line in lines]
+        else:
+            raise ValueError(
+                "--runs has folders of runs, and files evidence.jsonl. "
+                f"Received: {path}"
+            )
+        for record in records:
+            key = json.dumps({**record, "name": None}, sort_keys=True)
+            found.setdefault(key, record)
+    return list(found.values())
+
+
+def read_runs(folder):
+    """Yields the records of the runs of tasks below a folder."""
+    for path in sorted(folder.rglob("seed-*/config.json")):
+        record = {"name": str(path.parent.relative_to(folder))}
+        for part in ("config", "data", "metrics"):
+            file = path.with_name(f"{part}.json")
+            record[part] = files.read_json(file) if file.exists() else {}
+        yield record
+
+
+def read_measured(folder):
+    """Yields the records of the instrument below a folder."""
+    for path in sorted(folder.rglob("runs.csv")):
+        name = str(path.parent.relative_to(folder))
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row.get("settings"):
+                    yield {"name": name, "measured": row}
+
+
+def write(records, path):
+    """Writes the records of what is finished, one in each line."""
+    with files.atomic_file(path) as file:
+        for record in records:
+            if record.get("metrics", True):
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
