@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 import glomo_keras as gk
+from glomo_keras import bundled_presets
 from glomo_keras import data
 from glomo_keras.models import presets
 
@@ -60,11 +61,10 @@ def check_features(options):
 def check_path(options, kind, name):
     """Refuses a kind of features whose file or folder is not there."""
     path, flag = getattr(options, name), name.replace("_", "-")
-    what = "folder" if name == "pretrainer" else "file"
-    there = path is not None and (
-        path.is_dir() if what == "folder" else path.is_file()
-    )
-    if not there:
+    if name == "pretrainer" and path is not None:
+        bundled_presets.find(path)
+    elif path is None or not path.is_file():
+        what = "preset" if name == "pretrainer" else "file"
         raise ValueError(
             f"--features {kind} reads a {what}: --{flag} {what.upper()}. "
             f"Received: {name}={path}"

@@ -90,8 +90,9 @@ class FeatureOptions:
     elmo_weights: pathlib.Path | None = None
     """Its HDF5 file of weights."""
     pretrainer: pathlib.Path | None = None
-    """Folder of a whole pretrainer, OUT/pretrainer of recipes.pretrain.text.
-    --predictor may name it too."""
+    """Preset of a whole pretrainer: the name of one of the package, or the
+    folder OUT/pretrainer of recipes.pretrain.text. --predictor may name it
+    too."""
 
 
 @dataclasses.dataclass(kw_only=True)

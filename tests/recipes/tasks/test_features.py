@@ -136,7 +136,7 @@ def test_preset_without_a_feature_predictor_is_refused(tmp_path):
     folder = small_tasks.write_predictor(tmp_path / "preset")
     with pytest.raises(ValueError, match="whole pretrainer.*a GraphPredictor"):
         check_features(pretrained(folder))
-    with pytest.raises(ValueError, match="--pretrainer FOLDER. Received"):
+    with pytest.raises(ValueError, match="A preset is a folder.*Received"):
         check_features(pretrained(folder / "config.json"))
     with pytest.raises(ValueError, match="metadata.json is missing"):
         check_features(pretrained(tmp_path))
