@@ -28,7 +28,7 @@ DIRECT_LIMIT = 512
 BLOCK_ROWS = 128
 NUM_STRIPS = 4
 STRIP_UNIT = 8
-"""The rows of a strip that is not cut into blocks are a multiple of this."""
+"""Rows of a strip that is not cut into blocks: a multiple of this number."""
 
 
 def materialize(graph, activation="squared_relu"):
@@ -182,15 +182,19 @@ def _is_at_least(length, limit):
 def _strips(length, direction, unit):
     """Yields the rows and the reachable columns of each strip, as slices.
 
-    All strips but the last have the same number of rows, a multiple of `unit`.
+    Strips have the same number of rows, a multiple of `unit`, until the rows
+    run out. A dynamic length has `NUM_STRIPS` strips in TensorFlow, the last
+    of which may be empty, and one elsewhere.
     """
     size = unit * -(-length // (unit * NUM_STRIPS))
     if isinstance(length, int):
-        starts = range(0, length, size)
+        starts = range(0, length, size) if length else (0,)
         bounds = [(start, min(start + size, length)) for start in starts]
-    else:
+    elif keras.config.backend() == "tensorflow":
         limits = [ops.minimum(i * size, length) for i in range(NUM_STRIPS + 1)]
         bounds = itertools.pairwise(limits)
+    else:  # only TensorFlow slices at bounds that are tensors
+        bounds = [(0, length)]
     for start, stop in bounds:
         reach = (0, stop) if direction == "forward" else (start, length)
         yield slice(start, stop), slice(*reach)

@@ -1,4 +1,4 @@
-"""A learning rate that rises and falls."""
+"""A learning rate that rises linearly and falls by half a cosine."""
 
 import keras
 
@@ -10,7 +10,7 @@ def warmup_cosine(learning_rate, steps, warmup_steps, first, alpha=0.0):
         learning_rate: Float, the highest.
         steps: Integer, of rise and fall together.
         warmup_steps: Integer, of the rise.
-        first: Float, the learning rate of the first step.
+        first: Float, the learning rate from which it rises.
         alpha: Float, the last learning rate as a share of the highest.
             Defaults to `0.0`.
     """

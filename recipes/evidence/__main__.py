@@ -59,7 +59,7 @@ class Options:
     """Writes the page of all results."""
 
     runs: tuple[pathlib.Path, ...]
-    """Folders, however deep, of the folders of runs; files evidence.jsonl."""
+    """Folders that have run folders at any depth; files evidence.jsonl."""
     out: pathlib.Path
     """Folder of evidence.md, its plots and evidence.jsonl."""
 

@@ -1,4 +1,4 @@
-"""What the page is made of: a record for each run, from folders or a file."""
+"""The records of runs that the page is made of, from folders or files."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ def read(paths):
             `write` wrote.
 
     Returns:
-        List of dict, each different: a run has `name`, `config`, `data` and
+        List of dict, without duplicates: a run has `name`, `config`, `data` and
         `metrics`, `{}` if it is not finished; a measurement of the instrument
         `name` and `measured`, a row of runs.csv.
 
@@ -61,8 +61,8 @@ def read_measured(folder):
 
 
 def write(records, path):
-    """Writes the records of what is finished, one in each line."""
+    """Writes the records of what is finished, one a line."""
     with files.atomic_file(path) as file:
         for record in records:
             if record.get("metrics", True):
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                file.write(json.dumps(record) + "\n")

@@ -29,7 +29,6 @@ from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
-from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
 
 
@@ -59,9 +58,7 @@ def evaluate(options):
     Returns:
         Dict, the content of RUN/evaluation.json.
     """
-    settings = read_options(
-        options.run, pretrain_text.Options, ["pretrainer", "preset"]
-    )
+    settings = pretrain_text.read_run(options.run, ["pretrainer", "preset"])
     moved = {"corpus": options.corpus, "cache": options.cache}
     settings = dataclasses.replace(
         settings, **{name: x for name, x in moved.items() if x}

@@ -76,10 +76,9 @@ class Options:
     note: str = ""
     """Notes for users on the data: licences, origins."""
     whole: bool = False
-    """Whether the preset has the whole pretrainer: g for graphs, f for
-    features."""
+    """Whether the preset has the feature predictor too."""
     half: bool = False
-    """Whether its numbers are stored in float16."""
+    """Whether the weights are stored in float16."""
     max_megabytes: float = 20.0
 
 
@@ -181,8 +180,8 @@ def check_size(folder, max_megabytes):
     if megabytes > max_megabytes:
         raise ValueError(
             f"The preset is larger than {max_megabytes:g} MB, the most that "
-            "goes into the package: take a smaller vocabulary_size or "
-            f"embedding_dim. Received: {megabytes:.1f} MB"
+            "goes into the package: give --half, or take a smaller "
+            f"vocabulary_size or embedding_dim. Received: {megabytes:.1f} MB"
         )
 
 

@@ -36,7 +36,6 @@ from tqdm import tqdm
 
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
-from recipes.common import read_options
 from recipes.pretrain import text as pretrain_text
 from recipes.pretrain.evaluate import describe_windows
 from recipes.pretrain.evaluate import held_out_windows
@@ -60,7 +59,7 @@ class Options:
 
 def measure(options):
     """Runs the recipe; returns the content of RUN/ngrams.json."""
-    settings = read_options(options.run, pretrain_text.Options)
+    settings = pretrain_text.read_run(options.run)
     corpus = pretrain_text.load(settings)
     held_out = held_out_windows(
         corpus.validation, settings.max_length, options.windows

@@ -8,11 +8,13 @@ from typing import Literal
 import keras
 
 from glomo_keras import training
+from glomo_keras.models import presets
 from glomo_keras.training.warmup_cosine import warmup_cosine
 from glomo_keras.utils.files import digest
 from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
 from recipes.common import check_positive
+from recipes.common import refuse
 from recipes.pretrain import processes
 
 RESULTS = ("preset", "pretrainer", "evaluation.json")
@@ -32,6 +34,7 @@ FREE = (
     "trainable",
     "seed",
     "dropout",
+    "max_shift",
     "embeddings_initializer",
     "threshold_initializer",
     "num_positions",
@@ -99,6 +102,10 @@ def check(options):
             f"steps_per_execution={options.steps_per_execution}, "
             f"steps_per_epoch={options.steps_per_epoch}"
         )
+    preset = options.start_from
+    if preset is not None and preset.resolve().parent == options.out.resolve():
+        # --overwrite would delete it before it is read.
+        refuse("start_from", "a preset of another run than --out", options)
 
 
 def start(options):
@@ -159,6 +166,13 @@ def compile_pretrainer(options, pretrainer, optimizer):
         f"predictor; XLA: {pretrainer.jit_compile}"
     )
     return pretrainer
+
+
+def start_facts(options):
+    """Returns what tells the weights that a run starts from, for data.json."""
+    if options.start_from is None:
+        return {}
+    return {"start_from": presets.weights_digest(options.start_from)}
 
 
 def start_from(preset, pretrainer):

@@ -22,6 +22,8 @@ trains with two processes, here or on several machines: docs/scale.md.
 vocabulary, on the same text or another.
 """
 
+import dataclasses
+
 import keras
 import tyro
 
@@ -29,8 +31,8 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
-from glomo_keras.models import presets
 from glomo_keras.utils.files import digest
+from recipes.common import read_options
 from recipes.pretrain import pack
 from recipes.pretrain import processes
 from recipes.pretrain import steps
@@ -81,6 +83,18 @@ def train_part(options):
     return True
 
 
+def read_run(run, needed=()):
+    """Reads the options of a finished run, see `read_options`.
+
+    A run that started from a preset has the same vocabulary in a preset of
+    its own, which is there when the other is gone.
+    """
+    options = read_options(run, Options, needed)
+    if options.start_from is None:
+        return options
+    return dataclasses.replace(options, start_from=run / "pretrainer")
+
+
 def load(options):
     """Returns the tokenised corpus, from a packed file or the cache."""
     if pack.is_packed(options.corpus):
@@ -109,14 +123,12 @@ def load(options):
 
 def describe(corpus, options):
     """Returns what tells a corpus, and weights to start from, from others."""
-    facts = {
+    return {
         "vocabulary": digest(corpus.vocabulary),
         "words": corpus.num_words,
         "held_out_words": corpus.validation.num_words,
+        **steps.start_facts(options),
     }
-    if options.start_from is not None:
-        facts["start_from"] = presets.weights_digest(options.start_from)
-    return facts
 
 
 def build(options, corpus):

@@ -80,8 +80,8 @@ def read_pretrainer(options):
     model = presets.load(options.pretrainer)
     if not isinstance(model, gk.ContextPretrainer):
         raise ValueError(
-            "--pretrainer is the folder of a whole pretrainer of texts, which "
-            "recipes.pretrain.text writes to OUT/pretrainer; a graph predictor "
+            "--pretrainer is a preset of a whole pretrainer of texts, such as "
+            "OUT/pretrainer of recipes.pretrain.text; a graph predictor "
             "alone, such as OUT/preset, has no feature predictor. "
             f"Received: a {type(model).__name__} in "
             f"pretrainer={options.pretrainer}"

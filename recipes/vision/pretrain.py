@@ -21,7 +21,8 @@ metrics.json, tensorboard/, figures/, checkpoint/; `OUT/preset` is what
 `ImageGraphPredictor.from_preset` loads, `OUT/pretrainer` the whole model.
 Killed at any moment and started again with the same command, the run goes on,
 unless the images have changed; an epoch (`--steps-per-epoch` steps) is what is
-redone.
+redone. `--start-from OUT/pretrainer` goes on from the weights of another run,
+on the same images or others, on crops of the same size or another.
 
 `small` takes 153 CPU seconds (AMD EPYC) and reaches 5.69 bits per dimension of
 windows of held-out crops of Tiny ImageNet at 32x32, 5.43 of whole images
@@ -125,7 +126,9 @@ def pretrain(options):
     with steps.start(options) as folder:
         if not folder.finished:
             images = load(options, folder)
-            folder.check_data(fingerprint(images))
+            folder.check_data(
+                {**fingerprint(images), **steps.start_facts(options)}
+            )
             pretrainer = build(options)
             try:
                 history = fit(options, images, pretrainer, folder)

@@ -15,6 +15,7 @@ from glomo_keras.ops.graphs import KEYS
 from glomo_keras.ops.streaming import DIRECT_LIMIT
 from glomo_keras.ops.streaming import materialize
 from tests import reference
+from tests.backends import BACKEND
 from tests.backends import needs_tensorflow
 from tests.backends import to_numpy
 from tests.backends import to_tensors
@@ -98,6 +99,53 @@ def test_mixture_gathered_equals_the_formula(
         form, values = to_tensors([form, x])
         result = gather_mixture(form, values, weights, include_products)
         np.testing.assert_allclose(to_numpy(result), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("length", [0, 1, 9])
+def test_the_shortest_texts_are_mixed_by_strips(length, direction):
+    made = factors(2, 2, length, 3, mask=False, direction=direction)
+    x = np.ones((2, length, 4), "float32")
+    weights = ops.full((1, 4), 0.25)
+    expected = (
+        mix_graphs(materialize(to_tensors(made)), weights, False) @ x[:, None]
+    )
+    mixed = gather_mixture(*to_tensors([made, x]), weights, False)
+    np.testing.assert_allclose(
+        to_numpy(mixed), to_numpy(expected), atol=TOLERANCE
+    )
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX's symbolic dimensions")
+def test_a_symbolic_length_is_exported():
+    from jax import export
+    from jax import jit
+
+    made, graph, x = graph_and_features(7, layers=2)
+    del made["padding_mask"]
+    weights = ops.full((1, 4), 0.25)
+    scope = export.SymbolicScope()
+    (made, x) = to_tensors((made, x))
+    shapes = export.symbolic_args_specs(
+        (made, x),
+        (
+            {
+                "queries": "_, _, _, T, _",
+                "past_keys": "_, _, _, T, _",
+                "thresholds": "_, _, _, T",
+            },
+            "_, T, _",
+        ),
+        scope=scope,
+    )
+    exported = export.export(
+        jit(lambda *args: gather_mixture(*args, weights, False, max_length=9))
+    )(*shapes)
+    np.testing.assert_allclose(
+        to_numpy(exported.call(made, x)),
+        to_numpy(gather_mixture(made, x, weights, False)),
+        atol=TOLERANCE,
+    )
 
 
 @pytest.mark.parametrize("include_products", [True, False])

@@ -128,6 +128,14 @@ def test_a_run_starts_from_the_weights_and_vocabulary_of_another(
     wider = options(corpus, tmp_path / "wider", key_dim=6, **start)
     with pytest.raises(ValueError, match="key_dim=4 there, 6 now"):
         pretrain_text.pretrain(wider)
+    own = dataclasses.replace(run, overwrite=True, **start)
+    with pytest.raises(ValueError, match="--start-from is a preset of another"):
+        pretrain_text.pretrain(own)
+    assert own.start_from.exists()
+    again = pretrain_text.read_run(goes_on.out)
+    assert again.start_from == goes_on.out / "pretrainer"
+    vocabulary = after.graph_predictor.vocabulary
+    assert pretrain_text.load(again).vocabulary == vocabulary
 
 
 def test_other_options_in_the_same_folder_are_refused(run):

@@ -1,10 +1,13 @@
 """The features of the words of a task."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
 
 import glomo_keras as gk
+from glomo_keras import bundled_presets
 from glomo_keras import data
 from recipes.tasks.features import check_features
 from recipes.tasks.features import load_features
@@ -130,6 +133,13 @@ def test_pretrainer_reads_the_words_in_their_text(lexicon, tmp_path):
     expected = np.concatenate(layers, axis=-1).mean(axis=1)
     outputs = to_numpy(features.layers()["token_ids"](batch))
     np.testing.assert_allclose(outputs[:, 1:], expected[:, 1:], atol=TOLERANCE)
+
+
+def test_pretrainer_may_be_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundled_presets, "FOLDER", tmp_path)
+    predictor = small_tasks.make_predictor(WORDS)
+    gk.ContextPretrainer(predictor).save_to_preset(tmp_path / "name")
+    check_features(pretrained(pathlib.Path("name")))
 
 
 def test_preset_without_a_feature_predictor_is_refused(tmp_path):

@@ -74,6 +74,29 @@ def test_run_leaves_its_folder(run):
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+def test_a_run_starts_from_the_weights_of_one_on_crops(images, run, tmp_path):
+    goes_on = options(
+        images,
+        tmp_path,
+        crop=0,
+        learning_rate=1e-9,
+        start_from=run.out / "pretrainer",
+    )
+    pretrain_images.pretrain(goes_on)
+    before, after = (
+        gk.PixelPretrainer.from_preset(each.out / "pretrainer")
+        for each in (run, goes_on)
+    )
+    for ours, theirs in zip(
+        before.trainable_weights, after.trainable_weights, strict=True
+    ):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-6)
+    facts = json.loads((goes_on.out / "data.json").read_text())
+    metadata = goes_on.start_from / "metadata.json"
+    weights = json.loads(metadata.read_text())["sha256"]["model.weights.h5"]
+    assert facts["start_from"] == weights
+
+
 def test_finished_run_is_not_trained_again(run, capsys):
     pretrain_images.pretrain(run)
     assert "Finished before" in capsys.readouterr().out
