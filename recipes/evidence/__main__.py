@@ -5,8 +5,8 @@ r"""Writes the page of all results: tables, plots, and what made them.
 Reads every run of a task below `--runs`, whatever its mode, seed and number of
 labels, and every table of `recipes.graphs.transfer_perplexity`. Writes
 OUT/evidence.md, a plot for each task, OUT/evidence_TASK.png, and
-OUT/evidence.jsonl, what the page is made of. `--runs docs/evidence.jsonl runs`
-adds new runs to those of a page, whose folders are not needed any more.
+OUT/evidence.jsonl, what the page is made of. The runs of an evidence.jsonl
+that is there stay on the page; their folders are not needed any more.
 
 A table has the mean and standard deviation over the seeds, and the difference
 of each mode to the best other of the controls (none, matched, uniform,
@@ -66,10 +66,11 @@ class Options:
 
 def main(options):
     """Runs the recipe; returns the text of the page."""
-    read = records.read(options.runs)
+    kept = options.out / "evidence.jsonl"
+    read = records.read([*options.runs, *([kept] if kept.exists() else [])])
     found = runs.lines_of(read)
     options.out.mkdir(parents=True, exist_ok=True)
-    records.write(read, options.out / "evidence.jsonl")
+    records.write(read, kept)
     parts = [INTRODUCTION]
     for recipe, lines in found.items():
         parts += task_parts(options, recipe, lines)
@@ -121,11 +122,7 @@ def instrument_command(settings, measured):
     """Returns the command of a table of the instrument."""
     recipe = transfer_perplexity.__name__
     values = {
-        name: [runs.last_part(x) for x in value]
-        if isinstance(value, list)
-        else runs.last_part(value)
-        for name, value in settings.items()
-        if value is not None
+        name: value for name, value in settings.items() if value is not None
     }
     uses = list(dict.fromkeys(row["use"] for row in measured))
     seeds = len({row["seed"] for row in measured})

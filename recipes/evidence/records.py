@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pathlib
 
 from glomo_keras.utils import files
 
@@ -47,6 +48,7 @@ def read_runs(folder):
         for part in ("config", "data", "metrics"):
             file = path.with_name(f"{part}.json")
             record[part] = files.read_json(file) if file.exists() else {}
+        record["config"] = without_places(record["config"])
         yield record
 
 
@@ -57,7 +59,26 @@ def read_measured(folder):
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 if row.get("settings"):
+                    settings = without_places(json.loads(row["settings"]))
+                    row["settings"] = json.dumps(settings, sort_keys=True)
                     yield {"name": name, "measured": row}
+
+
+def without_places(options):
+    """Returns options whose absolute paths are cut to their last part."""
+    return {
+        name: [last_part(x) for x in value]
+        if isinstance(value, list)
+        else last_part(value)
+        for name, value in options.items()
+    }
+
+
+def last_part(value):
+    """Returns the last part of an absolute path, other values as they are."""
+    if isinstance(value, str) and value.startswith("/"):
+        return pathlib.PurePath(value).name
+    return value
 
 
 def write(records, path):

@@ -217,10 +217,7 @@ def add_run(lines, recipe, name, config, data, metrics):
 
 
 def relevant(config):
-    """Returns the options that have an effect, without seed and size.
-
-    Paths are cut to their last part: data.json says what was in the files.
-    """
+    """Returns the options that have an effect, without seed and size."""
     unused = {"recipe", "seed", "cache", *SIZE_OPTIONS}
     if config["graph"] == "none":
         unused |= OF_GRAPHS - {"graph"}
@@ -235,17 +232,10 @@ def relevant(config):
         if kind not in kinds:
             unused.update(names)
     return {
-        name: last_part(value)
+        name: value
         for name, value in config.items()
         if name not in unused and value is not None
     }
-
-
-def last_part(value):
-    """Returns the last part of an absolute path, other values as they are."""
-    if isinstance(value, str) and value.startswith("/"):
-        return pathlib.PurePath(value).name
-    return value
 
 
 def mode_of(config):

@@ -19,7 +19,7 @@ epoch (`--steps-per-epoch` steps) is what is redone. `--minutes` ends it in
 time, with presets of what has been learned so far. `--num-processes 2`
 trains with two processes, here or on several machines: docs/scale.md.
 `--start-from OUT/pretrainer` goes on from the weights of another run, with its
-vocabulary, on the same text or another.
+vocabulary, on the same text or another; a packed corpus must have it.
 """
 
 import dataclasses
@@ -33,6 +33,7 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.utils.files import digest
 from recipes.common import read_options
+from recipes.common import refuse
 from recipes.pretrain import pack
 from recipes.pretrain import processes
 from recipes.pretrain import steps
@@ -104,6 +105,9 @@ def load(options):
         if options.start_from is not None:
             start = data.WordTokenizer.from_preset(options.start_from)
             vocabulary = start.vocabulary
+            for name in ("lowercase", "numbers", "normalize_unicode"):
+                if getattr(start, name) != getattr(options, name):
+                    refuse(name, "that of --start-from", options)
         corpus = data.prepare_corpus(
             list(options.corpus),
             options.cache.expanduser(),

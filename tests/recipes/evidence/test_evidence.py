@@ -265,7 +265,7 @@ def test_page_needs_the_folders_no_more(folder, tmp_path):
     assert evidence.main(evidence.Options((lines,), again)) == page
     write_run(folder / "more", 3, 0.6, graph="uniform")
     write_run(folder / "more", 4, graph="uniform")  # not finished
-    both = evidence.main(evidence.Options((lines, folder), again))
+    both = evidence.main(evidence.Options((folder,), again))
     assert cells(both, "uniform")[0][2] == "4"
     assert len((again / "evidence.jsonl").read_text().splitlines()) == 19
     with pytest.raises(ValueError, match="--runs has folders.*nowhere"):

@@ -128,6 +128,9 @@ def test_a_run_starts_from_the_weights_and_vocabulary_of_another(
     wider = options(corpus, tmp_path / "wider", key_dim=6, **start)
     with pytest.raises(ValueError, match="key_dim=4 there, 6 now"):
         pretrain_text.pretrain(wider)
+    cased = options(corpus, tmp_path / "cased", lowercase=False, **start)
+    with pytest.raises(ValueError, match="--lowercase is that of --start"):
+        pretrain_text.pretrain(cased)
     own = dataclasses.replace(run, overwrite=True, **start)
     with pytest.raises(ValueError, match="--start-from is a preset of another"):
         pretrain_text.pretrain(own)
