@@ -297,3 +297,24 @@ def test_preset_of_format_1_gives_its_numbers(name, tmp_path):
     assert old.graph_predictor.vocabulary == (
         None if name == "pixels" else list("abcdefghi")
     )
+
+
+def test_shipped_pretrainer_has_graphs_and_features_that_predict_words():
+    pretrainer = gk.ContextPretrainer.from_preset("glomo_medium_en")
+    tokenizer = gk.data.WordTokenizer.from_preset("glomo_medium_en")
+    batch = tokenizer(
+        [
+            "The film was directed by the same man who wrote the book, and it "
+            "is one of the best films of the year.",
+            "She was born in the north of England in 1911, and died there.",
+        ]
+    )
+    inputs = {name: to_numpy(batch[name]) for name in INPUTS}
+    graphs = gk.GraphPredictor.from_preset("glomo_medium_en")(inputs)
+    for graph in graphs.values():
+        assert tuple(graph.shape[:3]) == (2, 3, 8)
+        sums = to_numpy(graph).sum(-1)
+        assert np.all((np.abs(sums - 1) < 1e-5) | (sums == 0))
+    pretrainer.compile()
+    metrics = pretrainer.evaluate(inputs, return_dict=True, verbose=0)
+    assert metrics["loss"] < np.log(200)  # of 20,000 words
