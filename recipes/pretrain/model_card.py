@@ -215,11 +215,11 @@ def common_facts(found):
         ),
         "training": table(
             [
-                ["steps", metrics["steps"]],
-                ["epochs", metrics["epochs"]],
-                ["best epoch, kept", metrics["best_epoch"] + 1],
-                ["hours", hours[0]],
-                ["CPU hours", hours[1]],
+                ["steps", f"{metrics['steps']:,}"],
+                ["epochs", str(metrics["epochs"])],
+                ["best epoch, kept", str(metrics["best_epoch"] + 1)],
+                ["hours", f"{hours[0]:.2f}"],
+                ["CPU hours", f"{hours[1]:.2f}"],
             ],
             ["", ""],
         ),
@@ -273,7 +273,13 @@ def text_facts(options, found):
         "graph_items": evaluation["graphs"]["windows"],
         "items": "windows",
         "positions": "words",
-        "data": table(evaluation["corpus"].items(), ["", ""]),
+        "data": table(
+            {
+                **evaluation["corpus"],
+                "sources": ", ".join(evaluation["corpus"]["sources"]),
+            }.items(),
+            ["", ""],
+        ),
         "limits": f"Windows in training had at most {run.max_length} words: "
         "graphs of longer inputs reach further than\nany it was trained on. "
         "Words outside the vocabulary are all one.",
