@@ -185,10 +185,10 @@ def check_size(folder, max_megabytes):
         )
 
 
-def table(rows, headers=()):
-    """Returns a Markdown table."""
+def table(rows, headers=(), **options):
+    """Returns a Markdown table; `options` are of `tabulate`."""
     return tabulate.tabulate(
-        rows, headers, tablefmt="github", floatfmt=".4g", intfmt=","
+        rows, headers, "github", floatfmt=".4g", intfmt=",", **options
     )
 
 
@@ -222,6 +222,7 @@ def common_facts(found):
                 ["CPU hours", f"{hours[1]:.2f}"],
             ],
             ["", ""],
+            disable_numparse=True,
         ),
         "options": table(
             [
