@@ -42,6 +42,9 @@ class GraphPredictor(TextPredictor):
             `KeyQueryProjection`. Defaults to `"zeros"`.
         rotary_dim: Integer, dimensions of keys and queries that know their
             position, see `KeyQueryProjection`. Defaults to `0`.
+        rotary_heads: Booleans `(K,)` or `(L, K)`, the heads whose keys and
+            queries do, or a dict of them by direction. Defaults to `None`,
+            all heads.
         activation: `"squared_relu"`, `"square"` or `"softmax"`, see
             `SquaredReLUGraph`. Defaults to `"squared_relu"`.
         normalization: `"batch"`, `"layer"` or `"none"`, in the CNNs. Defaults
@@ -95,6 +98,7 @@ class GraphPredictor(TextPredictor):
         threshold="query",
         threshold_initializer="zeros",
         rotary_dim=0,
+        rotary_heads=None,
         activation="squared_relu",
         normalization="batch",
         dropout=0.0,
@@ -112,6 +116,8 @@ class GraphPredictor(TextPredictor):
         )
         key_dim = embedding_dim // 2 if key_dim is None else key_dim
         filters = embedding_dim if filters is None else filters
+        if not isinstance(rotary_heads, dict):
+            rotary_heads = dict.fromkeys(DIRECTIONS, rotary_heads)
         self.convolutions = {
             direction: MaskedKeyQueryConv(
                 filters,
@@ -134,6 +140,7 @@ class GraphPredictor(TextPredictor):
                 threshold=threshold,
                 direction=direction,
                 rotary_dim=rotary_dim,
+                rotary_heads=rotary_heads[direction],
                 threshold_initializer=threshold_initializer,
                 dtype=dtype,
                 name=f"{direction}_projection",
@@ -171,6 +178,10 @@ class GraphPredictor(TextPredictor):
             threshold_initializer
         )
         self.rotary_dim = rotary_dim
+        self.rotary_heads = {
+            direction: projection.rotary_heads
+            for direction, projection in self.projections.items()
+        }
         self.activation = activation
         self.normalization = normalization
         self.dropout = dropout
@@ -235,6 +246,7 @@ class GraphPredictor(TextPredictor):
                 self.threshold_initializer
             ),
             "rotary_dim": self.rotary_dim,
+            "rotary_heads": self.rotary_heads,
             "normalization": self.normalization,
             "dropout": self.dropout,
         }

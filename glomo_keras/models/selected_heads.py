@@ -24,6 +24,11 @@ def select_heads(predictor, layers=None, heads=None):
         "num_graph_layers": some.shape[0],
         "num_heads": some.shape[1],
     }
+    if "rotary_heads" in config:
+        config["rotary_heads"] = {
+            direction: _rotated(predictor.rotary_heads[direction], layers, kept)
+            for direction, kept in heads.items()
+        }
     smaller = type(predictor).from_config(config)
     selected = {
         id(weight): values
@@ -57,6 +62,13 @@ def _selected(projection, layers, heads):
     if projection.threshold_kernel is not None:
         kernel = projection.threshold_kernel
         yield kernel, _array(kernel)[layers]
+
+
+def _rotated(rotary_heads, layers, heads):
+    """The `rotary_heads` of a projection for the heads kept."""
+    if rotary_heads is None:
+        return None
+    return np.array(rotary_heads)[layers[:, None], heads].tolist()
 
 
 def _array(variable):

@@ -34,6 +34,7 @@ FREE = (
     "trainable",
     "seed",
     "dropout",
+    "rotary_heads",  # A head learns anew to do without.
     "max_shift",
     "embeddings_initializer",
     "threshold_initializer",

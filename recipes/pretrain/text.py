@@ -51,8 +51,7 @@ def pretrain(options):
         `pathlib.Path`, the folder of the preset.
     """
     options = resolve(options)
-    steps.check(options)
-    processes.check(options)
+    check(options)
     if options.is_helper:
         processes.train(options, train_part)
         return options.out / "preset"
@@ -70,6 +69,14 @@ def pretrain(options):
             except steps.TimeIsUp:
                 steps.save_unfinished(pretrainer, folder)
     return folder.path / "preset"
+
+
+def check(options):
+    """Refuses options out of their range, before any work."""
+    steps.check(options)
+    processes.check(options)
+    if not {*options.rotary_heads} <= {*range(1, options.num_heads + 1)}:
+        refuse("rotary_heads", "numbers from 1 to --num-heads", options)
 
 
 def train_part(options):
@@ -197,12 +204,22 @@ def make_predictor(options, vocabulary_size):
         filters=options.filters,
         residual=options.residual,
         rotary_dim=options.rotary_dim,
+        rotary_heads=rotary_heads(options),
         threshold_initializer=keras.initializers.Constant(
             options.first_threshold
         ),
         normalization=options.normalization,
         dropout=options.dropout,
     )
+
+
+def rotary_heads(options):
+    """Returns the booleans of `--rotary-heads`; None for all heads."""
+    if not options.rotary_heads:
+        return None
+    return [
+        head + 1 in options.rotary_heads for head in range(options.num_heads)
+    ]
 
 
 def make_optimizer(options):

@@ -15,6 +15,7 @@ SMALL = {
     "num_conv_layers": 2,
     "residual": False,
     "rotary_dim": 0,
+    "rotary_heads": (),
     "first_threshold": 0.0,
     "messages": "slices",
     "empty_row_weight": 0.0,
@@ -36,6 +37,7 @@ MEDIUM = {
     "filters": 256,
     "residual": True,
     "rotary_dim": 16,
+    "rotary_heads": (),
     "first_threshold": -1.0,
     "messages": "values",
     "empty_row_weight": 0.1,
@@ -53,6 +55,7 @@ BASE = {
     "num_conv_layers": 4,
     "residual": False,
     "rotary_dim": 0,
+    "rotary_heads": (),
     "first_threshold": 0.0,
     "messages": "slices",
     "empty_row_weight": 0.0,
@@ -112,6 +115,9 @@ class Options(ProcessOptions, PretrainOptions):
     """First value of the thresholds; below 0, rows start with more edges."""
     rotary_dim: int | None = None
     """Dimensions of keys and queries that know their position."""
+    rotary_heads: tuple[int, ...] | None = None
+    """Numbers of the heads, from 1, whose keys and queries do, in each layer;
+    none given: all."""
     messages: Literal["slices", "values"] | None = None
     """How the heads act on the features, see `FeaturePredictor`."""
     context_length: int = 3

@@ -1,6 +1,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from glomo_keras.ops.equations import STEP
@@ -49,6 +50,8 @@ class KeyQueryProjection(keras.layers.Layer):
             Defaults to `"forward"`.
         rotary_dim: Even integer r, at most C. Defaults to `0`, scores that
             know no distance, as in the paper.
+        rotary_heads: Booleans `(K,)` or `(L, K)`, True where a head's keys and
+            queries are rotated. Defaults to `None`, all heads.
         kernel_initializer: Initializer of the kernels. Defaults to
             `"glorot_uniform"`.
         threshold_initializer: Initializer of c. Below 0, rows start with many
@@ -90,6 +93,7 @@ class KeyQueryProjection(keras.layers.Layer):
         threshold="query",
         direction="forward",
         rotary_dim=0,
+        rotary_heads=None,
         kernel_initializer="glorot_uniform",
         threshold_initializer="zeros",
         **kwargs,
@@ -113,6 +117,9 @@ class KeyQueryProjection(keras.layers.Layer):
         self.threshold = threshold
         self.direction = direction
         self.rotary_dim = rotary_dim
+        self.rotary_heads = rotary_heads_of(
+            rotary_heads, num_graph_layers, num_heads
+        )
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.threshold_initializer = keras.initializers.get(
             threshold_initializer
@@ -168,9 +175,14 @@ class KeyQueryProjection(keras.layers.Layer):
         )
         return self._with_mask(
             {
-                **self._keys(keys, key_kernel, self.key_bias),
+                **self._keys(
+                    keys, (key_kernel, self.key_bias), self.rotary_heads
+                ),
                 **self._queries(
-                    queries, (query_kernel, self.query_bias), threshold
+                    queries,
+                    (query_kernel, self.query_bias),
+                    threshold,
+                    self.rotary_heads,
                 ),
             },
             mask,
@@ -198,19 +210,22 @@ class KeyQueryProjection(keras.layers.Layer):
         last = self.num_graph_layers - 1
         layers = []
         for index, (key, query, threshold) in enumerate(self._by_layer()):
-            factors = self._keys(keys, *key)
+            heads = self.rotary_heads and self.rotary_heads[index]
+            factors = self._keys(keys, key, heads)
             rows = None
             if positions is not None and index == last:
                 rows = factors["positions"] = positions
-            factors |= self._queries(queries, query, threshold, rows)
+            factors |= self._queries(queries, query, threshold, heads, rows)
             layers.append(self._with_mask(factors, padding_mask))
         return layers
 
-    def _keys(self, keys, kernel, bias):
-        keys = self._rotate(_project(keys, kernel, bias))
+    def _keys(self, keys, weights, heads):
+        keys = self._rotate(_project(keys, *weights), heads)
         return {KEYS[self.direction]: keys}
 
-    def _queries(self, queries, query_weights, threshold_weights, rows=None):
+    def _queries(
+        self, queries, query_weights, threshold_weights, heads, rows=None
+    ):
         if rows is not None:
             queries = ops.take(queries, rows, axis=1)  # (B, N, d)
         queries = _project(queries, *query_weights)
@@ -220,16 +235,25 @@ class KeyQueryProjection(keras.layers.Layer):
             thresholds = ops.cast(ops.sum(terms, -1), queries.dtype) + bias
         else:
             thresholds = ops.broadcast_to(bias, ops.shape(queries)[:-1])
-        queries = self._rotate(queries, rows)
+        queries = self._rotate(queries, heads, rows)
         return {"queries": queries, "thresholds": thresholds}
 
-    def _rotate(self, x, positions=None):
-        """Rotates queries or keys; backward graphs count from the end."""
+    def _rotate(self, x, heads, positions=None):
+        """Rotates queries or keys; backward graphs count from the end.
+
+        Args:
+            x: Tensor `(B, [L,] K, T, C)`.
+            heads: Booleans `([L,] K)`, the heads that are rotated, or None.
+            positions: Integer tensor `(T,)`. Defaults to `None`, 0 to T - 1.
+        """
         if not self.rotary_dim:
             return x
         if positions is None:
             positions = ops.arange(ops.shape(x)[-2], dtype="int32")
-        return rotate(x, STEP[self.direction] * positions, self.rotary_dim)
+        positions = STEP[self.direction] * positions
+        if heads is not None:  # The others stay at position 0.
+            positions = np.array(heads, "int32")[..., None] * positions
+        return rotate(x, positions, self.rotary_dim)
 
     def _with_mask(self, factors, mask):
         if mask is None:
@@ -292,6 +316,7 @@ class KeyQueryProjection(keras.layers.Layer):
             "threshold": self.threshold,
             "direction": self.direction,
             "rotary_dim": self.rotary_dim,
+            "rotary_heads": self.rotary_heads,
             "kernel_initializer": keras.initializers.serialize(
                 self.kernel_initializer
             ),
@@ -299,6 +324,21 @@ class KeyQueryProjection(keras.layers.Layer):
                 self.threshold_initializer
             ),
         }
+
+
+def rotary_heads_of(given, num_layers, num_heads):
+    """Returns `rotary_heads` as a list of L lists of K booleans, or None."""
+    if given is None:
+        return None
+    heads = np.asarray(given)
+    shape = (num_layers, num_heads)
+    if heads.dtype != bool or heads.shape not in (shape, shape[1:]):
+        raise ValueError(
+            "`rotary_heads` must be booleans, one for each head, or a list of "
+            f"them for each layer: {num_heads} heads, {num_layers} layers. "
+            f"Received: rotary_heads={given}"
+        )
+    return np.broadcast_to(heads, shape).tolist()
 
 
 def _project(features, kernel, bias):
