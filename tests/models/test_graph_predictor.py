@@ -279,6 +279,7 @@ def test_same_seed_gives_the_same_weights():
         ({"normalization": "group"}, "`normalization` must be"),
         ({"filters": 0}, "`filters` must be"),
         ({"rotary_dim": 5}, "`rotary_dim` must be"),
+        ({"rotary_heads": [True]}, "`rotary_heads` must be"),
         ({"dropout": 1.5}, "`dropout` must be"),
         ({"coupled": True, "composition": "sum"}, "`composition` must be"),
         ({"coupled": True, "num_heads": 3}, "must divide the width"),

@@ -22,6 +22,16 @@ CHOICES = [
 ]
 
 
+ROTATED = {
+    "rotary_dim": 2,
+    "key_dim": 4,
+    "rotary_heads": {
+        "forward": [True, False, False, True],
+        "backward": [[head < layer for head in range(4)] for layer in range(3)],
+    },
+}
+
+
 @pytest.fixture(scope="module")
 def predictor():
     return small_predictor(**SIZES)
@@ -72,7 +82,9 @@ def test_compiled_calls_give_the_same_graphs_too(predictor, count):
 
 
 @pytest.mark.parametrize(
-    "options", [{"threshold": "scalar"}, {"activation": "softmax"}]
+    "options",
+    [{"threshold": "scalar"}, {"activation": "softmax"}, ROTATED],
+    ids=["scalar", "softmax", "rotated"],
 )
 def test_other_predictors_are_selected_too(options):
     predictor = small_predictor(**SIZES, **options)

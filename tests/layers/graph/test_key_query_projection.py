@@ -252,6 +252,51 @@ def test_rotated_rows_are_those_of_all_positions():
     )
 
 
+@pytest.mark.parametrize(
+    "heads",
+    [
+        [True, False, False, True],
+        [[i == j for i in range(4)] for j in range(3)],
+    ],
+    ids=["each layer", "by layer"],
+)
+def test_some_heads_are_rotated(heads):
+    plain, turned, some = (
+        to_numpy(
+            randomised(KeyQueryProjection(**options))(**keys_and_queries())
+        )
+        for options in (
+            OPTIONS,
+            {**OPTIONS, "rotary_dim": 4},
+            {**OPTIONS, "rotary_dim": 4, "rotary_heads": heads},
+        )
+    )
+    chosen = np.broadcast_to(heads, (3, 4))[..., None, None]
+    for name in ("queries", "past_keys"):
+        expected = np.where(chosen, turned[name], plain[name])
+        np.testing.assert_allclose(some[name], expected, atol=TOLERANCE)
+
+
+def test_layers_with_rotated_heads_are_those_of_all_at_once():
+    heads = [[i == j for i in range(4)] for j in range(3)]
+    layer = randomised(
+        KeyQueryProjection(**OPTIONS, rotary_dim=4, rotary_heads=heads)
+    )
+    inputs = to_tensors(keys_and_queries())
+    whole = to_numpy(layer(**inputs))
+    for index, factors in enumerate(layer.layer_by_layer(**inputs)):
+        for name, values in to_numpy(factors).items():
+            np.testing.assert_allclose(
+                values, whole[name][:, index], atol=TOLERANCE
+            )
+
+
+@pytest.mark.parametrize("heads", [[True], [1, 0], [[True, False]] * 2])
+def test_rotary_heads_are_checked(heads):
+    with pytest.raises(ValueError, match="2 heads, 3 layers"):
+        KeyQueryProjection(2, 4, 3, rotary_dim=2, rotary_heads=heads)
+
+
 def test_threshold_starts_where_it_is_told():
     layer = KeyQueryProjection(
         2,

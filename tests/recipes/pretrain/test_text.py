@@ -114,7 +114,9 @@ def test_a_run_starts_from_the_weights_and_vocabulary_of_another(
     other = tmp_path / "other.txt"
     other.write_text(text)
     start = {"start_from": run.out / "pretrainer"}
-    goes_on = options(other, tmp_path, learning_rate=1e-9, **start)
+    goes_on = options(
+        other, tmp_path, learning_rate=1e-9, rotary_heads=(2,), **start
+    )
     pretrain_text.pretrain(goes_on)
     before, after = (
         gk.ContextPretrainer.from_preset(each.out / "pretrainer")
@@ -125,6 +127,8 @@ def test_a_run_starts_from_the_weights_and_vocabulary_of_another(
         before.trainable_weights, after.trainable_weights, strict=True
     ):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-6)
+    rotated = [[False, True]]
+    assert after.graph_predictor.rotary_heads["forward"] == rotated
     wider = options(corpus, tmp_path / "wider", key_dim=6, **start)
     with pytest.raises(ValueError, match="key_dim=4 there, 6 now"):
         pretrain_text.pretrain(wider)
@@ -154,9 +158,13 @@ def test_missing_corpus_is_named_before_any_work(tmp_path):
 
 
 def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
-    for name, value in (("epochs", 0), ("learning_rate", -1.0)):
+    for name, value in (
+        ("epochs", 0),
+        ("learning_rate", -1.0),
+        ("rotary_heads", (3,)),
+    ):
         flag = "--" + name.replace("_", "-")
-        with pytest.raises(ValueError, match=f"{flag} is .*{name}={value}"):
+        with pytest.raises(ValueError, match=f"{flag} is .*{name}="):
             pretrain_text.pretrain(options(corpus, tmp_path, **{name: value}))
     with pytest.raises(ValueError, match="--steps-per-execution divides"):
         pretrain_text.pretrain(options(corpus, tmp_path, steps_per_execution=3))
