@@ -13,6 +13,7 @@ Format 2. Presets of format 1 are converted as they are read, see
 import operator
 import os
 import pathlib
+import tempfile
 import warnings
 
 import h5py
@@ -59,10 +60,12 @@ def save(model, folder, dtype="float32"):
     # Sizes may be numbers of numpy.
     document = _document(model)
     files.write_json(folder / CONFIG, document, default=operator.index)
-    temporary = folder / f"new.{WEIGHTS}"
-    model.save_weights(temporary)
-    _convert(temporary, dtype)
-    os.replace(temporary, folder / WEIGHTS)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        whole = pathlib.Path(temporary) / WEIGHTS
+        stored = pathlib.Path(temporary) / f"stored.{WEIGHTS}"
+        model.save_weights(whole)
+        _convert(whole, stored, dtype)
+        os.replace(stored, folder / WEIGHTS)
     names = [CONFIG, WEIGHTS]
     (folder / VOCABULARY).unlink(missing_ok=True)
     if predictor.vocabulary is not None:
@@ -131,16 +134,14 @@ def _document(model):
     return {"class_name": type(model).__name__, "config": config}
 
 
-def _convert(path, dtype):
-    """Takes the optimizer out of a file of weights, and sets their dtype."""
+def _convert(path, stored, dtype):
+    """Copies a file of weights without the optimizer's, in another dtype."""
     names = []
-    converted = path.with_name(f"converted.{path.name}")
-    with h5py.File(path, "r") as file, h5py.File(converted, "w") as other:
+    with h5py.File(path, "r") as file, h5py.File(stored, "w") as other:
         file.visit(names.append)
         for name in names:
             if name.split("/")[0] != "optimizer":
                 _copy_item(file, other, name, dtype)
-    os.replace(converted, path)
 
 
 def _copy_item(file, other, name, dtype):

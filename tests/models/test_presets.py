@@ -270,6 +270,7 @@ def test_weight_too_large_for_half_precision_is_named(tmp_path):
     made.token_embedding.embeddings.assign(1e5 * np.ones((6, 8)))
     with pytest.raises(ValueError, match="too large for float16.*embedding"):
         made.save_to_preset(tmp_path, dtype="float16")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
 OLD = pathlib.Path(__file__).parent / "presets_of_format_1"
