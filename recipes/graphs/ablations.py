@@ -112,7 +112,8 @@ def check(options):
         refuse("num_processes", "1", options)
     if options.rows[:1] != ("full",):
         refuse("rows", "a list that begins with full", options)
-    steps.check(pretrain_text.resolve(pretraining(options, "full", 0)))
+    full = pretraining(options, "full", 0)
+    pretrain_text.check(pretrain_text.resolve(full))
 
 
 def pretraining(options, row, seed):
