@@ -3,10 +3,11 @@ r"""Writes the page of all results: tables, plots, and what made them.
     python -m recipes.evidence --runs runs --out docs
 
 Reads every run of a task below `--runs`, whatever its mode, seed and number of
-labels, and every table of `recipes.graphs.transfer_perplexity`. Writes
-OUT/evidence.md, a plot for each task, OUT/evidence_TASK.png, and
-OUT/evidence.jsonl, what the page is made of. The runs of an evidence.jsonl
-that is there stay on the page; their folders are not needed any more.
+labels, and every table of `recipes.graphs.transfer_perplexity` and
+`recipes.graphs.ablations`. Writes OUT/evidence.md, a plot for each task,
+OUT/evidence_TASK.png, and OUT/evidence.jsonl, what the page is made of. The
+runs of an evidence.jsonl that is there stay on the page; their folders are not
+needed any more.
 
 A table has the mean and standard deviation over the seeds, and the difference
 of each mode to the best other of the controls (none, matched, uniform,
@@ -16,18 +17,16 @@ mode and seed, or in their data. Runs that are not finished are named.
 """
 
 import dataclasses
-import json
 import pathlib
 
-import tabulate
 import tyro
 
 from glomo_keras.utils import files
+from recipes.evidence import measured
 from recipes.evidence import plots
 from recipes.evidence import records
 from recipes.evidence import runs
 from recipes.evidence import tables
-from recipes.graphs import transfer_perplexity
 
 INTRODUCTION = """\
 # Evidence
@@ -45,13 +44,6 @@ them, but tells what distance is worth. The best control is chosen by the same
 test results, which favours it; the intervals are not corrected for the number
 of comparisons. A command stands for the runs of all rows of a table: OPTIONS
 are those of the row."""
-
-INSTRUMENT = """\
-## Graphs under fresh features
-
-Perplexity of held-out text for features that have never seen the predictor,
-under frozen graphs of several sources. Columns have its ratio to that under
-other graphs, paired by seed, with the 95 % interval; below 1 is better."""
 
 
 @dataclasses.dataclass
@@ -74,7 +66,7 @@ def main(options):
     parts = [INTRODUCTION]
     for recipe, lines in found.items():
         parts += task_parts(options, recipe, lines)
-    parts += instrument_parts(read)
+    parts += measured.parts(read)
     page = "\n\n".join(parts) + "\n"
     with files.atomic_file(options.out / "evidence.md") as file:
         file.write(page)
@@ -97,54 +89,6 @@ def task_parts(options, recipe, lines):
             "\n".join(["Not in the tables:\n", *(f"* {x}" for x in faults)])
         )
     return parts
-
-
-def instrument_parts(read):
-    """Returns the section of the tables of the instrument, if there are any."""
-    tables_of = {}
-    for record in read:
-        if "measured" in record:
-            row = record["measured"]
-            key = record["name"], row["settings"]
-            tables_of.setdefault(key, []).append(
-                transfer_perplexity.measured(row)
-            )
-    parts = []
-    for (_, settings), measured in sorted(tables_of.items()):
-        parts += [
-            instrument_command(json.loads(settings), measured),
-            instrument_table(measured),
-        ]
-    return [INSTRUMENT, *parts] if parts else []
-
-
-def instrument_command(settings, measured):
-    """Returns the command of a table of the instrument."""
-    recipe = transfer_perplexity.__name__
-    values = {
-        name: value for name, value in settings.items() if value is not None
-    }
-    uses = list(dict.fromkeys(row["use"] for row in measured))
-    seeds = len({row["seed"] for row in measured})
-    return tables.command(
-        recipe,
-        *tables.flags(values, runs.defaults(recipe)),
-        f"--uses {' '.join(uses)}",
-        f"--seeds {seeds}",
-        "--out OUT",
-    )
-
-
-def instrument_table(measured):
-    """Returns the table of the instrument as Markdown."""
-    rows = []
-    for use in dict.fromkeys(row["use"] for row in measured):
-        found = {row["source"] for row in measured if row["use"] == use}
-        sources = [x for x in transfer_perplexity.SOURCES if x in found]
-        rows += transfer_perplexity.rows_of(measured, [use], sources)
-    return tabulate.tabulate(
-        rows, headers="keys", tablefmt="github", floatfmt=".1f"
-    )
 
 
 if __name__ == "__main__":

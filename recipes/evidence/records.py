@@ -12,8 +12,8 @@ def read(paths):
 
     Args:
         paths: list of folders, with folders of runs and runs.csv of
-            `recipes.graphs.transfer_perplexity` below them, and of files that
-            `write` wrote.
+            `recipes.graphs.transfer_perplexity` and `recipes.graphs.ablations`
+            below them, and of files that `write` wrote.
 
     Returns:
         List of dict, without duplicates: a run has `name`, `config`, `data` and
@@ -53,7 +53,7 @@ def read_runs(folder):
 
 
 def read_measured(folder):
-    """Yields the records of the instrument below a folder."""
+    """Yields the records of measured perplexities below a folder."""
     for path in sorted(folder.rglob("runs.csv")):
         name = str(path.parent.relative_to(folder))
         with path.open(newline="", encoding="utf-8") as file:

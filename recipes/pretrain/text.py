@@ -32,6 +32,7 @@ from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.utils.files import digest
+from recipes.common import check_positive
 from recipes.common import read_options
 from recipes.common import refuse
 from recipes.pretrain import pack
@@ -75,6 +76,7 @@ def check(options):
     """Refuses options out of their range, before any work."""
     steps.check(options)
     processes.check(options)
+    check_positive(options, "patience")
     if not {*options.rotary_heads} <= {*range(1, options.num_heads + 1)}:
         refuse("rotary_heads", "numbers from 1 to --num-heads", options)
 
@@ -234,7 +236,7 @@ def make_optimizer(options):
 def make_callbacks(options):
     """Returns early stopping; for SGD the released code's halving."""
     callbacks = [*steps.time_limit(options), keras.callbacks.TerminateOnNaN()]
-    patience = options.patience
+    patience = options.patience or options.epochs
     if options.optimizer == "sgd":
         patience = options.epochs
         callbacks += [

@@ -139,8 +139,9 @@ class Options(ProcessOptions, PretrainOptions):
     """Longest window of the text; windows are 0.51 to 1 times as long."""
     validation_steps: int = 20
     """Batches of held-out text per evaluation; 0 takes all."""
-    patience: int = 10
-    """Adam: epochs without gain after which training stops."""
+    patience: int | None = None
+    """Adam: epochs without gain after which training stops; by default it goes
+    to the end of its schedule, and the best epoch is kept."""
 
 
 def resolve(options):

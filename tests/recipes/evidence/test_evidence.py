@@ -240,21 +240,60 @@ def test_band_is_the_interval_of_student():
     assert math.isnan(plots.mean_and_reach({0: 1.0})[1])
 
 
-def test_tables_of_the_instrument_are_found(folder, tmp_path):
-    settings = {"corpus": ["/far/away.txt"], "steps": 7, "vectors": None}
-    (folder / "transfer").mkdir()
-    with (folder / "transfer/runs.csv").open("w", newline="") as file:
+def write_measured(folder, use, values, settings):
+    """Writes a runs.csv: perplexities by source, one more for each seed."""
+    folder.mkdir()
+    with (folder / "runs.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["use", "seed", "source", "perplexity", "settings"])
         for seed in range(2):
-            for source, value in (("uniform", 200), ("learned", 100 + seed)):
-                row = ["heads", seed, source, value, json.dumps(settings)]
+            for source, value in values.items():
+                row = [use, seed, source, value + seed, json.dumps(settings)]
                 writer.writerow(row)
+
+
+def test_tables_of_the_instrument_are_found(folder, tmp_path):
+    write_measured(
+        folder / "transfer",
+        "heads",
+        {"uniform": 200, "learned": 100},
+        {
+            "corpus": ["/far/away.txt"],
+            "predictor": "mine",
+            "steps": 7,
+            "vectors": None,
+        },
+    )
     page = page_of(folder, tmp_path)
-    assert "transfer_perplexity --corpus away.txt --steps 7" in page
+    assert "--predictor mine" in page and "--steps 7" in page
     heads = [line for line in page.splitlines() if line.startswith("| heads")]
-    assert "learned" in heads[0] and "0.502" in heads[0]
+    assert "learned" in heads[0] and "0.501" in heads[0]
     assert "uniform" in heads[1] and len(heads) == 2
+    assert "part of the method" not in page
+
+
+def test_tables_of_ablations_are_found(folder, tmp_path):
+    write_measured(
+        folder / "ablations",
+        "mixture",
+        {"one_word": 220, "full": 200},
+        {
+            "corpus": ["/far/away.txt"],
+            "config": "medium",
+            "steps": 40,
+            "lowercase": None,
+            "transfer": {"steps": 7, "batch_size": 16},
+        },
+    )
+    page = page_of(folder, tmp_path)
+    commands = " ".join(page.replace("\\\n", "").split())
+    assert (
+        "ablations --config medium --corpus away.txt --steps 40 "
+        "--transfer.steps 7 --transfer.uses mixture --seeds 2"
+    ) in commands
+    rows = [line for line in page.splitlines() if line.startswith("| mixture")]
+    assert "full" in rows[0] and "200.5" in rows[0]
+    assert "one_word" in rows[1] and "1.100" in rows[1] and len(rows) == 2
 
 
 def test_page_needs_the_folders_no_more(folder, tmp_path):

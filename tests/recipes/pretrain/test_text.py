@@ -162,6 +162,7 @@ def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
         ("epochs", 0),
         ("learning_rate", -1.0),
         ("rotary_heads", (3,)),
+        ("patience", 0),
     ):
         flag = "--" + name.replace("_", "-")
         with pytest.raises(ValueError, match=f"{flag} is .*{name}="):
@@ -217,6 +218,13 @@ def test_configs_resolve_to_complete_options(name, tmp_path):
     )
     assert None not in {getattr(run, key) for key in CONFIGS[name]}
     assert run.embedding_dim == 96
+
+
+@pytest.mark.parametrize("patience, epochs", [(None, 30), (4, 4)])
+def test_training_ends_early_only_if_told(corpus, tmp_path, patience, epochs):
+    run = options(corpus, tmp_path, epochs=30, patience=patience)
+    *_, best = pretrain_text.make_callbacks(pretrain_text.resolve(run))
+    assert best.patience == epochs and best.restore_best_weights
 
 
 def test_released_schedule_stops_below_a_hundredth():

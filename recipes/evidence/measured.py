@@ -1,0 +1,125 @@
+"""Sections of the tables of perplexities under frozen graphs."""
+
+import json
+
+import tabulate
+
+from recipes.evidence import runs
+from recipes.evidence import tables
+from recipes.graphs import ablations
+from recipes.graphs import transfer_perplexity
+
+INSTRUMENT = """\
+## Graphs under fresh features
+
+Perplexity of held-out text for features that have never seen the predictor,
+under frozen graphs of several sources. Columns have its ratio to that under
+other graphs, paired by seed, with the 95 % interval; below 1 is better."""
+ABLATIONS = """\
+## What each part of the method is worth
+
+Table 2 of the paper by that measure: predictors that lack one part, pretrained
+alike, and the perplexity of fresh features under their graphs. Mean over the
+seeds with its 95 % interval, and the ratio to the full model, paired by seed;
+above 1, the part helps."""
+
+
+def parts(read):
+    """Returns the sections, as far as there are measurements.
+
+    Args:
+        read: list of records, see `records.read`.
+    """
+    found = {INSTRUMENT: [], ABLATIONS: []}
+    for settings, measured in grouped(read):
+        if "predictor" in settings:
+            recipe, title, table = transfer_perplexity, INSTRUMENT, instrument
+        else:
+            recipe, title, table = ablations, ABLATIONS, ablation
+        found[title] += [command(recipe, settings, measured), table(measured)]
+    return [
+        part
+        for title, of_title in found.items()
+        if of_title
+        for part in (title, *of_title)
+    ]
+
+
+def grouped(read):
+    """Returns pairs of settings and rows, one for each table."""
+    groups = {}
+    for record in read:
+        if "measured" in record:
+            row = record["measured"]
+            key = record["name"], row["settings"]
+            groups.setdefault(key, []).append(transfer_perplexity.measured(row))
+    return [
+        (json.loads(settings), measured)
+        for (_, settings), measured in sorted(groups.items())
+    ]
+
+
+def command(recipe, settings, measured):
+    """Returns the command of a table."""
+    probe = settings.pop("transfer", {})
+    usual = runs.defaults(recipe.__name__)
+    prefix = "transfer." if probe else ""
+    uses = list(dict.fromkeys(row["use"] for row in measured))
+    seeds = len({row["seed"] for row in measured})
+    return tables.command(
+        recipe.__name__,
+        *tables.flags(given(settings), usual),
+        *tables.flags(
+            {f"transfer.{name}": x for name, x in given(probe).items()},
+            {
+                f"transfer.{name}": x
+                for name, x in runs.defaults(
+                    transfer_perplexity.__name__
+                ).items()
+            },
+        ),
+        f"--{prefix}uses {' '.join(uses)}",
+        f"--seeds {seeds}",
+        "--out OUT",
+    )
+
+
+def given(options):
+    """Returns the options that are not None."""
+    return {name: x for name, x in options.items() if x is not None}
+
+
+def instrument(measured):
+    """Returns a table of `recipes.graphs.transfer_perplexity`."""
+    rows = []
+    for use, found in by_use(measured):
+        sources = [x for x in transfer_perplexity.SOURCES if x in found]
+        rows += transfer_perplexity.rows_of(measured, [use], sources)
+    return markdown(rows)
+
+
+def ablation(measured):
+    """Returns a table of `recipes.graphs.ablations`."""
+    return markdown(
+        [
+            ablations.row_of(measured, row, use)
+            for use, found in by_use(measured)
+            for row in ablations.ROWS
+            if row in found
+        ]
+    )
+
+
+def by_use(measured):
+    """Returns pairs of a use and its sources of graphs."""
+    return [
+        (use, {row["source"] for row in measured if row["use"] == use})
+        for use in dict.fromkeys(row["use"] for row in measured)
+    ]
+
+
+def markdown(rows):
+    """Returns a table; the ratios are text."""
+    return tabulate.tabulate(
+        rows, headers="keys", tablefmt="github", floatfmt=".1f"
+    )
