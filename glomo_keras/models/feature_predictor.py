@@ -4,12 +4,13 @@ from keras import ops
 from glomo_keras.layers import FeatureComposition
 from glomo_keras.layers import GraphWeightedSum
 from glomo_keras.layers import MultiHeadWeightedSum
+from glomo_keras.layers.graph._mixture_messages import _MixtureMessages
 from glomo_keras.models.glomo_model import GlomoModel
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.graphs import split_layers
 from glomo_keras.utils import validation as check
 
-MESSAGES = ("slices", "values")
+MESSAGES = ("slices", "values", "mixture")
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -27,12 +28,18 @@ class FeaturePredictor(GlomoModel):
 
         F_t = v(sum_l m^l_t, F^0_t),   m^l of `MultiHeadWeightedSum`.
 
+    With `messages="mixture"` f is flat too, and uses the graphs as tasks do by
+    default: the embeddings times one mixture of all graphs,
+
+        F_t = v(W sum_n w_n sum_s G^n_ts F^0_s, F^0_t).
+
     Args:
         embedding_dim: Integer d.
         num_graph_layers: Integer L. Defaults to `3`.
-        num_heads: Integer K, of which only `messages="values"` has weights.
+        num_heads: Integer K, of which `messages="slices"` has no weights.
             Defaults to `8`.
-        messages: `"slices"` or `"values"`, see above. Defaults to `"slices"`.
+        messages: `"slices"`, `"values"` or `"mixture"`, see above. Defaults to
+            `"slices"`.
         composition: `"gru"` or `"residual"`, the function v, see
             `FeatureComposition`. Defaults to `"gru"`.
         share_cell: Boolean, one composition for all layers of a direction.
@@ -53,8 +60,8 @@ class FeaturePredictor(GlomoModel):
 
     Returns:
         Dict of `forward_features` and `backward_features`, each
-        `(B, L, T, d)`: F^1 .. F^L in reading order; `(B, 1, T, d)` with
-        `messages="values"`.
+        `(B, L, T, d)`: F^1 .. F^L in reading order; `(B, 1, T, d)` of a flat
+        f.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -84,7 +91,7 @@ class FeaturePredictor(GlomoModel):
         super().__init__(dtype=dtype, name=name)
 
         # === Layers ===
-        flat = messages == "values"
+        flat = messages != "slices"
         self.weighted_sum = GraphWeightedSum(
             dtype=self.dtype_policy, name="weighted_sum"
         )
@@ -96,7 +103,19 @@ class FeaturePredictor(GlomoModel):
                 f"{direction}_weighted_sum",
                 self.dtype_policy,
             )
-            for direction in (directions if flat else ())
+            for direction in directions
+            if messages == "values"
+        }
+        self.mixtures = {
+            direction: make_mixture(
+                embedding_dim,
+                num_graph_layers,
+                num_heads,
+                f"{direction}_mixture",
+                self.dtype_policy,
+            )
+            for direction in directions
+            if messages == "mixture"
         }
         self.compositions = make_compositions(
             embedding_dim,
@@ -144,10 +163,10 @@ class FeaturePredictor(GlomoModel):
                 only. Defaults to `None`.
 
         Returns:
-            List of F^1 .. F^L (of `messages="values"` one F), each
+            List of F^1 .. F^L (of a flat f one F), each
             `(B, T, d)`, the last `(B, N, d)` with positions.
         """
-        if self.messages == "values":
+        if self.messages != "slices":
             return [self._flat(direction, embeddings, graphs, positions)]
         features, outputs = embeddings, []
         *_, last = graphs
@@ -163,12 +182,17 @@ class FeaturePredictor(GlomoModel):
 
     def _flat(self, direction, features, graphs, positions):
         *_, last = graphs
-        messages = sum(
-            weighted_sum(features, graph, None if graph is last else positions)
-            for weighted_sum, graph in zip(
-                self.weighted_sums[direction], graphs, strict=True
+        if self.messages == "mixture":
+            messages = self.mixtures[direction](features, graphs, positions)
+        else:
+            messages = sum(
+                weighted_sum(
+                    features, graph, None if graph is last else positions
+                )
+                for weighted_sum, graph in zip(
+                    self.weighted_sums[direction], graphs, strict=True
+                )
             )
-        )
         if positions is not None:
             features = ops.take(features, positions, axis=1)  # (B, N, d)
         (composition,) = self.compositions[direction]
@@ -197,6 +221,13 @@ def make_weighted_sums(width, count, num_heads, name, dtype):
         layer.build((None, None, width), (None, num_heads, None, None))
         layers.append(layer)
     return layers
+
+
+def make_mixture(width, num_layers, num_heads, name, dtype):
+    """Returns the messages of `messages="mixture"`."""
+    layer = _MixtureMessages(width, dtype=dtype, name=name)
+    layer.build((None, None, width), (num_layers, num_heads))
+    return layer
 
 
 def make_compositions(

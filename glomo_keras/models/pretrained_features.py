@@ -17,7 +17,7 @@ class PretrainedFeatures(keras.layers.Layer):
 
         output = gamma * sum_l softmax(w)_l [forward F^l; backward F^l]
 
-    with l = 0 .. L (0 and 1 for f with `messages="values"`). Both networks
+    with l = 0 .. L (0 and 1 for a flat f). Both networks
     are frozen copies in inference mode, whatever the model around them does;
     only w and gamma are trained.
 
@@ -144,7 +144,7 @@ class _FrozenNetworks(FrozenLayer):
 
     def compute_output_shape(self, inputs_shape):
         f = self.feature_predictor
-        count = 1 if f.messages == "values" else f.num_graph_layers
+        count = f.num_graph_layers if f.messages == "slices" else 1
         batch, length = inputs_shape["token_ids"]
         width = len(f.directions) * f.embedding_dim
         return (batch, 1 + count, length, width)
@@ -153,7 +153,7 @@ class _FrozenNetworks(FrozenLayer):
 def _check_fit(predictor, features):
     check_of_texts(predictor)
     names = ["embedding_dim", "num_graph_layers", "directions"]
-    if features.messages == "values":
+    if features.messages != "slices":
         names.append("num_heads")
     for name in names:
         ours, theirs = getattr(predictor, name), getattr(features, name)

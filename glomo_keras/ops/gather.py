@@ -83,6 +83,37 @@ def gather_features(graph, features, positions=None):
     return join_heads(map_rows(sums_of_rows, graph, [values]))
 
 
+def gather_mixed_heads(graph, features, weights, positions=None):
+    """`sum_k w_k sum_s G^k_ts F_s`: the heads of one layer, mixed.
+
+    Args:
+        graph, positions: See `gather_features`.
+        features: F, tensor `(B, T, d)`.
+        weights: Tensor `(K,)`.
+
+    Returns:
+        Float32 tensor `(B, T, d)` or `(B, N, d)`.
+    """
+    if keras.backend.standardize_dtype(features.dtype) != "bfloat16":
+        features = ops.cast(features, "float32")
+    values = [features[:, None]]  # (B, 1, T, d)
+    has_rows = is_factored(graph) and "positions" in graph
+    if positions is not None or has_rows:
+        mixed = _mixed_heads(positions, None, graph, values, weights)
+    else:
+        mixed = map_rows(_mixed_heads, graph, values, weights)
+    return mixed[:, 0]  # (B, 1, T, d) -> (B, T, d)
+
+
+def _mixed_heads(rows, columns, graph, values, weights):
+    """Returns rows of `M F` for one layer, `(B, 1, R, d)`."""
+    edges, inverse_sums = edge_rows(graph, rows, columns)
+    if inverse_sums is not None:
+        edges = edges * inverse_sums
+    mixed = mix_heads(weights[None], edges)  # (B, 1, R, S)
+    return equations.weighted_sum(mixed, *values)
+
+
 def gather_mixture(graph, features, weights, include_products, max_length=None):
     """`M @ H`, without M where that is cheaper.
 

@@ -34,7 +34,8 @@ FREE = (
     "trainable",
     "seed",
     "dropout",
-    "rotary_heads",  # A head learns anew to do without.
+    "rotary_heads",
+    "messages",
     "max_shift",
     "embeddings_initializer",
     "threshold_initializer",
@@ -43,7 +44,8 @@ FREE = (
     "empty_row_weight",
     "scale_embedding_gradient",
 )
-"""Arguments of models that say how they are trained, not what they compute."""
+"""Arguments in which a model may differ from the one that it starts from: how
+it is trained, and what it soon learns to do in another way."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -177,7 +179,10 @@ def start_facts(options):
 
 
 def start_from(preset, pretrainer):
-    """Gives a pretrainer the weights of a preset of the same architecture."""
+    """Gives a pretrainer the weights of a preset of the same architecture.
+
+    Of other `messages` it has weights of its own, which stay untrained.
+    """
     start = type(pretrainer).from_preset(preset)
     ours, theirs = architecture(pretrainer), architecture(start)
     differing = [
@@ -190,11 +195,19 @@ def start_from(preset, pretrainer):
             "--start-from is a preset of the model that the other options "
             f"describe. Received: {preset}, {'; '.join(differing)}"
         )
-    pretrainer.set_weights(start.get_weights())
+    there = {weight.path: weight for weight in start.weights}
+    fresh = []
+    for weight in pretrainer.weights:
+        if weight.path in there:
+            weight.assign(there[weight.path])
+        else:
+            fresh.append(weight.path)
+    if fresh:
+        print(f"Not in {preset}, so untrained: {', '.join(fresh)}")
 
 
 def architecture(pretrainer):
-    """Returns what decides the meaning of a pretrainer's weights."""
+    """Returns the arguments of a pretrainer that are not `FREE`."""
     config = pretrainer.get_config()
     config |= config.pop("graph_predictor")["config"]
     vocabulary = config.pop("vocabulary", None)

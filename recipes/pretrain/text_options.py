@@ -118,7 +118,7 @@ class Options(ProcessOptions, PretrainOptions):
     rotary_heads: tuple[int, ...] | None = None
     """Numbers of the heads, from 1, whose keys and queries do, in each layer;
     none given: all."""
-    messages: Literal["slices", "values"] | None = None
+    messages: Literal["slices", "values", "mixture"] | None = None
     """How the heads act on the features, see `FeaturePredictor`."""
     context_length: int = 3
     """Words predicted on each side, D."""
