@@ -38,8 +38,8 @@ class ContextPretrainer(TextPretrainer):
             `None`, all words.
         num_decoder_layers: Integer, GRU layers of the decoder. Defaults to
             `2`.
-        messages: `"slices"` or `"values"`, how heads act on the features,
-            see `FeaturePredictor`. Defaults to `"slices"`.
+        messages: `"slices"`, `"values"` or `"mixture"`, how the graphs act on
+            the features, see `FeaturePredictor`. Defaults to `"slices"`.
         composition: `"gru"` or `"residual"`, see `FeatureComposition`.
             Defaults to `"gru"`.
         share_cell: Boolean, one composition for all layers of a direction.

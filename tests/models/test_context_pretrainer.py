@@ -30,6 +30,7 @@ ABLATIONS = [
     {"activation": "softmax", "num_graph_layers": 1, "context_length": 1},
     {"num_decoder_layers": 1, "num_graph_layers": 3, "context_length": 9},
     {"messages": "values", "num_positions": 4, "filters": 12, "rotary_dim": 2},
+    {"messages": "mixture", "num_positions": 4},
 ]
 
 
@@ -398,8 +399,9 @@ def test_compositions_of_a_coupled_predictor_must_be_its_own():
         gk.ContextPretrainer(coupled_predictor(), messages="values")
 
 
-def test_values_need_no_heads_that_divide_the_width():
-    model = make_pretrainer(num_heads=3, messages="values")
+@pytest.mark.parametrize("messages", ["values", "mixture"])
+def test_flat_features_need_no_heads_that_divide_the_width(messages):
+    model = make_pretrainer(num_heads=3, messages=messages)
     assert np.isfinite(to_numpy(model(repetitive())["loss"]))
 
 

@@ -55,19 +55,34 @@ def test_features_equal_the_formula(share_cell, composition):
             )
 
 
-def test_values_equal_the_formula():
+def sum_of_values(model, direction, graph, x):
+    total = 0
+    for index, layer in enumerate(model.weighted_sums[direction]):
+        values, output = (to_numpy(w) for w in layer.weights)
+        total += reference.weighted_sum(graph[:, index], x @ values) @ output
+    return total
+
+
+def sum_of_mixture(model, direction, graph, x):
+    logits, kernel = (to_numpy(w) for w in model.mixtures[direction].weights)
+    shares = np.exp(logits) / np.exp(logits).sum()
+    return np.einsum("lk,blkts,bsd->btd", shares, graph, x) @ kernel
+
+
+@pytest.mark.parametrize(
+    ("messages", "summed"),
+    [("values", sum_of_values), ("mixture", sum_of_mixture)],
+)
+def test_flat_features_equal_the_formula(messages, summed):
     """The heads of all layers gather from the embeddings at once."""
     model = randomised(
-        gk.FeaturePredictor(**OPTIONS, num_heads=4, messages="values")
+        gk.FeaturePredictor(**OPTIONS, num_heads=4, messages=messages)
     )
     found = to_numpy(model(inputs()))
     x = features().astype("float64")
     for direction in DIRECTIONS:
         graph = reference.graph(inputs()[f"{direction}_graphs"])
-        m = 0
-        for index, layer in enumerate(model.weighted_sums[direction]):
-            values, output = (to_numpy(w) for w in layer.weights)
-            m += reference.weighted_sum(graph[:, index], x @ values) @ output
+        m = summed(model, direction, graph, x)
         weights = [
             to_numpy(w) for w in model.compositions[direction][0].weights
         ]
@@ -80,7 +95,12 @@ def test_values_equal_the_formula():
 
 
 @pytest.mark.parametrize(
-    "options", [{"share_cell": False}, {"messages": "values", "num_heads": 4}]
+    "options",
+    [
+        {"share_cell": False},
+        {"messages": "values", "num_heads": 4},
+        {"messages": "mixture", "num_heads": 4},
+    ],
 )
 def test_file_round_trip(options, tmp_path):
     model = randomised(gk.FeaturePredictor(**OPTIONS, **options))

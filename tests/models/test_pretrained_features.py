@@ -15,6 +15,7 @@ TOLERANCE = 1e-5
 PRETRAINERS = {
     "slices": {},
     "values": {"messages": "values"},
+    "mixture": {"messages": "mixture"},
     "coupled": {"coupled": True},
     "softmax": {"activation": "softmax"},
 }
@@ -64,7 +65,7 @@ def test_output_is_the_mix_of_the_layers_of_f(name):
     outputs = to_numpy(layer(given))
     found = to_numpy(pretrainer.features(given))
     count = found["forward_features"].shape[1]
-    assert count == (1 if name == "values" else 2)
+    assert count == (1 if name in ("values", "mixture") else 2)
     layer.mix.logits.assign([0.5, -1.0, 0.7][: count + 1])
     layer.mix.gamma.assign(1.3)
     layers = np.concatenate(

@@ -6,6 +6,7 @@ from keras import ops
 from glomo_keras.ops.equations import mix_graphs
 from glomo_keras.ops.equations import num_terms
 from glomo_keras.ops.gather import gather_features
+from glomo_keras.ops.gather import gather_mixed_heads
 from glomo_keras.ops.gather import gather_mixture
 from glomo_keras.ops.gather import gather_terms
 from glomo_keras.ops.gather import join_heads
@@ -70,12 +71,36 @@ def test_a_graph_of_some_rows_gives_the_sums_of_these():
     made, graph, x = graph_and_features(7, layers=None)
     rows = [5, 0, 5]
     expected = reference.weighted_sum(graph, x.astype("float64"))[:, rows]
+    weights = np.array([0.2, 0.7], "float32")
+    mixed = np.einsum("k,bkts,bsd->btd", weights, graph, x)[:, rows]
     some = {**made, "positions": np.array(rows)}
     for name in ("queries", "thresholds"):
         some[name] = made[name][:, :, rows]
     for form in (some, graph[:, :, rows].astype("float32")):
-        total = gather_features(*to_tensors([form, x]))
+        given = to_tensors([form, x])
+        total = gather_features(*given)
         np.testing.assert_allclose(to_numpy(total), expected, atol=TOLERANCE)
+        total = gather_mixed_heads(*given, ops.convert_to_tensor(weights))
+        np.testing.assert_allclose(to_numpy(total), mixed, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_heads_mixed_equal_the_formula(direction, length):
+    made, graph, x = graph_and_features(length, direction, layers=None)
+    weights = np.array([0.2, 0.7], "float32")
+    expected = np.einsum(
+        "k,bkts,bsd->btd", weights, graph, x.astype("float64"), optimize=True
+    )
+    positions = np.array([5, 0, 5])
+    for form in (made, graph.astype("float32")):
+        given = to_tensors([form, x, weights])
+        total = to_numpy(gather_mixed_heads(*given))
+        np.testing.assert_allclose(total, expected, atol=TOLERANCE)
+        some = gather_mixed_heads(*given, ops.convert_to_tensor(positions))
+        np.testing.assert_allclose(
+            to_numpy(some), expected[:, positions], atol=TOLERANCE
+        )
 
 
 @pytest.mark.parametrize(
