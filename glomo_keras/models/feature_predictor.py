@@ -28,16 +28,18 @@ class FeaturePredictor(GlomoModel):
 
         F_t = v(sum_l m^l_t, F^0_t),   m^l of `MultiHeadWeightedSum`.
 
-    With `messages="mixture"` f is flat too, and uses the graphs as tasks do by
-    default: the embeddings times one mixture of all graphs,
+    With `messages="mixture"` f is flat too. One mixture of all graphs gathers
+    from the embeddings, as in a task, but without products of layers,
 
-        F_t = v(W sum_n w_n sum_s G^n_ts F^0_s, F^0_t).
+        F_t = v(W sum_lk w_lk sum_s G^lk_ts F^0_s, F^0_t),
+
+    w a softmax over layers and heads.
 
     Args:
         embedding_dim: Integer d.
         num_graph_layers: Integer L. Defaults to `3`.
-        num_heads: Integer K, of which `messages="slices"` has no weights.
-            Defaults to `8`.
+        num_heads: Integer K. Not used by `messages="slices"`. Defaults to
+            `8`.
         messages: `"slices"`, `"values"` or `"mixture"`, see above. Defaults to
             `"slices"`.
         composition: `"gru"` or `"residual"`, the function v, see
@@ -60,8 +62,8 @@ class FeaturePredictor(GlomoModel):
 
     Returns:
         Dict of `forward_features` and `backward_features`, each
-        `(B, L, T, d)`: F^1 .. F^L in reading order; `(B, 1, T, d)` of a flat
-        f.
+        `(B, L, T, d)`: F^1 .. F^L in reading order; `(B, 1, T, d)` if f is
+        flat.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -163,7 +165,7 @@ class FeaturePredictor(GlomoModel):
                 only. Defaults to `None`.
 
         Returns:
-            List of F^1 .. F^L (of a flat f one F), each
+            List of F^1 .. F^L (one F if f is flat), each
             `(B, T, d)`, the last `(B, N, d)` with positions.
         """
         if self.messages != "slices":
@@ -226,7 +228,8 @@ def make_weighted_sums(width, count, num_heads, name, dtype):
 def make_mixture(width, num_layers, num_heads, name, dtype):
     """Returns the messages of `messages="mixture"`."""
     layer = _MixtureMessages(width, dtype=dtype, name=name)
-    layer.build((None, None, width), (num_layers, num_heads))
+    graph = (None, num_heads, None, None)
+    layer.build((None, None, width), [graph] * num_layers)
     return layer
 
 

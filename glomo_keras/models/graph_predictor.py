@@ -42,9 +42,9 @@ class GraphPredictor(TextPredictor):
             `KeyQueryProjection`. Defaults to `"zeros"`.
         rotary_dim: Integer, dimensions of keys and queries that know their
             position, see `KeyQueryProjection`. Defaults to `0`.
-        rotary_heads: Booleans `(K,)` or `(L, K)`, the heads whose keys and
-            queries do, or a dict of them by direction. Defaults to `None`,
-            all heads.
+        rotary_heads: Booleans `(K,)` or `(L, K)`, True for heads whose keys
+            and queries are rotated, or a dict of these by direction. No effect
+            if `rotary_dim` is 0. Defaults to `None`, all heads.
         activation: `"squared_relu"`, `"square"` or `"softmax"`, see
             `SquaredReLUGraph`. Defaults to `"squared_relu"`.
         normalization: `"batch"`, `"layer"` or `"none"`, in the CNNs. Defaults
@@ -118,6 +118,11 @@ class GraphPredictor(TextPredictor):
         filters = embedding_dim if filters is None else filters
         if not isinstance(rotary_heads, dict):
             rotary_heads = dict.fromkeys(DIRECTIONS, rotary_heads)
+        if set(rotary_heads) != set(DIRECTIONS):
+            raise ValueError(
+                f"A dict of `rotary_heads` must have the entries {DIRECTIONS}. "
+                f"Received: rotary_heads={rotary_heads}"
+            )
         self.convolutions = {
             direction: MaskedKeyQueryConv(
                 filters,

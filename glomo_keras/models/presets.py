@@ -11,9 +11,7 @@ Format 2. Presets of format 1 are converted as they are read, see
 """
 
 import operator
-import os
 import pathlib
-import tempfile
 import warnings
 
 import h5py
@@ -55,17 +53,19 @@ def save(model, folder, dtype="float32"):
     check.check_option("dtype", dtype, ("float32", "float16"))
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / METADATA).unlink(missing_ok=True)
     predictor = getattr(model, "graph_predictor", model)
-    # Sizes may be numbers of numpy.
     document = _document(model)
-    files.write_json(folder / CONFIG, document, default=operator.index)
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        whole = pathlib.Path(temporary) / WEIGHTS
-        stored = pathlib.Path(temporary) / f"stored.{WEIGHTS}"
+    whole = folder / f"whole.{WEIGHTS}"
+    try:
         model.save_weights(whole)
-        _convert(whole, stored, dtype)
-        os.replace(stored, folder / WEIGHTS)
+        with files.atomic_path(folder / WEIGHTS) as stored:
+            _convert(whole, stored, dtype)
+            # Nothing is refused from here on: a preset that is there may go.
+            (folder / METADATA).unlink(missing_ok=True)
+            # Sizes may be numbers of numpy.
+            files.write_json(folder / CONFIG, document, default=operator.index)
+    finally:
+        whole.unlink(missing_ok=True)
     names = [CONFIG, WEIGHTS]
     (folder / VOCABULARY).unlink(missing_ok=True)
     if predictor.vocabulary is not None:

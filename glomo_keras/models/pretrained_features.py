@@ -17,9 +17,9 @@ class PretrainedFeatures(keras.layers.Layer):
 
         output = gamma * sum_l softmax(w)_l [forward F^l; backward F^l]
 
-    with l = 0 .. L (0 and 1 for a flat f). Both networks
-    are frozen copies in inference mode, whatever the model around them does;
-    only w and gamma are trained.
+    with l = 0 .. L (0 and 1 if f is flat, see `FeaturePredictor`). Both
+    networks are frozen copies in inference mode, whatever the model around
+    them does; only w and gamma are trained.
 
     Args:
         graph_predictor: g, a `GraphPredictor` or `CoupledGraphPredictor`.

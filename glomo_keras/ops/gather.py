@@ -87,9 +87,10 @@ def gather_mixed_heads(graph, features, weights, positions=None):
     """`sum_k w_k sum_s G^k_ts F_s`: the heads of one layer, mixed.
 
     Args:
-        graph, positions: See `gather_features`.
+        graph: One layer, `(B, K, T, T)` or its factors, or some rows of it.
         features: F, tensor `(B, T, d)`.
         weights: Tensor `(K,)`.
+        positions: See `gather_features`. Defaults to `None`.
 
     Returns:
         Float32 tensor `(B, T, d)` or `(B, N, d)`.

@@ -15,7 +15,8 @@ def rotate(x, positions, dims):
 
     Args:
         x: Tensor `(..., T, C)`.
-        positions: Integer tensor `(..., T)` that broadcasts to x without C.
+        positions: Integer tensor `(T,)`, or one that broadcasts to the shape
+            of x without its last axis.
         dims: Even integer, at most C; the other dimensions stay as they are.
 
     Returns:
@@ -28,7 +29,9 @@ def rotate(x, positions, dims):
     half = dims // 2
     rates = LONGEST_WAVE ** (-np.arange(half) / half)
     rates = ops.convert_to_tensor(rates, "float32")
-    angles = ops.cast(positions, "float32")[..., None] * rates
+    angles = (
+        ops.cast(positions, "float32")[..., None] * rates
+    )  # (..., T, dims / 2)
     cos, sin = (ops.cast(f(angles), x.dtype) for f in (ops.cos, ops.sin))
     a, b = x[..., :half], x[..., half:dims]
     turned = [a * cos - b * sin, a * sin + b * cos]

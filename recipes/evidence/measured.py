@@ -18,10 +18,10 @@ other graphs, paired by seed, with the 95 % interval; below 1 is better."""
 ABLATIONS = """\
 ## What each part of the method is worth
 
-Table 2 of the paper by that measure: predictors that lack one part, pretrained
-alike, and the perplexity of fresh features under their graphs. Mean over the
-seeds with its 95 % interval, and the ratio to the full model, paired by seed;
-above 1, the part helps."""
+Table 2 of the paper, measured by the perplexity of fresh features under frozen
+graphs. Each row is pretrained like the full model but lacks one part. Means
+over the seeds with 95 % intervals, and ratios to the full model, paired by
+seed; a ratio above 1 means that the part helps."""
 
 
 def parts(read):
@@ -61,32 +61,30 @@ def grouped(read):
 
 def command(recipe, settings, measured):
     """Returns the command of a table."""
-    probe = settings.pop("transfer", {})
-    usual = runs.defaults(recipe.__name__)
-    prefix = "transfer." if probe else ""
+    own, usual = settings, runs.defaults(recipe.__name__)
+    prefix = ""
+    if recipe is ablations:  # whose measurement has options of its own
+        prefix = "transfer."
+        probe = runs.defaults(transfer_perplexity.__name__)
+        own = {n: x for n, x in settings.items() if n != "transfer"}
+        own |= prefixed(prefix, settings["transfer"])
+        usual = usual | prefixed(prefix, probe)
     uses = list(dict.fromkeys(row["use"] for row in measured))
-    seeds = len({row["seed"] for row in measured})
+    seeds = {row["seed"] for row in measured}
+    first = [f"--seed {min(seeds)}"] if min(seeds) else []
     return tables.command(
         recipe.__name__,
-        *tables.flags(given(settings), usual),
-        *tables.flags(
-            {f"transfer.{name}": x for name, x in given(probe).items()},
-            {
-                f"transfer.{name}": x
-                for name, x in runs.defaults(
-                    transfer_perplexity.__name__
-                ).items()
-            },
-        ),
+        *tables.flags({n: x for n, x in own.items() if x is not None}, usual),
         f"--{prefix}uses {' '.join(uses)}",
-        f"--seeds {seeds}",
+        *first,
+        f"--seeds {len(seeds)}",
         "--out OUT",
     )
 
 
-def given(options):
-    """Returns the options that are not None."""
-    return {name: x for name, x in options.items() if x is not None}
+def prefixed(prefix, options):
+    """Returns options whose names begin with a prefix."""
+    return {f"{prefix}{name}": value for name, value in options.items()}
 
 
 def instrument(measured):

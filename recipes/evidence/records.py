@@ -76,6 +76,8 @@ def without_places(options):
 
 def last_part(value):
     """Returns the last part of an absolute path, other values as they are."""
+    if isinstance(value, dict):
+        return without_places(value)
     if isinstance(value, str) and value.startswith("/"):
         return pathlib.PurePath(value).name
     return value

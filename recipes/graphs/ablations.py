@@ -21,7 +21,7 @@ The graphs of `coupled` depend on its own embeddings and feature predictor,
 which are frozen with it (`CoupledGraphPredictor`); to the fresh features they
 are graphs like any others. Under `one_layer` the fresh features have one layer
 of graphs too, so fewer weights. The paper samples its uniform graphs; here all
-weights of a row are equal. Where `--config` has `--messages values`, `coupled`
+weights of a row are equal. Where `--config` has other `--messages`, `coupled`
 has `slices`, the only ones it can have.
 
 Options are those of `recipes.pretrain.text`, without --epochs and

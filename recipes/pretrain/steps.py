@@ -44,8 +44,8 @@ FREE = (
     "empty_row_weight",
     "scale_embedding_gradient",
 )
-"""Arguments in which a model may differ from the one that it starts from: how
-it is trained, and what it soon learns to do in another way."""
+"""Arguments in which a model may differ from the one that it starts from: they
+change how it is trained, or what a short training adapts."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -181,7 +181,8 @@ def start_facts(options):
 def start_from(preset, pretrainer):
     """Gives a pretrainer the weights of a preset of the same architecture.
 
-    Of other `messages` it has weights of its own, which stay untrained.
+    If its `messages` differ, the weights that only it has stay as they were
+    initialized.
     """
     start = type(pretrainer).from_preset(preset)
     ours, theirs = architecture(pretrainer), architecture(start)
@@ -195,6 +196,9 @@ def start_from(preset, pretrainer):
             "--start-from is a preset of the model that the other options "
             f"describe. Received: {preset}, {'; '.join(differing)}"
         )
+    if start.messages == pretrainer.messages:
+        pretrainer.set_weights(start.get_weights())
+        return
     there = {weight.path: weight for weight in start.weights}
     fresh = []
     for weight in pretrainer.weights:
@@ -202,8 +206,7 @@ def start_from(preset, pretrainer):
             weight.assign(there[weight.path])
         else:
             fresh.append(weight.path)
-    if fresh:
-        print(f"Not in {preset}, so untrained: {', '.join(fresh)}")
+    print(f"Not in {preset}, so freshly initialized: {', '.join(fresh)}")
 
 
 def architecture(pretrainer):

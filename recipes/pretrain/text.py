@@ -20,6 +20,7 @@ time, with presets of what has been learned so far. `--num-processes 2`
 trains with two processes, here or on several machines: docs/scale.md.
 `--start-from OUT/pretrainer` goes on from the weights of another run, with its
 vocabulary, on the same text or another; a packed corpus must have it.
+`--messages` and `--rotary-heads` may be other ones.
 """
 
 import dataclasses
@@ -77,8 +78,6 @@ def check(options):
     steps.check(options)
     processes.check(options)
     check_positive(options, "patience")
-    if not {*options.rotary_heads} <= {*range(1, options.num_heads + 1)}:
-        refuse("rotary_heads", "numbers from 1 to --num-heads", options)
 
 
 def train_part(options):
@@ -216,12 +215,10 @@ def make_predictor(options, vocabulary_size):
 
 
 def rotary_heads(options):
-    """Returns the booleans of `--rotary-heads`; None for all heads."""
-    if not options.rotary_heads:
+    """Returns which heads `--rotary-heads` means; None for all."""
+    if options.rotary_heads == "all":
         return None
-    return [
-        head + 1 in options.rotary_heads for head in range(options.num_heads)
-    ]
+    return [head % 2 == 1 for head in range(options.num_heads)]
 
 
 def make_optimizer(options):

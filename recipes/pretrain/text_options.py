@@ -15,7 +15,7 @@ SMALL = {
     "num_conv_layers": 2,
     "residual": False,
     "rotary_dim": 0,
-    "rotary_heads": (),
+    "rotary_heads": "all",
     "first_threshold": 0.0,
     "messages": "slices",
     "empty_row_weight": 0.0,
@@ -37,9 +37,9 @@ MEDIUM = {
     "filters": 256,
     "residual": True,
     "rotary_dim": 16,
-    "rotary_heads": (),
+    "rotary_heads": "even",
     "first_threshold": -1.0,
-    "messages": "values",
+    "messages": "mixture",
     "empty_row_weight": 0.1,
     "num_positions": 36,
     "num_candidates": 2000,
@@ -55,7 +55,7 @@ BASE = {
     "num_conv_layers": 4,
     "residual": False,
     "rotary_dim": 0,
-    "rotary_heads": (),
+    "rotary_heads": "all",
     "first_threshold": 0.0,
     "messages": "slices",
     "empty_row_weight": 0.0,
@@ -115,9 +115,9 @@ class Options(ProcessOptions, PretrainOptions):
     """First value of the thresholds; below 0, rows start with more edges."""
     rotary_dim: int | None = None
     """Dimensions of keys and queries that know their position."""
-    rotary_heads: tuple[int, ...] | None = None
-    """Numbers of the heads, from 1, whose keys and queries do, in each layer;
-    none given: all."""
+    rotary_heads: Literal["all", "even"] | None = None
+    """Heads whose keys and queries do: all, or the second, the fourth and so
+    on, the same in each layer."""
     messages: Literal["slices", "values", "mixture"] | None = None
     """How the heads act on the features, see `FeaturePredictor`."""
     context_length: int = 3
@@ -140,8 +140,8 @@ class Options(ProcessOptions, PretrainOptions):
     validation_steps: int = 20
     """Batches of held-out text per evaluation; 0 takes all."""
     patience: int | None = None
-    """Adam: epochs without gain after which training stops; by default it goes
-    to the end of its schedule, and the best epoch is kept."""
+    """Adam: stops after this many epochs without gain. Defaults to the whole
+    schedule; the best epoch is kept in any case."""
 
 
 def resolve(options):

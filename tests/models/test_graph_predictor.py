@@ -31,6 +31,11 @@ ABLATIONS = [
     {"activation": "square", "normalization": "none"},
     {"activation": "softmax"},
     {"filters": 12, "residual": True, "rotary_dim": 2, "key_dim": 4},
+    {
+        "rotary_dim": 2,
+        "key_dim": 4,
+        "rotary_heads": {"forward": None, "backward": [True, False]},
+    },
 ]
 
 
@@ -280,6 +285,7 @@ def test_same_seed_gives_the_same_weights():
         ({"filters": 0}, "`filters` must be"),
         ({"rotary_dim": 5}, "`rotary_dim` must be"),
         ({"rotary_heads": [True]}, "`rotary_heads` must be"),
+        ({"rotary_heads": {"forward": None}}, "dict of `rotary_heads` must"),
         ({"dropout": 1.5}, "`dropout` must be"),
         ({"coupled": True, "composition": "sum"}, "`composition` must be"),
         ({"coupled": True, "num_heads": 3}, "must divide the width"),

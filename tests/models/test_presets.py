@@ -266,11 +266,17 @@ def test_half_precision_halves_the_file_and_is_read_as_float32(tmp_path):
 
 
 def test_weight_too_large_for_half_precision_is_named(tmp_path):
-    made = gk.GraphPredictor(**SIZES)
-    made.token_embedding.embeddings.assign(1e5 * np.ones((6, 8)))
+    good, large = gk.GraphPredictor(**SIZES), gk.GraphPredictor(**SIZES)
+    large.token_embedding.embeddings.assign(1e5 * np.ones((6, 8)))
     with pytest.raises(ValueError, match="too large for float16.*embedding"):
-        made.save_to_preset(tmp_path, dtype="float16")
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+        large.save_to_preset(tmp_path / "new", dtype="float16")
+    assert not [*(tmp_path / "new").iterdir()]
+    good.save_to_preset(tmp_path / "old")
+    with pytest.raises(ValueError, match="too large for float16.*embedding"):
+        large.save_to_preset(tmp_path / "old", dtype="float16")
+    loaded = gk.GraphPredictor.from_preset(tmp_path / "old")
+    for weight, other in zip(good.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(other), to_numpy(weight))
 
 
 OLD = pathlib.Path(__file__).parent / "presets_of_format_1"

@@ -11,8 +11,8 @@ class _MixtureMessages(keras.layers.Layer):
 
         m_t = W sum_lk w_lk sum_s G^lk_ts F_s,   w = softmax(free parameters)
 
-    That is what a task does with graphs (Sec. 2.2 of the paper, without the
-    products of layers), with a projection W.
+    A task does the same with graphs (Sec. 2.2 of the paper, here without the
+    products of layers); W stands for its first linear layer.
 
     Args:
         units: Integer, the width of m.
@@ -33,9 +33,10 @@ class _MixtureMessages(keras.layers.Layer):
         super().__init__(**kwargs)
         check.check_positive(units=units)
         self.units = units
+        self.supports_masking = True
 
     def build(self, features_shape, graphs_shape):
-        layers, heads = graphs_shape
+        layers, heads = len(graphs_shape), graphs_shape[0][1]
         self.logits = self.add_weight(
             name="logits", shape=(layers, heads), initializer="zeros"
         )
@@ -60,6 +61,9 @@ class _MixtureMessages(keras.layers.Layer):
         """Returns w, float32 `(L, K)`; all of them sum to 1."""
         logits = ops.cast(ops.convert_to_tensor(self.logits), "float32")
         return ops.softmax(logits, axis=(0, 1))
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}

@@ -50,8 +50,9 @@ class KeyQueryProjection(keras.layers.Layer):
             Defaults to `"forward"`.
         rotary_dim: Even integer r, at most C. Defaults to `0`, scores that
             know no distance, as in the paper.
-        rotary_heads: Booleans `(K,)` or `(L, K)`, True where a head's keys and
-            queries are rotated. Defaults to `None`, all heads.
+        rotary_heads: Booleans `(K,)` or `(L, K)`, True for heads whose keys
+            and queries are rotated. No effect if `rotary_dim` is 0. Defaults
+            to `None`, all heads.
         kernel_initializer: Initializer of the kernels. Defaults to
             `"glorot_uniform"`.
         threshold_initializer: Initializer of c. Below 0, rows start with many
@@ -117,7 +118,7 @@ class KeyQueryProjection(keras.layers.Layer):
         self.threshold = threshold
         self.direction = direction
         self.rotary_dim = rotary_dim
-        self.rotary_heads = rotary_heads_of(
+        self.rotary_heads = _rotary_heads(
             rotary_heads, num_graph_layers, num_heads
         )
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -252,7 +253,8 @@ class KeyQueryProjection(keras.layers.Layer):
             positions = ops.arange(ops.shape(x)[-2], dtype="int32")
         positions = STEP[self.direction] * positions
         if heads is not None:  # The others stay at position 0.
-            positions = np.array(heads, "int32")[..., None] * positions
+            heads = ops.convert_to_tensor(np.array(heads, "int32"))
+            positions = heads[..., None] * positions  # ([L,] K, T)
         return rotate(x, positions, self.rotary_dim)
 
     def _with_mask(self, factors, mask):
@@ -326,19 +328,20 @@ class KeyQueryProjection(keras.layers.Layer):
         }
 
 
-def rotary_heads_of(given, num_layers, num_heads):
+def _rotary_heads(given, num_layers, num_heads):
     """Returns `rotary_heads` as a list of L lists of K booleans, or None."""
     if given is None:
         return None
-    heads = np.asarray(given)
+    heads = np.array(given, dtype=object)
     shape = (num_layers, num_heads)
-    if heads.dtype != bool or heads.shape not in (shape, shape[1:]):
+    is_bool = all(isinstance(head, (bool, np.bool_)) for head in heads.flat)
+    if not is_bool or heads.shape not in (shape, shape[1:]):
         raise ValueError(
             "`rotary_heads` must be booleans, one for each head, or a list of "
             f"them for each layer: {num_heads} heads, {num_layers} layers. "
             f"Received: rotary_heads={given}"
         )
-    return np.broadcast_to(heads, shape).tolist()
+    return np.broadcast_to(heads.astype(bool), shape).tolist()
 
 
 def _project(features, kernel, bias):

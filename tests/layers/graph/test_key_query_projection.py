@@ -291,7 +291,9 @@ def test_layers_with_rotated_heads_are_those_of_all_at_once():
             )
 
 
-@pytest.mark.parametrize("heads", [[True], [1, 0], [[True, False]] * 2])
+@pytest.mark.parametrize(
+    "heads", [[True], [1, 0], [[True, False]] * 2, [[True], [True, False]]]
+)
 def test_rotary_heads_are_checked(heads):
     with pytest.raises(ValueError, match="2 heads, 3 layers"):
         KeyQueryProjection(2, 4, 3, rotary_dim=2, rotary_heads=heads)

@@ -282,14 +282,19 @@ def test_tables_of_ablations_are_found(folder, tmp_path):
             "config": "medium",
             "steps": 40,
             "lowercase": None,
-            "transfer": {"steps": 7, "batch_size": 16},
+            "transfer": {
+                "batch_size": 16,
+                "steps": 7,
+                "vectors": "/far/glove.txt",
+            },
         },
     )
     page = page_of(folder, tmp_path)
     commands = " ".join(page.replace("\\\n", "").split())
     assert (
         "ablations --config medium --corpus away.txt --steps 40 "
-        "--transfer.steps 7 --transfer.uses mixture --seeds 2"
+        "--transfer.steps 7 --transfer.vectors glove.txt "
+        "--transfer.uses mixture --seeds 2"
     ) in commands
     rows = [line for line in page.splitlines() if line.startswith("| mixture")]
     assert "full" in rows[0] and "200.5" in rows[0]
