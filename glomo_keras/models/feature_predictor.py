@@ -87,7 +87,9 @@ class FeaturePredictor(GlomoModel):
         trainable=True,
     ):
         check.check_positive(
-            embedding_dim=embedding_dim, num_graph_layers=num_graph_layers
+            embedding_dim=embedding_dim,
+            num_graph_layers=num_graph_layers,
+            num_heads=num_heads,
         )
         check.check_option("messages", messages, MESSAGES)
         super().__init__(dtype=dtype, name=name)
