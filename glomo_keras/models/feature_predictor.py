@@ -185,10 +185,10 @@ class FeaturePredictor(GlomoModel):
         return outputs
 
     def _flat(self, direction, features, graphs, positions):
-        *_, last = graphs
         if self.messages == "mixture":
             messages = self.mixtures[direction](features, graphs, positions)
         else:
+            *_, last = graphs
             messages = sum(
                 weighted_sum(
                     features, graph, None if graph is last else positions

@@ -73,14 +73,7 @@ def gather_features(graph, features, positions=None):
         graph = graph[:, None]  # (B, 1, T, T)
     heads = (graph["queries"] if is_factored(graph) else graph).shape[1]
     values = split_heads(features, heads)
-    if keras.backend.standardize_dtype(values.dtype) != "bfloat16":
-        values = ops.cast(values, "float32")
-    if positions is not None:
-        positions = ops.cast(positions, "int32")
-        return join_heads(sums_of_rows(positions, None, graph, [values]))
-    if is_factored(graph) and "positions" in graph:
-        return join_heads(sums_of_rows(None, None, graph, [values]))
-    return join_heads(map_rows(sums_of_rows, graph, [values]))
+    return join_heads(_rows_wanted(sums_of_rows, graph, values, positions))
 
 
 def gather_mixed_heads(graph, features, weights, positions=None):
@@ -95,15 +88,27 @@ def gather_mixed_heads(graph, features, weights, positions=None):
     Returns:
         Float32 tensor `(B, T, d)` or `(B, N, d)`.
     """
-    if keras.backend.standardize_dtype(features.dtype) != "bfloat16":
-        features = ops.cast(features, "float32")
-    values = [features[:, None]]  # (B, 1, T, d)
-    has_rows = is_factored(graph) and "positions" in graph
-    if positions is not None or has_rows:
-        mixed = _mixed_heads(positions, None, graph, values, weights)
-    else:
-        mixed = map_rows(_mixed_heads, graph, values, weights)
+    values = features[:, None]  # (B, 1, T, d)
+    mixed = _rows_wanted(_mixed_heads, graph, values, positions, weights)
     return mixed[:, 0]  # (B, 1, T, d) -> (B, T, d)
+
+
+def _rows_wanted(function, graph, values, positions, *others):
+    """Applies a row-wise function to some rows, or all, see `map_rows`.
+
+    Args:
+        function, graph, others: See `streaming.map_rows`; the graph may have
+            some rows only.
+        values: Tensor `(B, K or 1, T, d)` of the sources.
+        positions: See `gather_features`.
+    """
+    if keras.backend.standardize_dtype(values.dtype) != "bfloat16":
+        values = ops.cast(values, "float32")
+    if positions is not None:
+        positions = ops.cast(positions, "int32")
+    elif not (is_factored(graph) and "positions" in graph):
+        return map_rows(function, graph, [values], *others)
+    return function(positions, None, graph, [values], *others)
 
 
 def _mixed_heads(rows, columns, graph, values, weights):

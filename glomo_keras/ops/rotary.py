@@ -29,9 +29,8 @@ def rotate(x, positions, dims):
     half = dims // 2
     rates = LONGEST_WAVE ** (-np.arange(half) / half)
     rates = ops.convert_to_tensor(rates, "float32")
-    angles = (
-        ops.cast(positions, "float32")[..., None] * rates
-    )  # (..., T, dims / 2)
+    positions = ops.cast(positions, "float32")[..., None]
+    angles = positions * rates  # (..., T, dims / 2)
     cos, sin = (ops.cast(f(angles), x.dtype) for f in (ops.cos, ops.sin))
     a, b = x[..., :half], x[..., half:dims]
     turned = [a * cos - b * sin, a * sin + b * cos]

@@ -241,22 +241,27 @@ def test_band_is_the_interval_of_student():
 
 
 def write_measured(folder, use, values, settings):
-    """Writes a runs.csv: perplexities by source, one more for each seed."""
+    """Writes a runs.csv: the perplexities of each source by seed."""
     folder.mkdir()
     with (folder / "runs.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["use", "seed", "source", "perplexity", "settings"])
         for seed in range(2):
-            for source, value in values.items():
-                row = [use, seed, source, value + seed, json.dumps(settings)]
+            for source, found in values.items():
+                row = [use, seed, source, found[seed], json.dumps(settings)]
                 writer.writerow(row)
+
+
+def commands(page):
+    """The page with each command on one line."""
+    return " ".join(page.replace("\\\n", "").split())
 
 
 def test_tables_of_the_instrument_are_found(folder, tmp_path):
     write_measured(
         folder / "transfer",
         "heads",
-        {"uniform": 200, "learned": 100},
+        {"uniform": (200, 200), "learned": (100, 101)},
         {
             "corpus": ["/far/away.txt"],
             "predictor": "mine",
@@ -265,9 +270,11 @@ def test_tables_of_the_instrument_are_found(folder, tmp_path):
         },
     )
     page = page_of(folder, tmp_path)
-    assert "--predictor mine" in page and "--steps 7" in page
+    assert (
+        "transfer_perplexity --corpus away.txt --predictor mine --steps 7"
+    ) in commands(page)
     heads = [line for line in page.splitlines() if line.startswith("| heads")]
-    assert "learned" in heads[0] and "0.501" in heads[0]
+    assert "learned" in heads[0] and "0.502" in heads[0]
     assert "uniform" in heads[1] and len(heads) == 2
     assert "part of the method" not in page
 
@@ -276,7 +283,7 @@ def test_tables_of_ablations_are_found(folder, tmp_path):
     write_measured(
         folder / "ablations",
         "mixture",
-        {"one_word": 220, "full": 200},
+        {"one_word": (220, 221), "full": (200, 201)},
         {
             "corpus": ["/far/away.txt"],
             "config": "medium",
@@ -290,12 +297,11 @@ def test_tables_of_ablations_are_found(folder, tmp_path):
         },
     )
     page = page_of(folder, tmp_path)
-    commands = " ".join(page.replace("\\\n", "").split())
     assert (
         "ablations --config medium --corpus away.txt --steps 40 "
         "--transfer.steps 7 --transfer.vectors glove.txt "
         "--transfer.uses mixture --seeds 2"
-    ) in commands
+    ) in commands(page)
     rows = [line for line in page.splitlines() if line.startswith("| mixture")]
     assert "full" in rows[0] and "200.5" in rows[0]
     assert "one_word" in rows[1] and "1.100" in rows[1] and len(rows) == 2

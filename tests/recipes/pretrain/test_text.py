@@ -178,7 +178,7 @@ def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
         ("patience", 0),
     ):
         flag = "--" + name.replace("_", "-")
-        with pytest.raises(ValueError, match=f"{flag} is .*{name}="):
+        with pytest.raises(ValueError, match=f"{flag} is .*{name}={value}"):
             pretrain_text.pretrain(options(corpus, tmp_path, **{name: value}))
     with pytest.raises(ValueError, match="--steps-per-execution divides"):
         pretrain_text.pretrain(options(corpus, tmp_path, steps_per_execution=3))
