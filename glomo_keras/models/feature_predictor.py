@@ -7,6 +7,7 @@ from glomo_keras.layers import MultiHeadWeightedSum
 from glomo_keras.layers.graph._mixture_messages import _MixtureMessages
 from glomo_keras.models.glomo_model import GlomoModel
 from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.ops.graphs import heads_of
 from glomo_keras.ops.graphs import split_layers
 from glomo_keras.utils import validation as check
 
@@ -66,7 +67,8 @@ class FeaturePredictor(GlomoModel):
         flat.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or the graphs of a flat
+            f have other numbers of layers or heads than it.
 
     Reference:
         Yang et al. 2018, Sec. 2.1, "Feature Predictor".
@@ -185,6 +187,14 @@ class FeaturePredictor(GlomoModel):
         return outputs
 
     def _flat(self, direction, features, graphs, positions):
+        found = [heads_of(graph) for graph in graphs]
+        if found != [self.num_heads] * self.num_graph_layers:
+            raise ValueError(
+                f"With messages={self.messages!r} there must be "
+                f"{self.num_graph_layers} graph layers of {self.num_heads} "
+                "heads, as in `num_graph_layers` and `num_heads`. Received: "
+                f"{len(found)} graph layers of {found} heads"
+            )
         if self.messages == "mixture":
             messages = self.mixtures[direction](features, graphs, positions)
         else:

@@ -13,6 +13,7 @@ from glomo_keras.ops import equations
 from glomo_keras.ops.equations import mix_graphs
 from glomo_keras.ops.equations import mix_heads
 from glomo_keras.ops.graphs import graph_length
+from glomo_keras.ops.graphs import heads_of
 from glomo_keras.ops.graphs import is_factored
 from glomo_keras.ops.graphs import layers_and_heads
 from glomo_keras.ops.graphs import mask_of
@@ -71,8 +72,7 @@ def gather_features(graph, features, positions=None):
     """
     if not is_factored(graph) and len(graph.shape) == 3:
         graph = graph[:, None]  # (B, 1, T, T)
-    heads = (graph["queries"] if is_factored(graph) else graph).shape[1]
-    values = split_heads(features, heads)
+    values = split_heads(features, heads_of(graph))
     return join_heads(_rows_wanted(sums_of_rows, graph, values, positions))
 
 

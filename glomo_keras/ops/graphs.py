@@ -182,6 +182,11 @@ def layers_and_heads(graph):
     return tensor.shape[1], tensor.shape[2]
 
 
+def heads_of(graph):
+    """Returns K of a graph of one layer."""
+    return (graph["queries"] if is_factored(graph) else graph).shape[1]
+
+
 def graph_length(graph):
     """Returns T, an integer where it is static, else a scalar tensor."""
     if is_factored(graph):

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 from glomo_keras.utils import files
+from recipes.evidence.runs import TASKS
 
 
 def read(paths):
@@ -42,14 +43,28 @@ def read(paths):
 
 
 def read_runs(folder):
-    """Yields the records of the runs of tasks below a folder."""
+    """Yields the records of the runs of tasks below a folder.
+
+    Runs of other recipes, as the pretrainings of `recipes.graphs.ablations`,
+    are left out, and counted on the screen.
+    """
+    others = []
     for path in sorted(folder.rglob("seed-*/config.json")):
         record = {"name": str(path.parent.relative_to(folder))}
         for part in ("config", "data", "metrics"):
             file = path.with_name(f"{part}.json")
             record[part] = files.read_json(file) if file.exists() else {}
         record["config"] = without_places(record["config"])
-        yield record
+        recipe = record["config"].get("recipe")
+        if recipe in TASKS:
+            yield record
+        else:
+            others.append(f"{record['name']} of {recipe}")
+    if others:
+        print(
+            f"{folder}: {len(others)} runs of no known task are left out, such "
+            f"as {others[0]}"
+        )
 
 
 def read_measured(folder):

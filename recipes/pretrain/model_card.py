@@ -37,6 +37,7 @@ import tempfile
 import tabulate
 import tyro
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 import glomo_keras as gk
 from glomo_keras import training
@@ -333,6 +334,8 @@ def draw_learning_curve(found, path):
             label = name.replace("val_", "held out, ").replace("_", " ")
             axes.plot(steps, [x[name] for x in found["history"]], label=label)
     axes.set(xlabel="steps", yscale="log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(ScalarFormatter())
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     figure.savefig(path, pil_kwargs={"optimize": True})

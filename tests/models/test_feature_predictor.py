@@ -94,6 +94,19 @@ def test_flat_features_equal_the_formula(messages, summed):
         )
 
 
+@pytest.mark.parametrize("messages", ["values", "mixture"])
+@pytest.mark.parametrize(
+    "sizes",
+    [{"num_heads": 2}, {"num_heads": 4, "num_graph_layers": 2}],
+)
+def test_flat_features_refuse_graphs_of_another_size(messages, sizes):
+    model = gk.FeaturePredictor(**OPTIONS, **sizes, messages=messages)
+    with pytest.raises(
+        ValueError, match=r"num_heads.*Received: 3 graph layers of \[4, 4, 4\]"
+    ):
+        model(inputs())
+
+
 @pytest.mark.parametrize(
     "options",
     [
