@@ -108,6 +108,8 @@ def check(options):
     for name in ("epochs", "steps_per_epoch", "minutes"):
         if getattr(options, name) is not None:
             refuse(name, "not given: --steps says how long", options)
+    if options.start_from is not None:
+        refuse("start_from", "not given: every row starts afresh", options)
     if options.num_processes != 1:
         refuse("num_processes", "1", options)
     if options.rows[:1] != ("full",):

@@ -13,6 +13,7 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.ops.graphs import split_layers
 from recipes.common import check_positive
+from recipes.common import refuse
 
 SOURCES = ("learned", "untrained", "decay", "uniform", "none")
 USES = ("heads", "mixture", "pretraining")
@@ -66,8 +67,16 @@ class PretrainingUse(keras.layers.Layer):
 def check(options):
     """Refuses options out of their range, before any work."""
     check_positive(
-        options, "steps", "batch_size", "embedding_dim", "num_positions"
+        options,
+        "steps",
+        "batch_size",
+        "embedding_dim",
+        "max_length",
+        "num_positions",
+        "held_out_windows",
     )
+    if options.vectors is not None and not options.vectors.is_file():
+        refuse("vectors", "a file of word vectors", options)
 
 
 def measure(options, predictor, source, use, seeds, train, held_out):

@@ -5,6 +5,7 @@ import pathlib
 from dataclasses import fields
 from typing import Literal
 
+import glomo_keras as gk
 from glomo_keras import data
 from recipes.common import check_above_zero
 from recipes.common import check_positive
@@ -165,6 +166,7 @@ def check_training(options):
         refuse("matched", "for a --graph whose parameters to match", options)
     if options.graph in (*PREDICTED, "decay"):
         data.WordTokenizer.from_preset(options.predictor)
+        check_graph_layers(options)
     check_features(options)
     if options.graph in PREDICTED and "pretrained" in options.features:
         check_same_words(options)
@@ -172,11 +174,20 @@ def check_training(options):
 
 def check_transfer(options):
     """Refuses options of the mixture where there is none."""
-    defaults = {field.name: field.default for field in fields(GraphOptions)}
+    defaults = {field.name: field.default for field in fields(options)}
     for name in MIXTURE_ONLY:
         value = getattr(options, name)
         if options.transfer == "heads" and value != defaults[name]:
             refuse(name, "an option of --transfer mixture", options)
+
+
+def check_graph_layers(options):
+    """Refuses numbers of graph layers that the predictor does not have."""
+    predictor = gk.GraphPredictor.from_preset(options.predictor)
+    layers = range(1, predictor.num_graph_layers + 1)
+    if not set(options.graph_layers) <= set(layers):
+        wanted = f"numbers from 1 to {len(layers)}, layers of --predictor"
+        refuse("graph_layers", wanted, options)
 
 
 def check_same_words(options):

@@ -23,6 +23,7 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import data
+from glomo_keras import training
 from glomo_keras.analysis import probes
 from recipes.common import JIT_COMPILE
 from recipes.common import check_positive
@@ -96,6 +97,10 @@ def check(options):
     check_training(options)
     check_positive(options, "train_sentences", "max_length")
     check_rate(options, "dropout")
+    if options.placement != "embeddings":
+        refuse("placement", "embeddings: the tagger has no RNN", options)
+    if options.steps_per_epoch is not None:
+        refuse("steps_per_epoch", "not an option here: --epochs", options)
     if options.hidden_dim < 0:
         refuse("hidden_dim", "at least 0", options)
     if not options.treebank.is_file():
@@ -206,6 +211,7 @@ def train(options, loaded, seed, folder):
         ],
         verbose=0,
     )
+    training.check_finite(history)
     scores = model.evaluate(
         **part(loaded, "test"),
         batch_size=options.batch_size,

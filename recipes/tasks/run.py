@@ -73,11 +73,11 @@ def make_data(options, lexicon, rows, parts, tests, facts):
 def describe(options, loaded):
     """Returns checksums of the data and the predictor of a run."""
     arrays = {f"{k}_table": x for k, x in loaded.train.tables.items()}
-    for part in ("train", "validation"):
-        examples = getattr(loaded, part)
+    parts = {"train": loaded.train, "validation": loaded.validation}
+    for part, examples in {**parts, **loaded.tests}.items():
         for name, rows in examples.texts.items():
             arrays[f"{part}_{name}_words"] = np.concatenate(rows)
-        for name, values in examples.targets.items():
+        for name, values in (examples.targets or {}).items():
             arrays[f"{part}_{name}"] = np.asarray(values)
     return {
         **loaded.facts,

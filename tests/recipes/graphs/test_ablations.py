@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import pathlib
 import random
 
 import keras
@@ -135,9 +136,15 @@ def test_a_row_changes_what_it_leaves_out_and_nothing_else(tmp_path, row):
         ({"epochs": 2}, "--epochs is not given"),
         ({"minutes": 1.0}, "--minutes is not given"),
         ({"num_processes": 2}, "--num-processes is 1"),
+        ({"start_from": pathlib.Path("preset")}, "--start-from is not given"),
         ({"rows": ("uniform",)}, "--rows is a list that begins with full"),
         ({"learning_rate": -1.0}, "--learning-rate is above 0"),
         ({"transfer": ProbeOptions(steps=0)}, "--steps is at least 1"),
+        ({"transfer": ProbeOptions(max_length=0)}, "--max-length is at least"),
+        (
+            {"transfer": ProbeOptions(vectors=pathlib.Path("missing"))},
+            "--vectors is a file of word vectors",
+        ),
     ],
 )
 def test_bad_options_are_refused_before_any_work(tmp_path, changes, message):

@@ -56,6 +56,13 @@ def test_run_leaves_its_accuracy(options):
     assert json.loads(path.read_text()) == metrics
 
 
+def test_diverged_training_leaves_no_metrics(options):
+    out = options.out.with_name("diverged")
+    with pytest.raises(RuntimeError, match="finite"):
+        pos_tags.main(dataclasses.replace(options, learning_rate=1e30, out=out))
+    assert not (out / "seed-0/metrics.json").exists()
+
+
 @pytest.mark.slow
 def test_words_are_learned_from_their_vectors(options):
     learned = dataclasses.replace(
@@ -121,6 +128,9 @@ def test_sources_are_matched_by_a_hidden_layer(options, graph):
         ({"train_sentences": 0}, "--train-sentences is at least 1"),
         ({"hidden_dim": -1}, "--hidden-dim is at least 0"),
         ({"dropout": 1.0}, r"--dropout is in \[0, 1\)"),
+        ({"placement": "states"}, "--placement is embeddings"),
+        ({"steps_per_epoch": 3}, "--steps-per-epoch is not an option"),
+        ({"transfer": "mixture", "graph_layers": (4,)}, r"from 1 to 2.*\(4,\)"),
         ({"num_mixtures": 2}, "--num-mixtures is an option of --transfer mix"),
         ({"products": False}, "--products is an option of --transfer mixture"),
     ],

@@ -158,6 +158,15 @@ def test_wrong_options_are_refused(folder, tmp_path, changes, message):
         squad.main(run)
 
 
+@pytest.mark.parametrize("graph", ["predicted", "uniform"])
+def test_heads_may_be_kept_apart(folder, tmp_path, graph):
+    squad.check(
+        dataclasses.replace(
+            options(folder, tmp_path), graph=graph, transfer="heads"
+        )
+    )
+
+
 def test_no_answer_within_the_length_is_refused(folder, tmp_path, capsys):
     run = options(folder, tmp_path, max_context=1, split_seed=2)
     with pytest.raises(ValueError, match="first 1 words.*Received"):
