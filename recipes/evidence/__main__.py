@@ -40,10 +40,10 @@ that to the best other control, paired by seed, with its 95 % interval
 (Student's t). Controls are `none` (no graphs), `matched` (no graphs, as many
 trained parameters), `uniform` (equal weights) and `random` (an untrained
 predictor); `decay` (weights by distance alone, at trained rates) is not one of
-them, but tells what distance is worth. The best control is chosen by the same
-test results, which favours it; the intervals are not corrected for the number
-of comparisons. A command stands for the runs of all rows of a table: OPTIONS
-are those of the row."""
+them, but tells what distance is worth, and has a column of its own. The best
+control is chosen by the same test results, which favours it; the intervals are
+not corrected for the number of comparisons. A command stands for the runs of
+all rows of a table: OPTIONS are those of the row."""
 
 
 @dataclasses.dataclass
@@ -61,12 +61,18 @@ def main(options):
     kept = options.out / "evidence.jsonl"
     read = records.read([*options.runs, *([kept] if kept.exists() else [])])
     found = runs.lines_of(read)
+    measurements = measured.parts(read)
+    if not found and not measurements:
+        raise ValueError(
+            "There must be folders of runs of tasks, .../seed-N/config.json, "
+            f"or runs.csv of measurements. Received: runs={options.runs}"
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     records.write(read, kept)
     parts = [INTRODUCTION]
     for recipe, lines in found.items():
         parts += task_parts(options, recipe, lines)
-    parts += measured.parts(read)
+    parts += measurements
     page = "\n\n".join(parts) + "\n"
     with files.atomic_file(options.out / "evidence.md") as file:
         file.write(page)

@@ -1,20 +1,23 @@
 """Sections of the tables of perplexities under frozen graphs."""
 
+import collections
 import json
-
-import tabulate
 
 from recipes.evidence import runs
 from recipes.evidence import tables
 from recipes.graphs import ablations
 from recipes.graphs import transfer_perplexity
+from recipes.graphs.fresh_features import USES
 
 INSTRUMENT = """\
 ## Graphs under fresh features
 
 Perplexity of held-out text for features that have never seen the predictor,
 under frozen graphs of several sources. Columns have its ratio to that under
-other graphs, paired by seed, with the 95 % interval; below 1 is better."""
+other graphs, paired by seed, with the 95 % interval; below 1 is better.
+`--uses heads` keeps the heads apart, `mixture` mixes them all, as tasks do by
+default; with `--vectors` the graphs act on frozen word vectors in place of
+fresh embeddings."""
 ABLATIONS = """\
 ## What each part of the method is worth
 
@@ -31,12 +34,17 @@ def parts(read):
         read: list of records, see `records.read`.
     """
     found = {INSTRUMENT: [], ABLATIONS: []}
-    for settings, measured in grouped(read):
+    for settings, measured, left_out in grouped(read):
         if "predictor" in settings:
             recipe, title, table = transfer_perplexity, INSTRUMENT, instrument
         else:
             recipe, title, table = ablations, ABLATIONS, ablation
         found[title] += [command(recipe, settings, measured), table(measured)]
+        if left_out:
+            found[title].append(
+                f"Left out: {left_out} measurements of the same command with "
+                "other results, weights or text."
+            )
     return [
         part
         for title, of_title in found.items()
@@ -46,16 +54,29 @@ def parts(read):
 
 
 def grouped(read):
-    """Returns pairs of settings and rows, one for each table."""
-    groups = {}
+    """Groups measurements; of several of the same, the first one counts.
+
+    Returns:
+        List of `(settings, rows, left_out)`, one for each table: dict, list of
+        dict, and how many rows were left out.
+    """
+    groups, facts, left_out = {}, {}, collections.Counter()
     for record in read:
         if "measured" in record:
-            row = record["measured"]
-            key = record["name"], row["settings"]
-            groups.setdefault(key, []).append(transfer_perplexity.measured(row))
+            row = transfer_perplexity.measured(record["measured"])
+            settings = json.loads(row["settings"])
+            data = settings.pop("data", None)
+            key = record["name"], json.dumps(settings, sort_keys=True)
+            if facts.setdefault(key, data) != data:
+                left_out[key] += 1
+                continue
+            rows = groups.setdefault(key, {})
+            first = rows.setdefault(transfer_perplexity.key(row), row)
+            if first["perplexity"] != row["perplexity"]:
+                left_out[key] += 1
     return [
-        (json.loads(settings), measured)
-        for (_, settings), measured in sorted(groups.items())
+        (json.loads(key[1]), [*groups[key].values()], left_out[key])
+        for key in sorted(groups)
     ]
 
 
@@ -69,7 +90,7 @@ def command(recipe, settings, measured):
         own = {n: x for n, x in settings.items() if n != "transfer"}
         own |= prefixed(prefix, settings["transfer"])
         usual = usual | prefixed(prefix, probe)
-    uses = list(dict.fromkeys(row["use"] for row in measured))
+    uses = [use for use, _ in by_use(measured)]
     seeds = {row["seed"] for row in measured}
     first = [f"--seed {min(seeds)}"] if min(seeds) else []
     return tables.command(
@@ -93,12 +114,12 @@ def instrument(measured):
     for use, found in by_use(measured):
         sources = [x for x in transfer_perplexity.SOURCES if x in found]
         rows += transfer_perplexity.rows_of(measured, [use], sources)
-    return markdown(rows)
+    return transfer_perplexity.markdown(rows)
 
 
 def ablation(measured):
     """Returns a table of `recipes.graphs.ablations`."""
-    return markdown(
+    return transfer_perplexity.markdown(
         [
             ablations.row_of(measured, row, use)
             for use, found in by_use(measured)
@@ -110,14 +131,7 @@ def ablation(measured):
 
 def by_use(measured):
     """Returns pairs of a use and its sources of graphs."""
-    return [
-        (use, {row["source"] for row in measured if row["use"] == use})
-        for use in dict.fromkeys(row["use"] for row in measured)
-    ]
-
-
-def markdown(rows):
-    """Returns a table; the ratios are text."""
-    return tabulate.tabulate(
-        rows, headers="keys", tablefmt="github", floatfmt=".1f"
-    )
+    sources = {}
+    for row in measured:
+        sources.setdefault(row["use"], set()).add(row["source"])
+    return [(use, sources[use]) for use in USES if use in sources]

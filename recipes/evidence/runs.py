@@ -88,6 +88,7 @@ class Line:
     Attributes:
         mode: str, such as `"predicted"` or `"none, glove+pretrained"`.
         options: dict of the options that matter, without seed and size.
+        weights: dict of the checksums of the presets that the runs read.
         results: dict of size to a dict of seed to a dict of metrics.
         sized: dict of size to those of `SIZE_OPTIONS` that its runs had.
         data: dict of size to a list of dicts, checksums of the data of each
@@ -98,6 +99,7 @@ class Line:
 
     mode: str
     options: dict
+    weights: dict = dataclasses.field(default_factory=dict)
     results: dict = dataclasses.field(default_factory=dict)
     sized: dict = dataclasses.field(default_factory=dict)
     data: dict = dataclasses.field(default_factory=dict)
@@ -136,20 +138,12 @@ def lines_of(records):
     Returns:
         Dict of recipe to a list of `Line`, those of a recipe in the order of
         `TASKS`; controls first.
-
-    Raises:
-        ValueError: there is no run of a task.
     """
     lines = {}
     for record in records:
         if "config" in record:
             recipe = record["config"]["recipe"]
             add_run(lines.setdefault(recipe, {}), recipe, **record)
-    if not lines:
-        raise ValueError(
-            "There must be folders of runs of tasks, .../seed-N/config.json. "
-            f"Received: {len(records)} other records"
-        )
     found = {name: in_order(lines[name]) for name in TASKS if name in lines}
     for of_task in found.values():
         name_lines(of_task)
@@ -182,7 +176,8 @@ def add_run(lines, recipe, name, config, data, metrics):
     usual = {x: y for x, y in defaults(recipe).items() if y is not ...}
     options = relevant({**usual, **config})
     key = json.dumps(options, sort_keys=True)
-    line = lines.setdefault(key, Line(mode_of(config), options))
+    weights = {x: data.get(x) for x in ("predictor", "pretrainer")}
+    line = lines.setdefault(key, Line(mode_of(config), options, weights))
     if not metrics:
         line.faults.append(f"`{name}` ({line.mode}) is not finished.")
         return
@@ -192,6 +187,12 @@ def add_run(lines, recipe, name, config, data, metrics):
     if missing or size is None:
         line.faults.append(
             f"`{name}` lacks the numbers {missing or [task.size]}."
+        )
+        return
+    if line.weights != weights:
+        line.faults.append(
+            f"`{name}` ({line.mode}) had a preset of the same name but other "
+            "weights than the runs before it, and is left out."
         )
         return
     usual.pop(task.size, None)
@@ -224,11 +225,7 @@ def relevant(config):
     for kind, names in FILES.items():
         if kind not in kinds:
             unused.update(names)
-    return {
-        name: value
-        for name, value in config.items()
-        if name not in unused and value is not None
-    }
+    return {name: x for name, x in config.items() if name not in unused}
 
 
 def mode_of(config):
@@ -260,7 +257,7 @@ def name_lines(lines):
         told = [
             f"{name} {line.options[name]}"
             for name in names
-            if name in line.options
+            if line.options.get(name) is not None
         ]
         line.label = f"{line.mode} ({', '.join(told)})" if told else line.mode
 

@@ -79,13 +79,15 @@ def run_command(recipe, lines, size, names):
         for name, value in line.options.items()
         if name not in names
     }
-    seeds = max(len(line.results[size]) for line in lines)
+    seeds = max((line.results[size] for line in lines), key=len)
+    first = [f"--first-seed {min(seeds)}"] if min(seeds) else []
     return command(
         recipe,
         *flags(shared, runs.defaults(recipe)),
         *flags(lines[0].sized[size]),
         *(["OPTIONS"] if names else []),
-        f"--seeds {seeds}",
+        *first,
+        f"--seeds {len(seeds)}",
         "--out OUT",
     )
 
@@ -112,6 +114,13 @@ def row(recipe, lines, line, size, names):
             cells[f"{title}: difference"] = (
                 f"{interval(gain)} to {best.label}, {gain['pairs']} pairs"
             )
+        decay = next((x for x in lines if x.mode == "decay"), None)
+        if decay is not None:
+            cells[f"{title}: to decay"] = ""
+            own, others = (x.values(size, metric, scale) for x in (line, decay))
+            if line is not decay and own.keys() & others.keys():
+                gain = paired(own, others)
+                cells[f"{title}: to decay"] = interval(gain)
     if not names:
         del cells["OPTIONS"]
     return cells

@@ -41,7 +41,6 @@ import json
 from typing import Literal
 
 import keras
-import tabulate
 import tyro
 
 import glomo_keras as gk
@@ -204,13 +203,7 @@ def report(options, runs):
         for use in options.transfer.uses
         for row in options.rows
     ]
-    table = tabulate.tabulate(
-        rows,
-        headers="keys",
-        tablefmt="github",
-        floatfmt=".1f",
-        disable_numparse=[len(rows[0]) - 1],  # the ratio is text
-    )
+    table = transfer_perplexity.markdown(rows)
     print(table)
     (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
     path = options.out / "table.csv"

@@ -34,7 +34,9 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import data
+from glomo_keras.models import presets
 from recipes.common import check_positive
+from recipes.common import fingerprint
 from recipes.graphs import fresh_features
 from recipes.graphs.fresh_features import SOURCES
 from recipes.graphs.fresh_features import ProbeOptions
@@ -67,7 +69,8 @@ def main(options):
     predictor = gk.GraphPredictor.from_preset(options.predictor)
     train, held_out = load(options, predictor)
     options.out.mkdir(parents=True, exist_ok=True)
-    runs = measure(options, predictor, train, held_out)
+    settings = settings_of(options, train, held_out)
+    runs = measure(options, predictor, settings, train, held_out)
     return report(options, runs)
 
 
@@ -95,10 +98,9 @@ def load(options, predictor):
     return stream(options.corpus), windows
 
 
-def measure(options, predictor, train, held_out):
+def measure(options, predictor, settings, train, held_out):
     """Makes the missing runs; returns a row per source, use and seed."""
     path = options.out / "runs.csv"
-    settings = settings_of(options)
     runs = read_runs(path, settings)
     done = [key(run) for run in runs]
     for use, source in itertools.product(options.uses, options.sources):
@@ -116,11 +118,17 @@ def measure(options, predictor, train, held_out):
     return runs
 
 
-def settings_of(options):
-    """Returns, as JSON, the options that comparable runs share."""
+def settings_of(options, train, held_out):
+    """Returns, as JSON, what comparable runs share: options, weights, text."""
     values = dataclasses.asdict(options)
     for name in ("out", "cache", "sources", "uses", "seeds"):
         del values[name]
+    values["data"] = {
+        "predictor": presets.weights_digest(options.predictor),
+        **fingerprint(
+            {"train": train.token_ids, "held_out": held_out["token_ids"]}
+        ),
+    }
     return json.dumps(values, default=str, sort_keys=True)
 
 
@@ -160,16 +168,24 @@ def key(run):
 def report(options, runs):
     """Prints and writes the table; returns its rows."""
     rows = rows_of(runs, options.uses, options.sources)
-    table = tabulate.tabulate(
+    table = markdown(rows)
+    print(table)
+    (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
+    return rows
+
+
+def markdown(rows):
+    """Returns rows as a table, perplexities with one decimal."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return tabulate.tabulate(
         rows,
         headers="keys",
         tablefmt="github",
         floatfmt=".1f",
-        disable_numparse=[*range(3, len(rows[0]))],  # the ratios are text
+        disable_numparse=[  # the ratios are text
+            index for index, name in enumerate(names) if name.startswith("/")
+        ],
     )
-    print(table)
-    (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
-    return rows
 
 
 def rows_of(runs, uses, sources):

@@ -113,6 +113,45 @@ def test_table_names_its_command_without_paths_and_defaults(folder, tmp_path):
     assert "/somewhere" not in page
 
 
+def test_differences_to_distance_have_their_column(folder, tmp_path):
+    write_mode(folder, "decay", 0.02, graph="decay", sizes=(100,))
+    page = page_of(folder, tmp_path)
+    assert cells(page, "predicted")[0][-1] == "+1.10 (0.85 to 1.35)"
+    assert cells(page, "none")[0][-1] == "-2.00 (-2.00 to -2.00)"
+    assert cells(page, "decay")[0][-1] == ""
+    assert page.count("test accuracy: to decay") == 1  # not at 1,000
+
+
+def test_options_left_at_their_default_are_told_apart(folder, tmp_path):
+    """The default of --graph-units is None."""
+    write_mode(folder, "wide", 0.04, graph="predicted", graph_units=50)
+    page = page_of(folder, tmp_path)
+    (wide, _) = cells(page, "predicted (graph_units 50)")
+    assert wide[1] == "`--graph predicted --graph-units 50`"
+    assert len(cells(page, "predicted")) == 4
+    assert "differ in more than the mode and the seed: `graph_units`" in page
+    command, _ = page.split("OPTIONS --seeds", 1)
+    assert "--graph-units" not in command
+
+
+def test_first_seed_is_told(tmp_path):
+    for seed in (5, 6):
+        write_run(tmp_path / "runs/none", seed, 0.6)
+    assert "--first-seed 5 --seeds 2" in commands(
+        page_of(tmp_path / "runs", tmp_path)
+    )
+
+
+def test_runs_of_other_weights_are_left_out(folder, tmp_path):
+    """A preset folder may hold other weights than when runs began."""
+    path = write_run(folder / "glomo-100", 3, 0.99, graph="predicted")
+    facts = {"words": "abc", "predictor": "other weights"}
+    (path / "data.json").write_text(json.dumps(facts))
+    page = page_of(folder, tmp_path)
+    assert cells(page, "predicted")[0][2] == "3"
+    assert "`glomo-100/seed-3` (predicted) had a preset of the same" in page
+
+
 def test_negative_results_are_said(folder, tmp_path):
     for path in folder.rglob("metrics.json"):
         metrics = json.loads(path.read_text())
@@ -244,13 +283,13 @@ def test_band_is_the_interval_of_student():
 
 def write_measured(folder, use, values, settings):
     """Writes a runs.csv: the perplexities of each source by seed."""
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "runs.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["use", "seed", "source", "perplexity", "settings"])
-        for seed in range(2):
-            for source, found in values.items():
-                row = [use, seed, source, found[seed], json.dumps(settings)]
+        for source, found in values.items():
+            for seed, value in enumerate(found):
+                row = [use, seed, source, value, json.dumps(settings)]
                 writer.writerow(row)
 
 
@@ -279,6 +318,30 @@ def test_tables_of_the_instrument_are_found(folder, tmp_path):
     assert "learned" in heads[0] and "0.502" in heads[0]
     assert "uniform" in heads[1] and len(heads) == 2
     assert "part of the method" not in page
+
+
+def test_first_measurement_of_the_same_counts(folder, tmp_path):
+    """A kept table stays when the preset of its name is another."""
+    settings = {"predictor": "mine", "data": {"predictor": "old"}}
+    sources = {"uniform": (200, 200), "learned": (100, 100)}
+    write_measured(folder / "transfer", "heads", sources, settings)
+    page = page_of(folder, tmp_path)
+    assert "Left out" not in page
+    settings = {"predictor": "mine", "data": {"predictor": "new"}}
+    sources = {"uniform": (200, 200), "learned": (50, 50)}
+    write_measured(folder / "transfer", "heads", sources, settings)
+    page = page_of(folder, tmp_path)
+    (learned,) = (line for line in page.splitlines() if "| learned" in line)
+    assert " 50.0 " in learned and "0.250" in learned
+    assert "Left out: 4 measurements of the same command with other" in page
+
+
+def test_ratio_of_one_seed_has_three_decimals(folder, tmp_path):
+    sources = {"uniform": (200,), "learned": (190.1,)}
+    write_measured(folder / "transfer", "heads", sources, {"predictor": "x"})
+    page = page_of(folder, tmp_path)
+    (learned,) = (line for line in page.splitlines() if "| learned" in line)
+    assert " 190.1 " in learned and " 0.951 " in learned
 
 
 def test_tables_of_ablations_are_found(folder, tmp_path):
@@ -328,3 +391,10 @@ def test_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(ValueError, match="folders of runs of tasks.*Received"):
         evidence.main(evidence.Options((tmp_path,), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_measurements_alone_make_a_page(tmp_path):
+    sources = {"uniform": (200, 200), "learned": (100, 100)}
+    settings = {"predictor": "mine"}
+    write_measured(tmp_path / "runs", "heads", sources, settings)
+    assert "Graphs under fresh features" in page_of(tmp_path / "runs", tmp_path)
