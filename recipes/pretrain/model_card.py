@@ -49,8 +49,17 @@ from recipes.pretrain import text as pretrain_text
 from recipes.vision import pretrain as pretrain_images
 
 STATISTICS = ("density", "empty_rows", "mean_distance", "mean_entropy")
-LEFT_OUT = ("corpus", "images", "out", "cache", "data_dir", "minutes")
-"""Options that change nothing in the training."""
+LEFT_OUT = (
+    "corpus",
+    "images",
+    "out",
+    "cache",
+    "data_dir",
+    "minutes",
+    "process_index",
+    "coordinator",
+)
+"""Options that change nothing in the training, or are told elsewhere."""
 TEXT_EXAMPLE = """import glomo_keras as gk
 
 predictor = gk.GraphPredictor.from_preset("{name}")
