@@ -4,7 +4,8 @@ r"""Compares runs of a task over their seeds.
         runs/imdb/uniform --out runs/imdb/compare
 
 RUNS are folders of the recipes of tasks, each with `seed-N/metrics.json`; the
-first is the baseline. Prints, for each metric, mean and standard deviation
+first is the baseline. Says in which options and data the runs differ: only in
+those that are compared, if all is right. Prints, for each metric, mean and standard deviation
 over the seeds and the difference to the baseline, paired by seed, with its
 95 % confidence interval (Student's t; none for a single seed). Writes the same
 to OUT/compare.csv and a plot to OUT/compare.png.
@@ -49,6 +50,9 @@ def main(options):
             "The runs have no metric in common: compare runs of one task. "
             f"Received: runs={options.runs}"
         )
+    for file in ("config.json", "data.json"):
+        found = differing(options.runs, file)
+        print(f"The runs differ in {', '.join(found) or 'nothing'} of {file}.")
     rows = [row for name in names for row in compare(options, runs, name)]
     report(options, rows)
     return rows
@@ -82,6 +86,25 @@ def load(options):
         name = os.path.relpath(run.absolute(), common)
         runs[name] = {row["seed"]: row for row in rows}
     return runs
+
+
+def differing(runs, file):
+    """Returns the names of entries that differ between run folders.
+
+    Args:
+        runs: folders with seed-N.
+        file: name of a JSON file in seed-N.
+    """
+    paths = [
+        path for run in runs for path in sorted(run.glob(f"seed-*/{file}"))
+    ]
+    contents = [files.read_json(path) for path in paths]
+    names = dict.fromkeys(name for each in contents for name in each)
+    return [
+        name
+        for name in names
+        if name != "seed" and len({str(x.get(name)) for x in contents}) > 1
+    ]
 
 
 def metric_names(runs):

@@ -67,6 +67,21 @@ def test_equal_runs_differ_by_zero(tmp_path):
     assert (row["difference"], row["low"], row["high"]) == (0, 0, 0)
 
 
+def test_other_options_and_data_are_said(runs, tmp_path, capsys):
+    for run, graph, limit in zip(
+        runs, ("none", "predicted"), (9, 10), strict=True
+    ):
+        for seed in (0, 1):
+            path = run / f"seed-{seed}"
+            config = {"graph": graph, "limit": limit, "seed": seed, "epochs": 2}
+            (path / "config.json").write_text(json.dumps(config))
+            (path / "data.json").write_text(json.dumps({"train": limit}))
+    compare.main(compare.Options(runs, out=tmp_path / "out"))
+    printed = capsys.readouterr().out
+    assert "The runs differ in graph, limit of config.json." in printed
+    assert "The runs differ in train of data.json." in printed
+
+
 def test_bad_runs_are_named(runs, tmp_path):
     none, glomo = runs
     out = tmp_path / "out"
