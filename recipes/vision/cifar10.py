@@ -283,6 +283,7 @@ def evaluate(options, splits, model, history):
         "validation_accuracy": max(validation),
         "best_epoch": validation.index(max(validation)) + 1,
         "epochs": len(validation),
+        "train_images": len(splits["train"].labels),
         "trained_parameters": trained_parameters(model),
     }
 

@@ -60,6 +60,7 @@ def test_run_with_graphs_is_resumed_and_then_finished(folder, tmp_path, capsys):
     path = run.out / "seed-0/metrics.json"
     assert json.loads(path.read_text()) == metrics
     assert metrics["epochs"] == 2 and 0 <= metrics["test_accuracy"] <= 1
+    assert metrics["train_images"] == 25
     check_resumed(
         lambda: cifar10.main(run),
         run.out / "seed-0",
