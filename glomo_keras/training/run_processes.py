@@ -36,13 +36,15 @@ def run_processes(
         What the function returned in the first process started here.
 
     Raises:
-        RuntimeError: If a process fails or is killed, or a port is in use.
+        RuntimeError: If a process fails, is killed or ends without a result,
+            or a port is in use.
     """
     indices = range(num_processes) if index is None else [index]
     if addresses is None:
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(num_processes)]
     else:
-        _check_port(addresses, index)
+        for each in indices:
+            _check_port(addresses, each)
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     processes = [
@@ -58,8 +60,8 @@ def run_processes(
             for process in processes:
                 start(process)
         sender.close()
-        _wait(dict(zip(indices, processes, strict=True)), num_processes)
-        return receiver.recv()
+        started = dict(zip(indices, processes, strict=True))
+        return _wait(started, num_processes, receiver)
     finally:
         for process in processes:
             if process.pid is not None:
@@ -67,13 +69,22 @@ def run_processes(
                 process.join()
 
 
-def _wait(processes, num_processes):
-    """Waits until all have ended; raises when one of them has failed."""
-    waiting = dict(processes)
-    while waiting:
-        multiprocessing.connection.wait(
-            [process.sentinel for process in waiting.values()]
+def _wait(processes, num_processes, receiver):
+    """Waits until all have ended; returns the result of the first one.
+
+    Raises when one of them has failed.
+    """
+    waiting, unread, results = dict(processes), [receiver], []
+    while waiting or unread:
+        ready = multiprocessing.connection.wait(
+            [*unread, *(process.sentinel for process in waiting.values())]
         )
+        if receiver in ready:
+            # A result larger than the pipe's buffer holds its process until it
+            # is read. A process that dies sends none: its status says why.
+            unread = []
+            with contextlib.suppress(EOFError, OSError):
+                results.append(receiver.recv())
         ended = [i for i, p in waiting.items() if p.exitcode is not None]
         for index in ended:
             status = waiting.pop(index).exitcode
@@ -89,6 +100,12 @@ def _wait(processes, num_processes):
                     "stands above. The same command goes on from the last "
                     "checkpoint."
                 )
+    if not results:
+        raise RuntimeError(
+            f"Process {min(processes)} of {num_processes} ended without a "
+            "result."
+        )
+    return results[0]
 
 
 def _run(function, arguments, index, num_processes, addresses, sender):

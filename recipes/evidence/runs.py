@@ -76,7 +76,7 @@ TASKS = {
         {"test_accuracy": 100},
     ),
     "recipes.vision.cifar10": Task(
-        "CIFAR-10: images", "limit", "images", {"test_accuracy": 100}
+        "CIFAR-10: images", "train_images", "images", {"test_accuracy": 100}
     ),
 }
 
@@ -168,6 +168,11 @@ def defaults(recipe):
         if field.name not in HARMLESS:
             values[field.name] = value
     return values
+
+
+def controls(recipe):
+    """Returns the controls that a recipe has."""
+    return [x for x in CONTROLS if x != "matched" or x in defaults(recipe)]
 
 
 def add_run(lines, recipe, name, config, data, metrics):

@@ -66,7 +66,7 @@ def section(recipe, lines, size):
             run_command(recipe, lines, size, names),
             table,
             *(verdict(task, lines, size, metric) for metric in task.metrics),
-            *notes(lines, size, names),
+            *notes(recipe, lines, size, names),
         ]
     )
 
@@ -181,7 +181,7 @@ def verdict(task, lines, size, metric):
     )
 
 
-def notes(lines, size, names):
+def notes(recipe, lines, size, names):
     """Returns what a reader has to know of a table."""
     found = []
     others = [name for name in names if name not in runs.MODE_OPTIONS]
@@ -209,7 +209,8 @@ def notes(lines, size, names):
             f"The data of these runs were not the same: {listed(differ)} "
             "differ in data.json."
         )
-    missing = [x for x in runs.CONTROLS if x not in {y.mode for y in lines}]
+    modes = {line.mode for line in lines}
+    missing = [x for x in runs.controls(recipe) if x not in modes]
     if missing:
         found.append(f"Controls without a finished run: {', '.join(missing)}.")
     return found

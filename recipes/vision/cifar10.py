@@ -178,20 +178,21 @@ def describe(options, splits):
 
 def train(options, splits, seed, folder):
     """Trains and tests a model; returns its metrics."""
-    keras.utils.set_random_seed(seed)
-    model = build(options, splits)
+    model = build(options, splits, seed)
     history = fit(options, splits, model, seed, folder)
     return {"graph": options.graph, **evaluate(options, splits, model, history)}
 
 
-def build(options, splits):
+def build(options, splits, seed):
     """Returns the compiled classifier, which applies the graphs."""
     source, transfer = None, None
     if options.graph != "none":
-        source = make_source(options)
+        source = make_source(options, seed)
         transfer = gk.layers.MessageTransfer(
             num_mixtures=options.num_mixtures, units=options.units
         )
+    # After the graphs, so that all sources start from the same weights.
+    keras.utils.set_random_seed(seed)
     model = gk.ImageClassifier(
         num_classes=splits["train"].num_classes,
         depth=options.depth,
@@ -211,12 +212,13 @@ def build(options, splits):
     return model
 
 
-def make_source(options):
+def make_source(options, seed):
     """Returns the source of the graphs."""
     if options.graph == "uniform":
         return gk.layers.UniformGraph()
     predictor = gk.ImageGraphPredictor.from_preset(options.predictor)
     if options.graph == "random":
+        keras.utils.set_random_seed(seed)
         predictor = keras.models.clone_model(predictor)  # untrained
     return gk.models.PredictedGraphs(predictor)
 
@@ -281,6 +283,7 @@ def evaluate(options, splits, model, history):
         "validation_accuracy": max(validation),
         "best_epoch": validation.index(max(validation)) + 1,
         "epochs": len(validation),
+        "train_images": len(splits["train"].labels),
         "trained_parameters": trained_parameters(model),
     }
 

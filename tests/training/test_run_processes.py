@@ -91,13 +91,59 @@ def test_killed_job_goes_on(backend, tmp_path):
     assert_same_training(whole, killed)
 
 
-def test_port_in_use_is_refused_before_any_process_starts():
+@pytest.fixture
+def time_limit():
+    """Ends a test that waits for ever."""
+
+    def give_up(*_):
+        raise TimeoutError("The test has taken two minutes")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("time_limit")
+def test_result_longer_than_the_buffer_of_a_pipe_is_returned():
+    assert run_processes(bytes, (2**20,), 1) == bytes(2**20)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("time_limit")
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (int, ("x",), "Process 0 of 1 failed with exit status 1"),
+        (sys.exit, (0,), "Process 0 of 1 ended without a result"),
+    ],
+)
+def test_process_without_a_result_is_told(function, arguments, message):
+    with pytest.raises(RuntimeError, match=message):
+        run_processes(function, arguments, 1)
+
+
+def free_address():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.mark.slow
+def test_all_processes_can_start_at_given_addresses():
+    addresses = [free_address(), free_address()]
+    assert run_processes(abs, (-3,), 2, addresses=addresses) == 3
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_port_in_use_is_refused_before_any_process_starts(index):
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(RuntimeError, match="cannot listen"):
-            run_processes(print, (), 2, index=0, addresses=[address] * 2)
+            run_processes(print, (), 2, index, [address] * 2)
 
 
 @pytest.mark.parametrize("step", [0, 1])

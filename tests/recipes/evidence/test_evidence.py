@@ -245,6 +245,22 @@ def test_sizes_stand_in_the_metrics_too(tmp_path):
     assert "### 900 reviews" in page and "80.00 ± 0.00" in page
 
 
+def test_images_are_counted_and_have_no_matched_control(tmp_path):
+    for limit, count in ((1000, 840), (0, 42_000)):
+        path = write_run(
+            tmp_path / f"runs/{limit}",
+            0,
+            recipe="recipes.vision.cifar10",
+            limit=limit,
+        )
+        metrics = {"seed": 0, "test_accuracy": 0.3, "train_images": count}
+        (path / "metrics.json").write_text(json.dumps(metrics))
+    page = page_of(tmp_path / "runs", tmp_path)
+    assert "### 840 images" in page and "### 42,000 images" in page
+    assert "--limit 1000 " in page and "--limit 0 " in page
+    assert page.count("Controls without a finished run: uniform, random.") == 2
+
+
 def test_sizes_may_be_trained_for_longer_or_shorter(folder, tmp_path):
     """A line has more steps where it has more examples."""
     write_mode(folder, "longer", 0, sizes=(5000,), epochs=7)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,6 +60,7 @@ def test_run_with_graphs_is_resumed_and_then_finished(folder, tmp_path, capsys):
     path = run.out / "seed-0/metrics.json"
     assert json.loads(path.read_text()) == metrics
     assert metrics["epochs"] == 2 and 0 <= metrics["test_accuracy"] <= 1
+    assert metrics["train_images"] == 25
     check_resumed(
         lambda: cifar10.main(run),
         run.out / "seed-0",
@@ -74,6 +76,33 @@ def test_run_with_graphs_is_resumed_and_then_finished(folder, tmp_path, capsys):
 def test_other_graphs_train(folder, tmp_path, graph):
     (metrics,) = cifar10.main(options(folder, tmp_path, graph=graph, epochs=1))
     assert metrics["graph"] == graph
+
+
+def test_modes_of_a_seed_start_from_the_same_network(folder, tmp_path):
+    runs = {
+        graph: with_config(
+            options(folder, tmp_path, graph=graph), cifar10.CONFIGS
+        )
+        for graph in ("none", "uniform", "predicted", "random")
+    }
+    splits = cifar10.load(runs["none"])
+    models = {k: cifar10.build(run, splits, 0) for k, run in runs.items()}
+    (_, *expected), *others = (
+        [x for layer in model.resnet_layers for x in layer.get_weights()]
+        for model in models.values()
+    )
+    for first, *weights in others:
+        assert first.shape[2] == 6  # the pixels and what the graphs add
+        np.testing.assert_array_equal(first, others[0][0])
+        for weight, other in zip(weights, expected, strict=True):
+            np.testing.assert_array_equal(weight, other)
+    # Whatever was drawn before, the seed makes the same untrained graphs.
+    keras.utils.set_random_seed(1)
+    again = cifar10.build(runs["random"], splits, 0)
+    for weight, other in zip(
+        again.get_weights(), models["random"].get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(weight, other)
 
 
 def test_split_has_the_shares_of_the_paper(tmp_path):
