@@ -173,7 +173,7 @@ def verdict(task, lines, size, metric):
     if better:
         return (
             f"In {title}, above the best control with a 95 % interval above "
-            f"zero: **{', '.join(better)}**."
+            f"zero: **{'; '.join(better)}**."
         )
     return (
         f"In {title}, **no mode** is above the best control with a 95 % "
