@@ -171,7 +171,7 @@ def test_other_settings_and_data_are_said(folder, tmp_path):
     assert (
         "differ in more than the mode and the seed: `learning_rate`." in small
     )
-    assert "**predicted (learning_rate 0.001), predicted (learning" in small
+    assert "**predicted (learning_rate 0.001); predicted (learning" in small
     (row,) = cells(small, "predicted (learning_rate 0.001)")
     assert row[1] == "`--learning-rate 0.001 --graph predicted`"
     assert "differ in more" not in large
