@@ -414,3 +414,11 @@ def test_measurements_alone_make_a_page(tmp_path):
     settings = {"predictor": "mine"}
     write_measured(tmp_path / "runs", "heads", sources, settings)
     assert "Graphs under fresh features" in page_of(tmp_path / "runs", tmp_path)
+
+
+def test_controls_on_states_are_controls(tmp_path):
+    folder = tmp_path / "runs"
+    write_mode(folder, "none", 0)
+    write_mode(folder, "uniform", 0.01, graph="uniform", placement="states")
+    page = page_of(folder, tmp_path)
+    assert page.count("Controls without a finished run: matched, random.") == 2
