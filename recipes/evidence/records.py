@@ -36,35 +36,35 @@ def read(paths):
                 "--runs has folders of runs, and files evidence.jsonl. "
                 f"Received: {path}"
             )
+        others = [record for record in records if is_other(record)]
+        if others:
+            name, recipe = others[0]["name"], others[0]["config"].get("recipe")
+            print(
+                f"{path}: {len(others)} runs of no known task are left out, "
+                f"such as {name} of {recipe}"
+            )
         for record in records:
+            if is_other(record):
+                continue
             key = json.dumps({**record, "name": None}, sort_keys=True)
             found.setdefault(key, record)
     return list(found.values())
 
 
-def read_runs(folder):
-    """Yields the records of the runs of tasks below a folder.
+def is_other(record):
+    """Returns whether a record is that of a run of no task."""
+    return "config" in record and record["config"].get("recipe") not in TASKS
 
-    Runs of other recipes, as the pretrainings of `recipes.graphs.ablations`,
-    are left out, and counted on the screen.
-    """
-    others = []
+
+def read_runs(folder):
+    """Yields the records of the runs below a folder."""
     for path in sorted(folder.rglob("seed-*/config.json")):
         record = {"name": str(path.parent.relative_to(folder))}
         for part in ("config", "data", "metrics"):
             file = path.with_name(f"{part}.json")
             record[part] = files.read_json(file) if file.exists() else {}
         record["config"] = without_places(record["config"])
-        recipe = record["config"].get("recipe")
-        if recipe in TASKS:
-            yield record
-        else:
-            others.append(f"{record['name']} of {recipe}")
-    if others:
-        print(
-            f"{folder}: {len(others)} runs of no known task are left out, such "
-            f"as {others[0]}"
-        )
+        yield record
 
 
 def read_measured(folder):

@@ -209,7 +209,7 @@ def notes(recipe, lines, size, names):
             f"The data of these runs were not the same: {listed(differ)} "
             "differ in data.json."
         )
-    modes = {line.mode.removesuffix(" on states") for line in lines}
+    modes = {line.mode.split()[0] for line in lines if line.is_control}
     missing = [x for x in runs.controls(recipe) if x not in modes]
     if missing:
         found.append(f"Controls without a finished run: {', '.join(missing)}.")

@@ -166,7 +166,8 @@ def check_training(options):
         refuse("matched", "for a --graph whose parameters to match", options)
     if options.graph in (*PREDICTED, "decay"):
         data.WordTokenizer.from_preset(options.predictor)
-        check_graph_layers(options)
+        if options.graph_layers:
+            check_graph_layers(options)
     check_features(options)
     if options.graph in PREDICTED and "pretrained" in options.features:
         check_same_words(options)
