@@ -46,8 +46,6 @@ class Options(ClassifierOptions):
 
     max_length: int = 200
     """Words of a review that are read, the last ones: the verdict is there."""
-    validation_fraction: float = 0.1
-    """Share of the training reviews held out."""
     hidden_dim: int = 150
     """Units of the RNN in each direction and of the linear layers."""
     dropout: float = 0.1

@@ -36,7 +36,6 @@ from glomo_keras import training
 from recipes.common import JIT_COMPILE
 from recipes.common import check_positive
 from recipes.common import check_rate
-from recipes.common import refuse
 from recipes.seeds import run_seeds
 from recipes.tasks import run
 from recipes.tasks.graphs import make_graphs
@@ -60,8 +59,6 @@ class Options(ClassifierOptions):
     dropout: float = 0.5
     max_length: int = 100
     """Words after which a text is cut."""
-    validation_fraction: float = 0.1
-    """Share of the training premises held out to choose the best epoch."""
     epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 4e-4
@@ -81,8 +78,6 @@ def check(options):
     check_classifier(options)
     check_positive(options, "hidden_dim", "max_length")
     check_rate(options, "dropout")
-    if not 0 < options.validation_fraction < 1:
-        refuse("validation_fraction", "between 0 and 1", options)
 
 
 def train(options, loaded, seed, folder):

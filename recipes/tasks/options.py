@@ -119,6 +119,9 @@ class ClassifierOptions(TaskOptions):
 
     train_examples: int | None = None
     """Training examples, drawn by the seed; all of them by default."""
+    validation_fraction: float = 0.1
+    """Share of the training reviews, or premises, held out to choose the best
+    epoch."""
     schedule: Literal["epochs", "cosine"] = "epochs"
     """Of the learning rate. epochs: the recipe's own, which changes after an
     epoch; cosine: a twentieth of the steps up, from a tenth of the rate, then
@@ -129,6 +132,8 @@ def check_classifier(options):
     """Refuses options that no classifier can work with, as `check_task`."""
     check_task(options)
     check_positive(options, "train_examples")
+    if not 0 < options.validation_fraction < 1:
+        refuse("validation_fraction", "between 0 and 1", options)
 
 
 def check_task(options):

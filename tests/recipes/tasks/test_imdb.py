@@ -147,6 +147,7 @@ def test_cosine_schedule_ends_at_zero(folder, tmp_path):
         ({"hidden_dim": 0}, "--hidden-dim is at least 1"),
         ({"dropout": 1.0}, r"--dropout is in \[0, 1\)"),
         ({"learning_rate_decay": 0.0}, "--learning-rate-decay is above 0"),
+        ({"validation_fraction": 1.0}, "--validation-fraction is between"),
         ({"seeds": 0}, "--seeds is at least 1"),
         ({"limit": 0}, "--limit is at least 1"),
         ({"train_examples": 0}, "--train-examples is at least 1"),
