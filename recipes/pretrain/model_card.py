@@ -14,7 +14,7 @@ with the probes of the heads, if there are any in the run folder:
 likewise what the graphs are worth to fresh features,
 
     python -m recipes.graphs.transfer_perplexity --predictor runs/wiki/preset \
-        --corpus 'wiki/AA/wiki_0?' --held-out 'aclImdb/test/*/*.txt' \
+        --corpus 'wiki/AA/wiki_0?' --held-out 'imdb/aclImdb/test/*/*.txt' \
         --out runs/wiki/transfer
 
 and for a run on images

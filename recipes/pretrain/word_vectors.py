@@ -1,6 +1,6 @@
 r"""Trains word vectors on your own text, in place of GloVe.
 
-    python -m recipes.pretrain.word_vectors --out vectors/wiki_imdb.100d.txt \
+    python -m recipes.pretrain.word_vectors --out wiki_imdb.100d.txt \
         --corpus 'wiki/AA/wiki_*' imdb_unsup/aclImdb/train/unsup
 
 Skip-gram or CBOW of word2vec with negative sampling, by gensim (the extra
