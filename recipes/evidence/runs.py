@@ -6,6 +6,7 @@ import json
 import pathlib
 
 from recipes.seeds import HARMLESS
+from recipes.tasks import compare
 from recipes.tasks.features import FILES
 from recipes.tasks.options import MIXTURE_ONLY
 from recipes.tasks.options import PREDICTED
@@ -258,20 +259,10 @@ def name_lines(lines):
     """Sets the label of each line."""
     for line in lines:
         same = [other for other in lines if other.mode == line.mode]
-        names = differing(same)
+        names = compare.differing([x.options for x in same])
         told = [
             f"{name} {line.options[name]}"
             for name in names
             if line.options.get(name) is not None
         ]
         line.label = f"{line.mode} ({', '.join(told)})" if told else line.mode
-
-
-def differing(lines):
-    """Returns the names of options that differ between lines that have them."""
-    names = dict.fromkeys(name for line in lines for name in line.options)
-    return [
-        name
-        for name in names
-        if len({str(x.options[name]) for x in lines if name in x.options}) > 1
-    ]

@@ -8,6 +8,7 @@ import numpy as np
 import tabulate
 
 from recipes.evidence import runs
+from recipes.tasks.compare import differing
 from recipes.tasks.compare import paired
 
 SHOWN = 5
@@ -55,7 +56,7 @@ def section(recipe, lines, size):
     """
     task = runs.TASKS[recipe]
     lines = [line for line in lines if size in line.results]
-    names = runs.differing(lines)
+    names = differing([x.options for x in lines])
     rows = [row(recipe, lines, line, size, names) for line in lines]
     table = tabulate.tabulate(
         rows, headers="keys", tablefmt="github", disable_numparse=True

@@ -50,9 +50,11 @@ def main(options):
             "The runs have no metric in common: compare runs of one task. "
             f"Received: runs={options.runs}"
         )
-    for file in ("config.json", "data.json"):
-        found = differing(options.runs, file)
-        print(f"The runs differ in {', '.join(found) or 'nothing'} of {file}.")
+    for name in ("config.json", "data.json"):
+        paths = [p for run in options.runs for p in run.glob(f"seed-*/{name}")]
+        found = differing([files.read_json(path) for path in sorted(paths)])
+        found = ", ".join(x for x in found if x != "seed")
+        print(f"The runs differ in {found or 'nothing'} of {name}.")
     rows = [row for name in names for row in compare(options, runs, name)]
     report(options, rows)
     return rows
@@ -88,22 +90,13 @@ def load(options):
     return runs
 
 
-def differing(runs, file):
-    """Returns the names of entries that differ between run folders.
-
-    Args:
-        runs: folders with seed-N.
-        file: name of a JSON file in seed-N.
-    """
-    paths = [
-        path for run in runs for path in sorted(run.glob(f"seed-*/{file}"))
-    ]
-    contents = [files.read_json(path) for path in paths]
+def differing(contents):
+    """Returns the names of entries that differ between the dicts with them."""
     names = dict.fromkeys(name for each in contents for name in each)
     return [
         name
         for name in names
-        if name != "seed" and len({str(x.get(name)) for x in contents}) > 1
+        if len({str(x[name]) for x in contents if name in x}) > 1
     ]
 
 
