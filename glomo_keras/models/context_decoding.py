@@ -3,7 +3,6 @@
 from keras import ops
 
 from glomo_keras.layers import ContextDecoder
-from glomo_keras.ops.batch_parts import mean_of_parts
 from glomo_keras.ops.context import context_targets
 from glomo_keras.ops.context import losses_of_directions
 
@@ -63,9 +62,7 @@ def context_losses(
         decoded[direction] = (
             ops.reshape(states, (-1, states.shape[-1])),
             ops.reshape(targets, (-1,)),
-            ops.divide_no_nan(
-                ops.reshape(weights, (-1,)), mean_of_parts(ops.sum(weights))
-            ),
+            ops.reshape(weights, (-1,)),
         )
     return losses_of_directions(decoded, table, cross_entropy)
 

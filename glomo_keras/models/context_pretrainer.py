@@ -62,7 +62,8 @@ class ContextPretrainer(TextPretrainer):
         training: Boolean.
 
     Returns:
-        Dict of scalars: `loss`, `forward_loss` and `backward_loss`;
+        Dict of scalars: `loss`, `forward_loss` and `backward_loss`; over how
+        many tokens these are means, `forward_count` and `backward_count`;
         `edge_density` and `empty_rows`, shares of the admissible edges and
         rows of the batch's first sequence (its first 512 positions; of the
         last layer the rows decoded), over all layers, heads and both

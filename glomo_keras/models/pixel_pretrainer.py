@@ -43,7 +43,8 @@ class PixelPretrainer(Pretrainer):
         training: Boolean.
 
     Returns:
-        Dict of scalars: `loss`, a loss for each direction (`forward_loss`);
+        Dict of scalars: `loss`, for each direction a loss (`forward_loss`)
+        and over how many values it is the mean (`forward_count`);
         `edge_density` and `empty_rows`, shares of the admissible edges and
         rows of the batch's first image (its first 512 pixels; of the last
         layer the rows decoded), over all layers, heads and directions.
@@ -150,15 +151,17 @@ class PixelPretrainer(Pretrainer):
             for direction in self.directions
         }
         logits, statistics = self._predict(images, positions, training)
-        losses = {
-            f"{direction}_loss": _mean_loss(
+        losses, total = {}, 0.0
+        for direction in self.directions:
+            loss, count = _mean_loss(
                 *self._target_losses(
                     direction, images, logits[direction], positions[direction]
                 )
             )
-            for direction in self.directions
-        }
-        loss = sum(losses.values()) / len(losses)
+            losses[f"{direction}_loss"] = loss
+            losses[f"{direction}_count"] = count
+            total += loss
+        loss = total / len(self.directions)
         return {"loss": loss, **losses, **statistics}
 
     def logits(self, images, positions=None):
@@ -239,7 +242,9 @@ class PixelPretrainer(Pretrainer):
 
 
 def _mean_loss(losses, inside):
-    """The mean over the values inside the image."""
-    weights = ops.cast(inside, losses.dtype)[None, :, :, None]
+    """The mean over the values inside the image, and how many these are."""
+    weights = ops.cast(inside, "float32")[None, :, :, None]
     weights = ops.broadcast_to(weights, ops.shape(losses))
-    return ops.divide_no_nan(ops.sum(losses * weights), ops.sum(weights))
+    total = ops.sum(ops.cast(losses, "float32") * weights)
+    count = ops.sum(weights)
+    return ops.divide_no_nan(total, count), count

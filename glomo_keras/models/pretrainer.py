@@ -121,13 +121,9 @@ class Pretrainer(SelfScoringModel):
             statistics["row_shortfall"] = sum(missing) / len(missing)
         return {name: from_first_part(x) for name, x in statistics.items()}
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        if "row_shortfall" in y_pred:
-            missing = self.empty_row_weight * y_pred["row_shortfall"]
-            y_pred = {**y_pred, "loss": y_pred["loss"] + missing}
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+    def objective(self, outputs):
+        missing = self.empty_row_weight * outputs.get("row_shortfall", 0.0)
+        return super().objective(outputs) + missing
 
     @classmethod
     def from_preset(cls, preset, dtype=None):

@@ -11,11 +11,13 @@ from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
 class SelfScoringModel(GlomoModel):
     """The base of models that compute their own loss.
 
-    `call` returns a dict of scalars with the entry `loss`, a mean over what
-    is predicted; with replicas, each of them counts the same. Such a model is
-    compiled with an optimizer only and fitted on a dataset of input dicts. A
-    subclass makes `trackers`, a dict of metrics by the entry that they are
-    updated with.
+    `call` returns a dict of scalars: `loss`, and for each direction the mean
+    over what is predicted, such as `forward_loss`, and how many these are,
+    `forward_count`. With replicas, each of them counts the same. Such a model
+    is compiled with an optimizer only and fitted on a dataset of input dicts.
+    A subclass makes `trackers`, a dict of metrics by the entry that they are
+    updated with. A batch has the weight of what it predicts, so that
+    `evaluate` gives the same for all sizes of batches.
 
     Args:
         num_positions: Integer, positions per batch and direction at which
@@ -31,6 +33,16 @@ class SelfScoringModel(GlomoModel):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._scaled_loss = _ComputedLoss(name="loss", dtype="float32")
+        self.loss_tracker = keras.metrics.Mean(name="loss")
+
+    @property
+    def metrics(self):
+        # Without Keras' own tracker of the loss, which weighs rows of batches.
+        return [self.loss_tracker, *self.trackers.values()]
+
+    def objective(self, outputs):
+        """Returns what training makes small, of what `call` returned."""
+        return outputs["loss"]
 
     def draw_positions(self, count, training):
         """Draws `num_positions` integers below `count`, with replacement.
@@ -74,11 +86,19 @@ class SelfScoringModel(GlomoModel):
                 "input dicts, without targets and sample weights. "
                 f"Received: y={y}, sample_weight={sample_weight}"
             )
-        return self._scaled_loss(y_pred["loss"], y_pred["loss"])
+        objective = self.objective(y_pred)
+        return self._scaled_loss(objective, objective)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        counts = {
+            name.replace("_count", "_loss"): count
+            for name, count in y_pred.items()
+            if name.endswith("_count")
+        }
+        mean_count = sum(counts.values()) / len(counts)
+        self.loss_tracker.update_state(self.objective(y_pred), mean_count)
         for name, tracker in self.trackers.items():
-            tracker.update_state(y_pred[name])
+            tracker.update_state(y_pred[name], counts.get(name, mean_count))
         return self.get_metrics_result()
 
 

@@ -2,7 +2,6 @@ import keras
 from keras import ops
 
 from glomo_keras.models.text_pretrainer import TextPretrainer
-from glomo_keras.ops.batch_parts import mean_of_parts
 from glomo_keras.ops.context import losses_of_directions
 from glomo_keras.ops.graphs import DIRECTIONS
 
@@ -44,9 +43,9 @@ class SkipThoughtPretrainer(TextPretrainer):
         training: Boolean.
 
     Returns:
-        Dict of scalars: `loss`, `forward_loss`, `backward_loss`,
-        `edge_density` and `empty_rows`, see `ContextPretrainer`. Of the last
-        layer, the rows of the half that is encoded count.
+        Dict of scalars: the losses and counts, `edge_density` and `empty_rows`,
+        see `ContextPretrainer`. Of the last layer, the rows of the half that
+        is encoded count.
 
     Raises:
         ValueError: If an argument is out of its range, or T is 1.
@@ -124,10 +123,7 @@ class SkipThoughtPretrainer(TextPretrainer):
             decoded[own] = (
                 ops.reshape(states, (-1, states.shape[-1])),
                 ops.reshape(targets[other], (-1,)),
-                ops.divide_no_nan(
-                    ops.reshape(weights, (-1,)),
-                    mean_of_parts(ops.sum(weights)),
-                ),
+                ops.reshape(weights, (-1,)),
             )
         losses = losses_of_directions(
             decoded,

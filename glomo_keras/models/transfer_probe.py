@@ -68,7 +68,8 @@ class TransferProbe(SelfScoringModel):
 
     Returns:
         Dict of the scalars `loss`, `forward_loss` and `backward_loss`, nats
-        per predicted token.
+        per predicted token, `forward_count` and `backward_count`, how many
+        tokens these are.
 
     Raises:
         ValueError: If an argument is out of its range.

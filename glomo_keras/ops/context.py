@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from glomo_keras.ops.batch_parts import mean_of_parts
 from glomo_keras.ops.batch_parts import sum_of_parts
 from glomo_keras.ops.equations import context_positions
 
@@ -42,28 +43,40 @@ def losses_of_directions(decoded, table, cross_entropy):
 
     Args:
         decoded: Dict by direction of states `(R, d)`, targets `(R,)` and
-            weights `(R,)` that sum to 1, or to 0 where there is nothing to
-            predict; each of its own R.
+            weights `(R,)`, 1 where there is something to predict, else 0;
+            each of its own R.
         table: Tensor `(V, d)`, the embeddings that the softmax is tied to.
         cross_entropy: Function such as `tied_cross_entropy`.
 
     Returns:
-        Dict of the scalars `loss`, the mean of the directions, and
-        `forward_loss`, `backward_loss` or one of them.
+        Dict of scalars, for each direction: its mean loss, such as
+        `forward_loss`, and the number of tokens that it is the mean over,
+        such as `forward_count`; and `loss`, the mean of the directions.
     """
+    counts = {
+        direction: mean_of_parts(ops.sum(weights))
+        for direction, (_, _, weights) in decoded.items()
+    }
     states, targets, weights = (
         parts[0] if len(parts) == 1 else ops.concatenate(parts)
-        for parts in zip(*decoded.values(), strict=True)
+        for parts in zip(
+            *(
+                (states, targets, ops.divide_no_nan(weights, counts[direction]))
+                for direction, (states, targets, weights) in decoded.items()
+            ),
+            strict=True,
+        )
     )
-    count = ops.cast(ops.shape(weights)[0], "float32")
-    # Weights around 1: float16's smallest number is not far below 1 / count.
+    num_rows = ops.cast(ops.shape(weights)[0], "float32")
+    # Weights around 1: float16's smallest number is not far below 1 / rows.
     total, rows = cross_entropy(
-        states, ops.cast(table, states.dtype), targets, count * weights
+        states, ops.cast(table, states.dtype), targets, num_rows * weights
     )
-    losses, start = {"loss": total / (len(decoded) * count)}, 0
+    losses, start = {"loss": total / (len(decoded) * num_rows)}, 0
     for direction, (_, own_targets, _) in decoded.items():
         stop = start + ops.shape(own_targets)[0]
-        losses[f"{direction}_loss"] = ops.sum(rows[start:stop]) / count
+        losses[f"{direction}_loss"] = ops.sum(rows[start:stop]) / num_rows
+        losses[f"{direction}_count"] = counts[direction]
         start = stop
     return losses
 

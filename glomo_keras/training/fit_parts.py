@@ -134,29 +134,21 @@ def _train_step(model, job, data):
             loss = model.compute_loss(inputs, y_pred=outputs, training=True)
             scaled = model.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, model.trainable_weights)
-        return _add_all((loss, _shares(outputs, job), gradients))
+        return _add_all((_shares(outputs, job), gradients))
 
     inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    loss, outputs, gradients = job.strategy.run(step, (inputs,))
+    outputs, gradients = job.strategy.run(step, (inputs,))
     model.optimizer.apply(gradients, model.trainable_weights)
-    return _updated_metrics(model, inputs, loss, outputs)
+    return model.compute_metrics(inputs, None, outputs)
 
 
 def _test_step(model, job, data):
     def step(inputs):
         outputs = model(inputs, training=False)
-        loss = model.compute_loss(inputs, y_pred=outputs, training=False)
-        return _add_all((loss, _shares(outputs, job)))
+        return _add_all(_shares(outputs, job))
 
     inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    loss, outputs = job.strategy.run(step, (inputs,))
-    return _updated_metrics(model, inputs, loss, outputs)
-
-
-def _updated_metrics(model, inputs, loss, outputs):
-    for metric in model.metrics:
-        if metric.name == "loss":
-            metric.update_state(loss)
+    outputs = job.strategy.run(step, (inputs,))
     return model.compute_metrics(inputs, None, outputs)
 
 

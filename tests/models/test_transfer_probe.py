@@ -108,7 +108,8 @@ def test_word_vectors_take_the_place_of_the_embedding():
 
 def test_one_direction_has_one_loss():
     model = probe(SOURCES["predicted"](), directions=("backward",))
-    assert set(model(inputs())) == {"loss", "backward_loss"}
+    losses = {"loss", "backward_loss", "backward_count"}
+    assert set(model(inputs())) == losses
 
 
 def test_config_gives_the_same_model():
