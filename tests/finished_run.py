@@ -50,14 +50,15 @@ def make_run(folder, **kwargs):
     keras.config.set_dtype_policy("float32")
     embeddings = pretrainer.graph_predictor.token_embedding.embeddings
     embeddings.assign(10 * embeddings.value)  # far from equal probabilities
-    write_files(options, pretrainer)
+    write_files(options, pretrainer, corpus)
     return options
 
 
-def write_files(options, pretrainer):
+def write_files(options, pretrainer, corpus):
     config = dataclasses.asdict(options)
     del config["overwrite"]
     with training.RunFolder(options.out).start(config) as folder:
+        folder.check_data(pretrain_text.describe(corpus, options))
         pretrainer.save_to_preset(folder.path / "pretrainer")
         pretrainer.graph_predictor.save_to_preset(folder.path / "preset")
         names = [

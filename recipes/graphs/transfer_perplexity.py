@@ -123,11 +123,12 @@ def settings_of(options, train, held_out):
     values = dataclasses.asdict(options)
     for name in ("out", "cache", "sources", "uses", "seeds"):
         del values[name]
+    arrays = {"train": train.token_ids, "held_out": held_out["token_ids"]}
+    if options.vectors is not None:
+        arrays["vectors"] = np.fromfile(options.vectors, "uint8")
     values["data"] = {
         "predictor": presets.weights_digest(options.predictor),
-        **fingerprint(
-            {"train": train.token_ids, "held_out": held_out["token_ids"]}
-        ),
+        **fingerprint(arrays),
     }
     return json.dumps(values, default=str, sort_keys=True)
 

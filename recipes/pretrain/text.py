@@ -34,6 +34,7 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.utils.files import digest
 from recipes.common import check_positive
+from recipes.common import fingerprint
 from recipes.common import read_options
 from recipes.common import refuse
 from recipes.pretrain import pack
@@ -135,11 +136,17 @@ def load(options):
 
 def describe(corpus, options):
     """Returns what tells a corpus, and weights to start from, from others."""
+    return {**describe_text(corpus), **steps.start_facts(options)}
+
+
+def describe_text(corpus):
+    """Returns sizes and checksums of a corpus and its vocabulary."""
+    streams = {"train": corpus.train, "held_out": corpus.validation}
     return {
         "vocabulary": digest(corpus.vocabulary),
         "words": corpus.num_words,
         "held_out_words": corpus.validation.num_words,
-        **steps.start_facts(options),
+        **fingerprint({name: x.token_ids for name, x in streams.items()}),
     }
 
 

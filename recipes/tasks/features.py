@@ -8,6 +8,7 @@ import glomo_keras as gk
 from glomo_keras import bundled_presets
 from glomo_keras import data
 from glomo_keras.models import presets
+from recipes.common import fingerprint
 
 FILES = {
     "glove": ("vectors",),
@@ -26,11 +27,13 @@ class Features:
             lexicon, from which `data.Examples` makes the inputs.
         facts: dict, for the metrics of a run.
         makers: dict of input name to a function that returns a new layer.
+        checksums: dict, of the numbers that were read from files.
     """
 
     tables: dict
     facts: dict
     makers: dict
+    checksums: dict = dataclasses.field(default_factory=dict)
 
     def layers(self):
         """Returns new layers that embed the inputs, by input name."""
@@ -110,6 +113,7 @@ def load_features(options, lexicon):
         features.tables |= part.tables
         features.facts |= part.facts
         features.makers |= part.makers
+        features.checksums |= part.checksums
     return features
 
 
@@ -144,6 +148,7 @@ def load_word_vectors(options, lexicon):
             "vector_width": width,
         },
         {"word_ids": lambda: vectors.embedding(name="word_embedding")},
+        fingerprint({"word_vectors": kept}),
     )
 
 
@@ -166,6 +171,7 @@ def load_elmo(options, lexicon):
             "elmo_parameters": model.count_params(),
         },
         {"char_ids": lambda: data.load_elmo(*files, name="elmo")},
+        fingerprint({path.name: np.fromfile(path, "uint8") for path in files}),
     )
 
 

@@ -183,7 +183,11 @@ def describe(options, loaded):
         for part, (inputs, tags, _) in loaded.parts.items()
         for name, x in {**inputs, "tags": tags}.items()
     }
-    return {**fingerprint(arrays), **preset_digests(options)}
+    return {
+        **fingerprint(arrays),
+        **loaded.features.checksums,
+        **preset_digests(options),
+    }
 
 
 def train(options, loaded, seed, folder):

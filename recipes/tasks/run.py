@@ -82,6 +82,7 @@ def describe(options, loaded):
     return {
         **loaded.facts,
         **fingerprint(arrays),
+        **loaded.features.checksums,
         **graphs.preset_digests(options),
     }
 

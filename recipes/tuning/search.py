@@ -167,6 +167,7 @@ def main(options):
         if finished(options, folder):
             print(f"Finished before: {folder.metrics_path}")
             return folder.read_metrics()
+        folder.check_data(describe(options, trials))
         tuner = build(options, trials)
         search(tuner, trials)
         return report(options, trials, tuner, folder)
@@ -198,6 +199,15 @@ def finished(options, folder):
     if not folder.finished:
         return False
     return folder.read_metrics()["max_trials"] >= options.max_trials
+
+
+def describe(options, trials):
+    """Returns checksums of the data and the predictors, by predictor."""
+    lengths = [{"context_length": x} for x in sorted(options.predictors)]
+    tasks = [trials.task_options(values) for values in lengths or [{}]]
+    return {
+        task.predictor: run.describe(task, trials.load(task)) for task in tasks
+    }
 
 
 def build(options, trials):
@@ -279,6 +289,7 @@ def train_best(options, trials, tuner):
     with folder.start(task, HARMLESS, overwrite=True):
         if not folder.finished:
             loaded = trials.load(task)
+            folder.check_data(run.describe(task, loaded))
             model = trials.build(values)
             metrics = run.fit(
                 task,

@@ -33,6 +33,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.models import presets
 from glomo_keras.training.warmup_cosine import warmup_cosine
 from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
@@ -44,6 +45,7 @@ from recipes.seeds import SeedOptions
 from recipes.seeds import check_seeds
 from recipes.seeds import run_seeds
 from recipes.tasks.graphs import trained_parameters
+from recipes.tasks.options import PREDICTED
 
 VALIDATION_SHARE = 0.16
 CONFIGS = {
@@ -166,14 +168,17 @@ def take(images, rows):
 
 
 def describe(options, splits):
-    """Returns what tells these images from others."""
-    return fingerprint(
+    """Returns checksums of the images and the predictor of a run."""
+    facts = fingerprint(
         {
             f"{name}_{part}": getattr(split, part)
             for name, split in splits.items()
             for part in ("images", "labels")
         }
     )
+    if options.graph in PREDICTED:
+        facts["predictor"] = presets.weights_digest(options.predictor)
+    return facts
 
 
 def train(options, splits, seed, folder):

@@ -65,6 +65,18 @@ def test_table_has_a_row_for_each_source(options, rows):
     assert table.count("\n") == 4 and f"| {ratio:.3f} " in table
 
 
+def test_other_vectors_in_the_same_file_are_other_settings(options, tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    run = dataclasses.replace(options, vectors=vectors)
+    predictor = gk.GraphPredictor.from_preset(run.predictor)
+    train, held_out = transfer_perplexity.load(run, predictor)
+    settings = set()
+    for text in ("w0 1.0 2.0", "w0 2.0 1.0", "w0 2.0 1.0"):
+        vectors.write_text(text)
+        settings.add(transfer_perplexity.settings_of(run, train, held_out))
+    assert len(settings) == 2
+
+
 def test_finished_runs_are_not_made_again(options, rows):
     path = options.out / "runs.csv"
     lines = path.read_text("utf-8")

@@ -1,5 +1,7 @@
 """The evaluation of a pretraining on held-out text."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -64,6 +66,17 @@ def test_perplexities_are_those_of_the_events_one_by_one(
         assert len(losses) == evaluate_pretrainer.num_events(mask, distance)
         got = evaluation["perplexity_by_distance"][direction][distance - 1]
         assert got == pytest.approx(np.exp(np.mean(losses)), rel=TOLERANCE)
+
+
+def test_text_that_has_changed_is_refused(run, tmp_path):
+    """The same words, as often, in another order."""
+    moved = tmp_path / "moved.txt"
+    lines = pathlib.Path(run.corpus[0]).read_text("utf-8").splitlines()
+    moved.write_text("\n".join(lines[::-1]), encoding="utf-8")
+    with pytest.raises(ValueError, match="text has changed.*train.*data.json"):
+        evaluate_pretrainer.evaluate(
+            evaluate_pretrainer.Options(run.out, corpus=(str(moved),))
+        )
 
 
 def test_file_holds_the_next_word_task_and_the_corpus(run, evaluation):

@@ -56,6 +56,19 @@ def test_run_leaves_its_accuracy(options):
     assert json.loads(path.read_text()) == metrics
 
 
+def test_second_seed_needs_the_vectors_of_the_first(options, tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text(options.vectors.read_text())
+    run = dataclasses.replace(
+        options, graph="none", transfer="mixture", vectors=vectors
+    )
+    run = dataclasses.replace(run, epochs=1, out=tmp_path / "run")
+    pos_tags.main(run)
+    vectors.write_text(vectors.read_text().replace(" 0.2 ", " 0.4 "))
+    with pytest.raises(ValueError, match="changed.*\n.*word_vectors"):
+        pos_tags.main(dataclasses.replace(run, seeds=2))
+
+
 def test_diverged_training_leaves_no_metrics(options):
     out = options.out.with_name("diverged")
     with pytest.raises(RuntimeError, match="finite"):

@@ -113,6 +113,9 @@ def test_search_leaves_its_trials_and_the_best_model(files, tmp_path, capsys):
     assert "Finished before" in capsys.readouterr().out
     with pytest.raises(ValueError, match="other options"):
         search.main(options(files, out, max_trials=1, hidden_dim=3))
+    write_predictor(files / "preset", WORDS)  # with other weights
+    with pytest.raises(ValueError, match="data have changed.*\n.*predictor"):
+        search.main(options(files, out))
 
 
 @pytest.mark.slow

@@ -86,6 +86,9 @@ def test_modes_of_a_seed_start_from_the_same_network(folder, tmp_path):
         for graph in ("none", "uniform", "predicted", "random")
     }
     splits = cifar10.load(runs["none"])
+    for graph, run in runs.items():
+        facts = cifar10.describe(run, splits)
+        assert ("predictor" in facts) == (graph in ("predicted", "random"))
     models = {k: cifar10.build(run, splits, 0) for k, run in runs.items()}
     (_, *expected), *others = (
         [x for layer in model.resnet_layers for x in layer.get_weights()]
