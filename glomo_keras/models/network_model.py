@@ -3,6 +3,7 @@ import types
 import keras
 
 from glomo_keras.models.glomo_model import GlomoModel
+from glomo_keras.utils import validation as check
 
 
 class NetworkModel(GlomoModel):
@@ -65,6 +66,9 @@ class NetworkModel(GlomoModel):
             )
         names = [name for name in self.network.input if name in inputs]
         inputs = {name: inputs[name] for name in names}
+        for name, x in inputs.items():
+            if self.network.input[name].dtype == "uint8":
+                check.check_bytes(name, x)
         return super().__call__(inputs, *args, **kwargs)
 
     def call(self, inputs, training=None):

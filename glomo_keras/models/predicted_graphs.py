@@ -4,6 +4,7 @@ from keras import ops
 from glomo_keras.models.frozen_layer import FrozenLayer
 from glomo_keras.models.frozen_layer import frozen_copy
 from glomo_keras.ops.graphs import join_layers
+from glomo_keras.utils import validation as check
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -18,7 +19,7 @@ class PredictedGraphs(FrozenLayer):
     Args:
         predictor: `GraphPredictor` or `ImageGraphPredictor`.
         graph_layers: Sequence of the numbers of the graph layers that are
-            used, from 1. Defaults to `None`, all.
+            used, from 1, each once. Defaults to `None`, all.
         dtype: Dtype policy in which queries and keys are made. Defaults to
             `None`, that of the predictor.
         **kwargs: Arguments of `keras.layers.Layer`.
@@ -49,15 +50,11 @@ class PredictedGraphs(FrozenLayer):
         if dtype is None:
             dtype = predictor.dtype_policy
         super().__init__(dtype=dtype, **kwargs)
-        count = predictor.num_graph_layers
-        chosen = tuple(graph_layers or range(1, count + 1))
-        if not set(chosen) <= set(range(1, count + 1)):
-            raise ValueError(
-                f"The predictor has the graph layers 1 to {count}. "
-                f"Received: graph_layers={chosen}"
-            )
+        chosen = check.chosen_numbers(
+            "graph_layers", graph_layers, predictor.num_graph_layers
+        )
         self.predictor = frozen_copy(predictor)
-        self.graph_layers = chosen
+        self.graph_layers = tuple(sorted(chosen))
 
     @property
     def input_names(self):

@@ -1,9 +1,9 @@
 """A smaller predictor, of some graph layers and heads of another."""
 
-import numbers
-
 import keras
 import numpy as np
+
+from glomo_keras.utils import validation as check
 
 
 def select_heads(predictor, layers=None, heads=None):
@@ -77,7 +77,7 @@ def _array(variable):
 
 def _chosen(predictor, layers, heads):
     """Layers `(L',)` and, by direction, heads `(L', K')`, both from 0."""
-    layers = _numbers("layers", layers, predictor.num_graph_layers)
+    layers = check.chosen_numbers("layers", layers, predictor.num_graph_layers)
     if not isinstance(heads, dict):
         heads = dict.fromkeys(predictor.directions, heads)
     if set(heads) != set(predictor.directions):
@@ -97,40 +97,18 @@ def _chosen(predictor, layers, heads):
             f"{ {d: [len(row) for row in rows] for d, rows in heads.items()} }"
             " heads a layer"
         )
-    heads = {direction: np.array(rows) for direction, rows in heads.items()}
-    return np.array(layers), heads
+    heads = {direction: np.array(rows) - 1 for direction, rows in heads.items()}
+    return np.array(layers) - 1, heads
 
 
 def _heads_of_layers(heads, num_layers, num_heads):
-    """A list of heads from 0 for each layer that is kept."""
+    """A list of heads from 1 for each layer that is kept."""
     nested = np.iterable(heads) and any(np.ndim(item) for item in heads)
     if not nested:
-        return [_numbers("heads", heads, num_heads)] * num_layers
+        return [check.chosen_numbers("heads", heads, num_heads)] * num_layers
     if len(heads) != num_layers:
         raise ValueError(
             "A list of lists of `heads` must have one for each layer that is "
             f"kept, {num_layers}. Received: heads={heads}"
         )
-    return [_numbers("heads", row, num_heads) for row in heads]
-
-
-def _numbers(name, chosen, count):
-    """Checked numbers from 0, of numbers from 1 or None, all."""
-    if chosen is None:
-        return list(range(count))
-    if np.ndim(chosen) != 1 or len(chosen) == 0:
-        raise ValueError(
-            f"`{name}` must be a sequence of numbers from 1, or None for all. "
-            f"Received: {name}={chosen}"
-        )
-    whole = all(
-        isinstance(number, numbers.Integral) and not isinstance(number, bool)
-        for number in chosen
-    )
-    different = len(set(chosen)) == len(chosen)
-    if not (whole and different and set(chosen) <= {*range(1, count + 1)}):
-        raise ValueError(
-            f"`{name}` must be different numbers from 1 to {count}. "
-            f"Received: {name}={chosen}"
-        )
-    return [int(number) - 1 for number in chosen]
+    return [check.chosen_numbers("heads", row, num_heads) for row in heads]

@@ -105,6 +105,11 @@ def checked_graph_shape(name, shapes, ranks, meaning):
             f"`{name}` must have shape {meaning}, or be the dict of its "
             f"factors. Received: {name}.shape={shape}"
         )
+    if None in shape[1:-2]:
+        raise ValueError(
+            f"`{name}` must have shape {meaning} with known numbers of layers "
+            f"and heads. Received: {name}.shape={shape}"
+        )
     return shape
 
 
@@ -180,6 +185,16 @@ def layers_and_heads(graph):
     """Returns `(L, K)` of a graph that has the axis L."""
     tensor = keys_of(graph) if is_factored(graph) else graph
     return tensor.shape[1], tensor.shape[2]
+
+
+def check_same_heads(found, built):
+    """Raises ValueError unless `(L, K)` are those a layer was built with."""
+    if found != built:
+        raise ValueError(
+            "`graphs` must have the layers L and heads K that the layer was "
+            f"built with, L={built[0]}, K={built[1]}. "
+            f"Received: graphs of L={found[0]}, K={found[1]}"
+        )
 
 
 def heads_of(graph):

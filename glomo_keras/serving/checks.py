@@ -5,6 +5,7 @@ import numbers
 
 import keras
 
+from glomo_keras.data.text.predict_graphs import check_tokenizer_options
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.serving.signatures import IMAGE_INPUTS
 from glomo_keras.serving.signatures import TEXT_INPUTS
@@ -49,10 +50,11 @@ def check_predictor(predictor):
         )
 
 
-def check_tokenizer(tokenizer, vocabulary):
-    """Raises ValueError where a tokenizer has another vocabulary."""
+def check_tokenizer(tokenizer, predictor):
+    """Raises ValueError where a tokenizer is not that of the predictor."""
     if tokenizer is None:
         return
+    vocabulary = getattr(predictor, "vocabulary", None)
     if tokenizer.vocabulary is None or tokenizer.vocabulary != vocabulary:
         sizes = [
             None if words is None else len(words)
@@ -63,6 +65,7 @@ def check_tokenizer(tokenizer, vocabulary):
             "`predictor.vocabulary`. Received: different vocabularies, of "
             f"{sizes[0]} and {sizes[1]} tokens"
         )
+    check_tokenizer_options(predictor, tokenizer)
 
 
 def check_vocabulary(vocabulary):

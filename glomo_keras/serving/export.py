@@ -86,8 +86,8 @@ without the tokens |
             a tokenizer it stands in `assets/vocabulary.txt` instead.
         path: Folder of all versions; made if missing.
         version: Non-negative int. Defaults to 1.
-        tokenizer: `WordTokenizer` with the vocabulary of the predictor.
-            Defaults to None.
+        tokenizer: `WordTokenizer` with the vocabulary and the options that
+            the predictor was pretrained with. Defaults to None.
         max_length: The most positions T. Defaults to None, no limit.
         num_edges: Number of edges k. Defaults to 8.
         warmup_texts: List of strings, from which the requests in
@@ -106,8 +106,8 @@ without the tokens |
             `tensorflow-serving-api` is not installed.
         RuntimeError: If Keras does not run on TensorFlow.
         ValueError: If a number is out of its range, the inputs or outputs
-            have other names, a token contains a line break, the tokenizer has
-            another vocabulary, or a warm-up text is too long.
+            have other names, a token contains a line break, the tokenizer is
+            not that of the predictor, or a warm-up text is too long.
 
     Example:
 
@@ -155,9 +155,8 @@ def _check(predictor, version, tokenizer, num_edges, limits):
         if limit is not None:
             checks.check_whole(name, limit, 1)
     checks.check_predictor(predictor)
-    vocabulary = getattr(predictor, "vocabulary", None)
-    checks.check_tokenizer(tokenizer, vocabulary)
-    checks.check_vocabulary(vocabulary)
+    checks.check_tokenizer(tokenizer, predictor)
+    checks.check_vocabulary(getattr(predictor, "vocabulary", None))
 
 
 def _write(predictor, folder, tokenizer, num_edges, limits):

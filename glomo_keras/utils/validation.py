@@ -2,6 +2,8 @@
 
 import numbers
 
+import numpy as np
+
 
 def check_option(name, value, options):
     """Raises ValueError unless `value` is one of `options`."""
@@ -48,6 +50,42 @@ def check_same_length(**lengths):
         raise ValueError(
             "All call arguments must have the same length T. "
             f"Received: {', '.join(f'T={v} in {k}' for k, v in known.items())}"
+        )
+
+
+def chosen_numbers(name, chosen, count):
+    """Returns different numbers from 1 to `count`; None stands for all.
+
+    Raises:
+        ValueError: If they are not such numbers.
+    """
+    if chosen is None:
+        return list(range(1, count + 1))
+    if np.ndim(chosen) != 1 or len(chosen) == 0:
+        raise ValueError(
+            f"`{name}` must be a sequence of numbers from 1, or None for all. "
+            f"Received: {name}={chosen}"
+        )
+    whole = all(
+        isinstance(number, numbers.Integral) and not isinstance(number, bool)
+        for number in chosen
+    )
+    different = len(set(chosen)) == len(chosen)
+    if not (whole and different and set(chosen) <= {*range(1, count + 1)}):
+        raise ValueError(
+            f"`{name}` must be different numbers from 1 to {count}. "
+            f"Received: {name}={chosen}"
+        )
+    return [int(number) for number in chosen]
+
+
+def check_bytes(name, values):
+    """Raises ValueError where values are floats, which would be cut off."""
+    dtype = values.dtype if hasattr(values, "dtype") else np.array(values).dtype
+    if "float" in str(dtype):
+        raise ValueError(
+            f"`{name}` must be integers from 0 to 255, not shares of 1. "
+            f"Received: {name}.dtype={dtype}"
         )
 
 

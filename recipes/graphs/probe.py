@@ -125,10 +125,15 @@ def load(options):
 
 
 def word_ids(predictor, sentences):
-    """Ids of the words as the treebank gives them, in lower case."""
+    """Ids of the words as the treebank gives them, in the tokenizer's case."""
     index = {word: at for at, word in enumerate(predictor.vocabulary)}
+    lowercase = (predictor.tokenizer_config or {}).get("lowercase", True)
+
+    def word_id(word):
+        return index.get(word.lower() if lowercase else word, UNKNOWN_ID)
+
     return [
-        np.array([index.get(w.lower(), UNKNOWN_ID) for w in sentence.words])
+        np.array([word_id(word) for word in sentence.words])
         for sentence in sentences
     ]
 

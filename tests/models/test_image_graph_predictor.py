@@ -148,6 +148,26 @@ def test_preset_of_another_model_is_told(tmp_path):
         gk.PixelPretrainer.from_preset(tmp_path / "image")
 
 
+@pytest.mark.parametrize("kind", ["array", "list", "tensor"])
+def test_images_of_floats_are_refused(kind):
+    """Cut off to integers, all of them would be black."""
+    images = np.full((1, HEIGHT, WIDTH, 3), 0.5, "float32")
+    given = {
+        "array": images,
+        "list": images.tolist(),
+        "tensor": keras.ops.convert_to_tensor(images),
+    }[kind]
+    predictor = small_predictor()
+    message = "integers from 0 to 255.*Received: images.dtype=.*float"
+    with pytest.raises(ValueError, match=message):
+        predictor({"images": given})
+    if kind == "array":
+        with pytest.raises(ValueError, match=message):
+            predictor.predict({"images": images}, verbose=0)
+        with pytest.raises(ValueError, match=message):
+            gk.PixelPretrainer(predictor)({"images": images})
+
+
 def test_preset_of_the_package_gives_graphs():
     predictor = gk.ImageGraphPredictor.from_preset("glomo_pixels_small")
     assert (predictor.num_graph_layers, predictor.num_heads) == (3, 8)

@@ -284,9 +284,13 @@ def test_wrong_arguments_are_named():
     features = {"word_ids": keras.layers.Embedding(9, 5)}
     with pytest.raises(ValueError, match="placement='middle'"):
         gk.models.TextClassifier(features, placement="middle")
-    with pytest.raises(ValueError, match="layers 1 to 2.*\\(0, 1\\)"):
-        gk.models.PredictedGraphs(small_predictor(), graph_layers=[0, 1])
     with pytest.raises(ValueError, match="`text` must be.*text='premise'"):
         make_model("uniform").graph_inputs("premise")
     with pytest.raises(ValueError, match="name='words'"):
         gk.models.TextClassifier({"words": keras.layers.Embedding(9, 5)})
+
+
+@pytest.mark.parametrize("wrong", [[0, 1], [1, 1], [1.0]])
+def test_numbers_of_graph_layers_are_checked(wrong):
+    with pytest.raises(ValueError, match="different numbers from 1 to 2.*=\\["):
+        gk.models.PredictedGraphs(small_predictor(), graph_layers=wrong)

@@ -184,6 +184,18 @@ def test_other_vocabulary_of_the_tokenizer_is_refused(predictor, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_other_options_of_the_tokenizer_are_refused(tmp_path):
+    words = ["<pad>", "<unk>", "the"]
+    predictor = small_predictor(len(words), 64)
+    predictor.vocabulary = words
+    predictor.tokenizer_config = {"lowercase": True, "numbers": "N"}
+    with pytest.raises(
+        ValueError, match="numbers='N'.*Received: numbers='keep"
+    ):
+        export_saved_model(predictor, tmp_path, tokenizer=WordTokenizer(words))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_wrong_names_are_refused(predictor, tmp_path):
     tensors = predictor.input
     model = keras.Model(tensors, {"graphs": tensors["token_ids"]})

@@ -19,7 +19,8 @@ def predict_graphs(predictor, texts, tokenizer=None, batch_size=32):
     Args:
         predictor: `GraphPredictor`.
         texts: Sequence of str.
-        tokenizer: `WordTokenizer` with the vocabulary of the predictor.
+        tokenizer: `WordTokenizer` with the vocabulary and the options that
+            the predictor was pretrained with.
             Defaults to the one that the predictor was pretrained with.
         batch_size: Integer, the most texts in a batch. Defaults to 32.
 
@@ -31,8 +32,8 @@ def predict_graphs(predictor, texts, tokenizer=None, batch_size=32):
 
     Raises:
         ValueError: If the texts are one string, the predictor has no
-            vocabulary and no tokenizer is given, or the two have different
-            vocabularies.
+            vocabulary or tokenizer options and no tokenizer is given, or the
+            two have different ones.
 
     Example:
 
@@ -72,12 +73,12 @@ def checked_tokenizer(predictor, tokenizer):
     """
     known = predictor.vocabulary
     if tokenizer is None:
-        if known is None:
+        if known is None or predictor.tokenizer_config is None:
             raise ValueError(
-                "The predictor has no vocabulary: give `tokenizer`. "
-                "Received: tokenizer=None"
+                "The predictor has no `vocabulary` or no `tokenizer_config`: "
+                "give `tokenizer`. Received: tokenizer=None"
             )
-        return WordTokenizer(known, **(predictor.tokenizer_config or {}))
+        return WordTokenizer(known, **predictor.tokenizer_config)
     given = tokenizer.vocabulary
     size = 0 if given is None else len(given)
     if known not in (None, given) or size != predictor.vocabulary_size:
@@ -85,7 +86,24 @@ def checked_tokenizer(predictor, tokenizer):
             "`tokenizer` must have the vocabulary of the predictor, of "
             f"{predictor.vocabulary_size} words. Received: {size} words"
         )
+    check_tokenizer_options(predictor, tokenizer)
     return tokenizer
+
+
+def check_tokenizer_options(predictor, tokenizer):
+    """Raises ValueError where a tokenizer makes other words of a text.
+
+    Its `normalize_unicode` may differ, as in `WordTokenizer.from_preset`.
+    """
+    wanted = getattr(predictor, "tokenizer_config", None) or {}
+    for name in ("lowercase", "numbers"):
+        given = getattr(tokenizer, name)
+        if wanted.get(name, given) != given:
+            raise ValueError(
+                f"`tokenizer` must have {name}={wanted[name]!r}, as in the "
+                "pretraining of the predictor; `WordTokenizer.from_preset` "
+                f"reads all options. Received: {name}={given!r}"
+            )
 
 
 def tokenized(tokenizer, texts):

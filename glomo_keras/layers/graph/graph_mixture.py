@@ -5,6 +5,7 @@ from glomo_keras.ops.equations import mix_graphs
 from glomo_keras.ops.equations import num_terms
 from glomo_keras.ops.gather import gather_mixture
 from glomo_keras.ops.gather import is_always_short
+from glomo_keras.ops.graphs import check_same_heads
 from glomo_keras.ops.graphs import check_square
 from glomo_keras.ops.graphs import checked_graph_shape
 from glomo_keras.ops.graphs import graph_shape
@@ -108,7 +109,8 @@ class GraphMixture(keras.layers.Layer):
 
     def build(self, graphs_shape, features_shape=None):
         shape = self._check_shapes(graphs_shape, features_shape)
-        terms = num_terms(shape[1], shape[2], self.include_products)
+        self.layers_and_heads = tuple(shape[1:3])
+        terms = num_terms(*self.layers_and_heads, self.include_products)
         if self.conditioned:
             self.kernel = self.add_weight(
                 name="kernel",
@@ -142,19 +144,11 @@ class GraphMixture(keras.layers.Layer):
                 "Received: features=None"
             )
 
-    def _check_terms(self, graphs):
-        layers, heads = layers_and_heads(graphs)
-        terms = num_terms(layers, heads, self.include_products)
-        if terms != self.logits.shape[-1]:
-            raise ValueError(
-                f"The mixture has weights for {self.logits.shape[-1]} terms: "
-                "`graphs` must have the layers L and heads K that it was built "
-                f"with. Received: graphs of L={layers}, K={heads}, which make "
-                f"{terms} terms"
-            )
+    def _check_heads(self, graphs):
+        check_same_heads(layers_and_heads(graphs), self.layers_and_heads)
 
     def call(self, graphs, features=None, training=None):
-        self._check_terms(graphs)
+        self._check_heads(graphs)
         weights = self.mixture_weights(features, training=training)
         mixed = mix_graphs(
             materialize(graphs), weights, self.include_products
@@ -179,7 +173,7 @@ class GraphMixture(keras.layers.Layer):
         if not self.built:
             shapes = keras.tree.map_structure(lambda x: x.shape, graphs)
             self.build(shapes, features.shape)
-        self._check_terms(graphs)
+        self._check_heads(graphs)
         total = gather_mixture(
             graphs,
             features,

@@ -108,6 +108,7 @@ class MessageTransfer(keras.layers.Layer):
         return directions
 
     def call(self, features, messages, training=None):
+        checked_directions(messages, "messages", built=self.logits)
         mixed = {
             direction: ops.cast(
                 ops.einsum(

@@ -5,8 +5,10 @@ from glomo_keras.layers.graph.gated_graph_fusion import GatedGraphFusion
 from glomo_keras.layers.graph.multi_head_weighted_sum import (
     MultiHeadWeightedSum,
 )
+from glomo_keras.ops.graphs import check_same_heads
 from glomo_keras.ops.graphs import check_transfer_shapes
 from glomo_keras.ops.graphs import checked_directions
+from glomo_keras.ops.graphs import layers_and_heads
 from glomo_keras.ops.graphs import split_layers
 from glomo_keras.utils import validation as check
 
@@ -75,6 +77,9 @@ class MultiHeadTransfer(keras.layers.Layer):
 
     def build(self, features_shape, graphs_shape=None):
         graphs = check_transfer_shapes(features_shape, graphs_shape)
+        self.layers_and_heads = {
+            direction: tuple(shape[1:3]) for direction, shape in graphs.items()
+        }
         self.sums = {
             direction: [
                 self._weighted_sum(f"{direction}_sum_{index}")
@@ -98,9 +103,15 @@ class MultiHeadTransfer(keras.layers.Layer):
         )
 
     def call(self, features, graphs, training=None):
+        directions = checked_directions(graphs, built=self.sums)
+        for direction in directions:
+            check_same_heads(
+                layers_and_heads(graphs[f"{direction}_graphs"]),
+                self.layers_and_heads[direction],
+            )
         messages = [
             weighted_sum(features, layer)
-            for direction in checked_directions(graphs, built=self.sums)
+            for direction in directions
             for weighted_sum, layer in zip(
                 self.sums[direction],
                 split_layers(graphs[f"{direction}_graphs"]),

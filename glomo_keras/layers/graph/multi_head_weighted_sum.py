@@ -1,8 +1,8 @@
 import keras
 from keras import ops
 
+from glomo_keras.ops import graphs
 from glomo_keras.ops.gather import gather_features
-from glomo_keras.ops.graphs import checked_graph_shape
 from glomo_keras.utils import validation as check
 from glomo_keras.utils.initializers import fresh
 
@@ -75,6 +75,7 @@ class MultiHeadWeightedSum(keras.layers.Layer):
 
     def build(self, features_shape, graph_shape):
         _, _, width = self._widths(features_shape, graph_shape)
+        self.num_heads = graphs.graph_shape(graph_shape)[1]
         self.value_kernel = self._kernel("value", features_shape[-1], width)
         self.output_kernel = None
         if self.units is not None:
@@ -90,13 +91,20 @@ class MultiHeadWeightedSum(keras.layers.Layer):
     def _widths(self, features_shape, graph_shape):
         """Returns B, N and `K * value_dim`, or raises."""
         check.check_rank("features", features_shape, 3, "(B, T, d)")
-        shape = checked_graph_shape("graph", graph_shape, (4,), "(B, K, T, T)")
+        shape = graphs.checked_graph_shape(
+            "graph", graph_shape, (4,), "(B, K, T, T)"
+        )
         check.check_same_length(features=features_shape[1], graph=shape[-1])
         heads = shape[1]
         value_dim = self.value_dim or max(1, features_shape[-1] // heads)
         return features_shape[0], shape[-2], heads * value_dim
 
     def call(self, features, graph, positions=None):
+        if graphs.heads_of(graph) != self.num_heads:
+            raise ValueError(
+                f"`graph` must have the {self.num_heads} heads that the layer "
+                f"was built with. Received: {graphs.heads_of(graph)} heads"
+            )
         values = ops.matmul(features, self.value_kernel)  # (B, T, K * w)
         sums = gather_features(graph, values, positions)
         sums = ops.cast(sums, self.compute_dtype)

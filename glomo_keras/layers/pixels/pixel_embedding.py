@@ -33,8 +33,8 @@ class PixelEmbedding(keras.layers.Layer):
         Tensor `(B, H, W, 3, d)`, one vector per channel.
 
     Raises:
-        ValueError: If an argument is out of its range, or there are not three
-            channels.
+        ValueError: If an argument is out of its range, there are not three
+            channels, or the images are of floats.
 
     Example:
 
@@ -74,6 +74,7 @@ class PixelEmbedding(keras.layers.Layer):
             )
 
     def call(self, images):
+        check.check_bytes("images", images)
         table = ops.cast(ops.convert_to_tensor(self.table), self.compute_dtype)
         rows = ops.reshape(table, (-1, self.units))
         first = VALUES * ops.arange(len(CHANNELS), dtype="int32")

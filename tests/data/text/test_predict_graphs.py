@@ -14,7 +14,7 @@ TEXTS = ["The cat sat.", "", "it was tired . " * 5, "Cat", "it was it."]
 def predictor():
     predictor = small_predictor()
     predictor.vocabulary = WORDS
-    predictor.tokenizer_config = {"lowercase": True}
+    predictor.tokenizer_config = {"lowercase": True, "numbers": "keep"}
     return predictor
 
 
@@ -41,5 +41,21 @@ def test_one_string_and_other_vocabularies_are_refused(predictor):
     other = data.WordTokenizer([*WORDS[:-1], "dog"])
     with pytest.raises(ValueError, match="vocabulary of the predictor"):
         data.predict_graphs(predictor, ["the"], other)
-    with pytest.raises(ValueError, match="no vocabulary: give `tokenizer`"):
+    with pytest.raises(
+        ValueError, match="no `vocabulary` or no .*tokenizer=None"
+    ):
         data.predict_graphs(small_predictor(), ["the"])
+
+
+@pytest.mark.parametrize(
+    "changed", [{"lowercase": False}, {"numbers": "N"}], ids=str
+)
+def test_tokenizer_of_other_options_is_refused(predictor, changed):
+    right = data.WordTokenizer(WORDS, **predictor.tokenizer_config)
+    wrong = data.WordTokenizer(
+        WORDS, **{**predictor.tokenizer_config, **changed}
+    )
+    data.predict_graphs(predictor, ["the"], right)
+    (name,) = changed
+    with pytest.raises(ValueError, match=f"must have {name}=.*Received"):
+        data.predict_graphs(predictor, ["the"], wrong)

@@ -84,3 +84,18 @@ def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="width of the features.*Received"):
         wide = np.zeros((x.shape[0], 2, x.shape[1], x.shape[2] + 1), "float32")
         gk.layers.MessageTransfer()(x, {"forward_messages": wide})
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_messages_of_other_directions_than_at_first_are_refused(first):
+    x = features()
+    messages = {
+        f"{direction}_messages": np.ones(
+            (x.shape[0], 2, *x.shape[1:]), "float32"
+        )
+        for direction in ("forward", "backward")
+    }
+    layer = gk.layers.MessageTransfer()
+    layer(x, dict(list(messages.items())[:first]))
+    with pytest.raises(ValueError, match="directions that the layer was bu"):
+        layer(x, dict(list(messages.items())[: 3 - first]))

@@ -176,9 +176,18 @@ def test_conditioned_mixture_needs_features(built):
         layer(graphs())
 
 
-@pytest.mark.parametrize("sizes", [{"layers": 2}, {"heads": 3}])
-def test_another_number_of_graphs_is_refused(sizes):
-    layer = GraphMixture()
+@pytest.mark.parametrize(
+    "sizes", [{"layers": 2}, {"heads": 3}, {"layers": 2, "heads": 6}]
+)
+@pytest.mark.parametrize("products", [False, True])
+def test_another_number_of_graphs_is_refused(sizes, products):
+    """Two layers of six heads are as many terms as three of four."""
+    layer = GraphMixture(include_products=products)
     layer(graphs())
-    with pytest.raises(ValueError, match="weights for 20 terms.*Received: "):
+    with pytest.raises(ValueError, match="built with, L=3, K=4.*Received: "):
         layer(factors(**sizes))
+
+
+def test_unknown_numbers_of_layers_and_heads_are_refused():
+    with pytest.raises(ValueError, match="known numbers of layers and heads"):
+        GraphMixture()(keras.Input((None, None, None, None)))

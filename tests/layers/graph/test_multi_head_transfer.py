@@ -94,6 +94,14 @@ def test_other_directions_than_at_first_are_refused():
         layer(features(), graphs())
 
 
+@pytest.mark.parametrize("sizes", [{"layers": 2}, {"heads": 2}])
+def test_other_layers_or_heads_than_at_first_are_refused(sizes):
+    layer = MultiHeadTransfer()
+    layer(features(), {"forward_graphs": factors()})
+    with pytest.raises(ValueError, match="built with, L=3, K=4.*Received"):
+        layer(features(), {"forward_graphs": factors(**sizes)})
+
+
 def test_a_graph_of_one_layer_is_refused():
     one = {"forward_graphs": factors(layers=None)}
     with pytest.raises(ValueError, match=r"\(B, L, K, T, T\)"):

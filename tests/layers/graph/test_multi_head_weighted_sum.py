@@ -108,3 +108,10 @@ def test_a_graph_of_all_layers_is_refused():
 def test_other_lengths_are_refused():
     with pytest.raises(ValueError, match="T=7 in graph"):
         MultiHeadWeightedSum()(features(length=6), graph())
+
+
+def test_other_heads_than_at_first_are_refused():
+    layer = MultiHeadWeightedSum()
+    layer(features(), graph())
+    with pytest.raises(ValueError, match="the 4 heads that.*Received: 2"):
+        layer(features(), factors(layers=None, heads=2))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import types
 
 import pytest
 
@@ -109,3 +110,12 @@ def test_files_hold_the_section_and_every_head(files, results):
 def test_options_that_fit_no_run_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         probe.main(probe.Options(**options))
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_words_are_looked_up_in_the_case_of_the_tokenizer(files, lowercase):
+    predictor = gk.GraphPredictor.from_preset(files / "preset")
+    predictor.tokenizer_config = {"lowercase": lowercase, "numbers": "N"}
+    sentence = types.SimpleNamespace(words=["The", "cat"])
+    (ids,) = probe.word_ids(predictor, [sentence])
+    assert ids.tolist() == [2 if lowercase else 1, 4]
