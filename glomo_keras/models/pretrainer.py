@@ -67,6 +67,7 @@ class Pretrainer(SelfScoringModel):
         self.share_cell = share_cell
         self.empty_row_weight = empty_row_weight
         self.directions = graph_predictor.directions
+        self.input_names = tuple(graph_predictor.input)
 
     def layer_features(
         self,

@@ -16,8 +16,9 @@ class SelfScoringModel(GlomoModel):
     `forward_count`. With replicas, each of them counts the same. Such a model
     is compiled with an optimizer only and fitted on a dataset of input dicts.
     A subclass makes `trackers`, a dict of metrics by the entry that they are
-    updated with. A batch has the weight of what it predicts, so that
-    `evaluate` gives the same for all sizes of batches.
+    updated with, and names its inputs, `input_names`. A batch has the weight
+    of what it predicts, so that `evaluate` gives the same for all sizes of
+    batches.
 
     Args:
         num_positions: Integer, positions per batch and direction at which
@@ -34,6 +35,15 @@ class SelfScoringModel(GlomoModel):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._scaled_loss = _ComputedLoss(name="loss", dtype="float32")
         self.loss_tracker = keras.metrics.Mean(name="loss")
+
+    def __call__(self, inputs, *args, **kwargs):
+        given = sorted(inputs) if isinstance(inputs, dict) else type(inputs)
+        if not isinstance(inputs, dict) or set(self.input_names) - set(inputs):
+            raise ValueError(
+                f"A {type(self).__name__} takes a dict of "
+                f"{', '.join(self.input_names)}. Received: {given}"
+            )
+        return super().__call__(inputs, *args, **kwargs)
 
     @property
     def metrics(self):

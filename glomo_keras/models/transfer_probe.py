@@ -147,7 +147,8 @@ class TransferProbe(SelfScoringModel):
         }
 
         # Called once with symbols, so that all layers are built.
-        inputs = text_inputs(["token_ids", "padding_mask"])
+        self.input_names = ("token_ids", "padding_mask")
+        inputs = text_inputs(self.input_names)
         self._features(*inputs.values(), dict.fromkeys(directions), False)
         self.built = True
         if not trainable:

@@ -62,3 +62,12 @@ def test_pixels_of_a_smaller_last_batch_count_once():
     ]
     for name in ("loss", "bits_per_dim"):
         assert found[1][name] == pytest.approx(found[0][name], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["context", "probe", "skip_thought"])
+def test_missing_inputs_are_named(kind):
+    model = text_model(kind)
+    ids = np.ones((2, 5), "int32")
+    for given in (ids, {"token_ids": ids}):
+        with pytest.raises(ValueError, match="token_ids, padding_mask. Rec"):
+            model(given)
