@@ -87,6 +87,31 @@ def read_options(run, options_class, needed=()):
     return options_class(**given)
 
 
+def check_data(facts, run):
+    """Refuses data that are not those of a finished run.
+
+    Args:
+        facts: dict; names that the run's data.json lacks do not count.
+        run: path of the run folder.
+
+    Raises:
+        ValueError: a fact is another one, or the run has no data.json.
+    """
+    path = run / "data.json"
+    if not path.exists():
+        raise ValueError(
+            f"The run has no record of its data. Received: {path}, missing"
+        )
+    there = files.read_json(path)
+    differ = [name for name, x in facts.items() if there.get(name, x) != x]
+    if differ:
+        raise ValueError(
+            "The data are not those of the run: restore them, or name the "
+            f"place that they have moved to. Received: other {differ} than in "
+            f"{path}"
+        )
+
+
 def fingerprint(arrays):
     """Returns the shape and CRC-32 of each array in a dict.
 

@@ -33,7 +33,8 @@ class PredictedGraphs(FrozenLayer):
         factored form; of an ablation of Eq. 1 `(B, L, K, T, T)`.
 
     Raises:
-        ValueError: If the predictor has no such graph layers.
+        ValueError: If `graph_layers` are not different layers of the
+            predictor.
 
     Example:
 
@@ -54,7 +55,7 @@ class PredictedGraphs(FrozenLayer):
             "graph_layers", graph_layers, predictor.num_graph_layers
         )
         self.predictor = frozen_copy(predictor)
-        self.graph_layers = tuple(sorted(chosen))
+        self.graph_layers = tuple(chosen)
 
     @property
     def input_names(self):

@@ -12,13 +12,13 @@ class SelfScoringModel(GlomoModel):
     """The base of models that compute their own loss.
 
     `call` returns a dict of scalars: `loss`, and for each direction the mean
-    over what is predicted, such as `forward_loss`, and how many these are,
-    `forward_count`. With replicas, each of them counts the same. Such a model
-    is compiled with an optimizer only and fitted on a dataset of input dicts.
-    A subclass makes `trackers`, a dict of metrics by the entry that they are
-    updated with, and names its inputs, `input_names`. A batch has the weight
-    of what it predicts, so that `evaluate` gives the same for all sizes of
-    batches.
+    over what is predicted, such as `forward_loss`, and the number of
+    predictions, `forward_count`. With replicas, each of them counts the same.
+    Such a model is compiled with an optimizer only and fitted on a dataset of
+    input dicts. A subclass makes `trackers`, a dict of metrics by the entry
+    that they are updated with, and names its inputs, `input_names`. Batches
+    are weighted by the number of their predictions, so that the losses of
+    `evaluate` do not depend on the size of batches.
 
     Args:
         num_positions: Integer, positions per batch and direction at which
@@ -48,10 +48,10 @@ class SelfScoringModel(GlomoModel):
     @property
     def metrics(self):
         # Without Keras' own tracker of the loss, which weighs rows of batches.
-        return [self.loss_tracker, *self.trackers.values()]
+        return [x for x in super().metrics if x is not self._loss_tracker]
 
     def objective(self, outputs):
-        """Returns what training makes small, of what `call` returned."""
+        """Returns the loss that training minimises."""
         return outputs["loss"]
 
     def draw_positions(self, count, training):

@@ -57,15 +57,13 @@ def losses_of_directions(decoded, table, cross_entropy):
         direction: mean_of_parts(ops.sum(weights))
         for direction, (_, _, weights) in decoded.items()
     }
+    scaled = [
+        (states, targets, ops.divide_no_nan(weights, counts[direction]))
+        for direction, (states, targets, weights) in decoded.items()
+    ]
     states, targets, weights = (
         parts[0] if len(parts) == 1 else ops.concatenate(parts)
-        for parts in zip(
-            *(
-                (states, targets, ops.divide_no_nan(weights, counts[direction]))
-                for direction, (states, targets, weights) in decoded.items()
-            ),
-            strict=True,
-        )
+        for parts in zip(*scaled, strict=True)
     )
     num_rows = ops.cast(ops.shape(weights)[0], "float32")
     # Weights around 1: float16's smallest number is not far below 1 / rows.

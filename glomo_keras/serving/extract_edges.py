@@ -70,7 +70,8 @@ the characters of the word in the text |
         progress: Whether to show a progress bar. Defaults to True.
         num_processes: int. With more than one, a script needs
             `if __name__ == "__main__":`. Defaults to 1.
-        tokenizer: `WordTokenizer`. Defaults to that of the predictor.
+        tokenizer: `WordTokenizer` with the vocabulary and the options that
+            the predictor was pretrained with. Defaults to its own.
         edges_per_word: float, the most edges of a window for each of its
             words, over all layers, heads and directions. Defaults to 2.
         max_length: int, the most words of a window. Defaults to 100.

@@ -90,7 +90,8 @@ class RunFolder:
 
         Args:
             facts: Dict, what tells the data from others; written to
-                `data.json` the first time.
+                `data.json` the first time. Later, names that are not in it
+                do not count.
 
         Raises:
             ValueError: If they differ from those in the folder.
@@ -100,7 +101,9 @@ class RunFolder:
             files.write_json(self.data_path, facts)
             return
         there = files.read_json(self.data_path)
-        differences = _differences(there, facts, ())
+        # A run of an earlier version knows fewer facts.
+        known = {name: x for name, x in facts.items() if name in there}
+        differences = _differences(there, known, ())
         if differences:
             raise ValueError(
                 "The data have changed since this run began:\n"

@@ -54,10 +54,15 @@ def check_same_length(**lengths):
 
 
 def chosen_numbers(name, chosen, count):
-    """Returns different numbers from 1 to `count`; None stands for all.
+    """Checks a choice of numbers from 1 to `count`; returns it as a list.
+
+    Args:
+        name: String, of the argument.
+        chosen: Sequence of integers, or None for all.
+        count: Integer.
 
     Raises:
-        ValueError: If they are not such numbers.
+        ValueError: If they are not different numbers of this range.
     """
     if chosen is None:
         return list(range(1, count + 1))
@@ -80,11 +85,12 @@ def chosen_numbers(name, chosen, count):
 
 
 def check_bytes(name, values):
-    """Raises ValueError where values are floats, which would be cut off."""
+    """Raises ValueError where values that stand for bytes are floats."""
     dtype = values.dtype if hasattr(values, "dtype") else np.array(values).dtype
     if "float" in str(dtype):
         raise ValueError(
-            f"`{name}` must be integers from 0 to 255, not shares of 1. "
+            f"`{name}` must have an integer dtype, with values from 0 to 255: "
+            "floats would be cut off. Scale and cast them first. "
             f"Received: {name}.dtype={dtype}"
         )
 

@@ -76,9 +76,10 @@ def main(options):
 
 def load(options, predictor):
     """Returns a stream to train on and held-out windows."""
-    if predictor.vocabulary is None:
+    if None in (predictor.vocabulary, predictor.tokenizer_config):
         raise ValueError(
-            "The predictor must be one of texts, with its vocabulary. "
+            "The predictor must be one of texts, with its vocabulary and the "
+            "options of its tokenizer. "
             f"Received: predictor={options.predictor}"
         )
 

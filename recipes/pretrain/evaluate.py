@@ -29,6 +29,7 @@ from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
+from recipes.common import check_data
 from recipes.pretrain import text as pretrain_text
 
 
@@ -58,15 +59,13 @@ def evaluate(options):
     Returns:
         Dict, the content of RUN/evaluation.json.
     """
-    settings = pretrain_text.read_run(
-        options.run, ["pretrainer", "preset", "data.json"]
-    )
+    settings = pretrain_text.read_run(options.run, ["pretrainer", "preset"])
     moved = {"corpus": options.corpus, "cache": options.cache}
     settings = dataclasses.replace(
         settings, **{name: x for name, x in moved.items() if x}
     )
     corpus = pretrain_text.load(settings)
-    check_corpus(corpus, options.run)
+    check_data(pretrain_text.describe_text(corpus), options.run)
     windows = held_out_windows(
         corpus.validation, settings.max_length, options.windows
     )
@@ -91,26 +90,6 @@ def evaluate(options):
     }
     report(evaluation, options.run / "evaluation.json")
     return evaluation
-
-
-def check_corpus(corpus, run):
-    """Refuses a text that is not the one that the run learned from.
-
-    Raises:
-        ValueError: words, their numbers or what is held out differ.
-    """
-    learned = files.read_json(run / "data.json")
-    differ = [
-        name
-        for name, fact in pretrain_text.describe_text(corpus).items()
-        if learned.get(name, fact) != fact
-    ]
-    if differ:
-        raise ValueError(
-            "The text has changed since the run, whose words and held-out "
-            "part it must give again: bring it back, or name it by --corpus. "
-            f"Received: another {', '.join(differ)} than in {run / 'data.json'}"
-        )
 
 
 def held_out_windows(stream, max_length, count=0):

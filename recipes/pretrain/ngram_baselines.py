@@ -36,6 +36,7 @@ from tqdm import tqdm
 
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
+from recipes.common import check_data
 from recipes.pretrain import text as pretrain_text
 from recipes.pretrain.evaluate import describe_windows
 from recipes.pretrain.evaluate import held_out_windows
@@ -61,6 +62,7 @@ def measure(options):
     """Runs the recipe; returns the content of RUN/ngrams.json."""
     settings = pretrain_text.read_run(options.run)
     corpus = pretrain_text.load(settings)
+    check_data(pretrain_text.describe_text(corpus), options.run)
     held_out = held_out_windows(
         corpus.validation, settings.max_length, options.windows
     )

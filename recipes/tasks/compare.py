@@ -4,11 +4,11 @@ r"""Compares runs of a task over their seeds.
         runs/imdb/uniform --out runs/imdb/compare
 
 RUNS are folders of the recipes of tasks, each with `seed-N/metrics.json`; the
-first is the baseline. Says in which options and data the runs differ, and
-prints, for each metric, mean and standard deviation over the seeds and the
-difference to the baseline, paired by seed, with its 95 % confidence interval
-(Student's t; none for a single seed). Writes the same to OUT/compare.csv and a
-plot to OUT/compare.png.
+first is the baseline. Says in which options and data the runs differ (names
+that some runs lack do not count), and prints, for each metric, mean and
+standard deviation over the seeds and the difference to the baseline, paired by
+seed, with its 95 % confidence interval (Student's t; none for a single seed).
+Writes the same to OUT/compare.csv and a plot to OUT/compare.png.
 """
 
 import dataclasses
@@ -91,7 +91,7 @@ def load(options):
 
 
 def differing(contents):
-    """Returns the names of entries that differ between the dicts with them."""
+    """Returns the names of entries that differ between dicts that have them."""
     names = dict.fromkeys(name for each in contents for name in each)
     return [
         name

@@ -188,11 +188,11 @@ def check_transfer(options):
 
 
 def check_graph_layers(options):
-    """Refuses numbers of graph layers that the predictor does not have."""
+    """Refuses what are not different graph layers of the predictor."""
     predictor = gk.GraphPredictor.from_preset(options.predictor)
-    layers = range(1, predictor.num_graph_layers + 1)
-    if not set(options.graph_layers) <= set(layers):
-        wanted = f"numbers from 1 to {len(layers)}, layers of --predictor"
+    given, count = options.graph_layers, predictor.num_graph_layers
+    if len({*given} & {*range(1, count + 1)}) < len(given):
+        wanted = f"different numbers from 1 to {count}, layers of --predictor"
         refuse("graph_layers", wanted, options)
 
 

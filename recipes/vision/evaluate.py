@@ -31,6 +31,8 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras.utils import files
+from recipes.common import check_data
+from recipes.common import fingerprint
 from recipes.common import read_options
 from recipes.vision import pretrain as pretrain_images
 from recipes.vision.draw_graphs import draw_edges
@@ -57,6 +59,7 @@ def evaluate(options):
         options.run, pretrain_images.Options, ["pretrainer", "preset"]
     )
     images = pretrain_images.load(settings)
+    check_data(fingerprint(images), options.run)
     train, held_out = (np.asarray(images[k]) for k in ("train", "validation"))
     pretrainer = gk.PixelPretrainer.from_preset(
         options.run / "pretrainer", dtype="float32"

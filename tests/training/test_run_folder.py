@@ -185,3 +185,13 @@ def test_lock_of_a_killed_process_is_taken_over(tmp_path):
             start_and_close(tmp_path, {})
         process.send_signal(signal.SIGKILL)
     start_and_close(tmp_path, {})
+
+
+def test_data_with_more_facts_than_an_earlier_version_wrote(tmp_path):
+    begin(tmp_path, {"a": 1})
+    folder = RunFolder(tmp_path)
+    (tmp_path / "data.json").write_text('{"words": 3}')
+    with folder.start({"a": 1}):
+        folder.check_data({"words": 3, "vectors": {"crc32": 5}})
+        with pytest.raises(ValueError, match="words: 3 there, 4 now"):
+            folder.check_data({"words": 4, "vectors": {"crc32": 5}})

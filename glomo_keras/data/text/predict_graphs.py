@@ -97,12 +97,12 @@ def check_tokenizer_options(predictor, tokenizer):
     """
     wanted = getattr(predictor, "tokenizer_config", None) or {}
     for name in ("lowercase", "numbers"):
-        given = getattr(tokenizer, name)
-        if wanted.get(name, given) != given:
+        if name in wanted and getattr(tokenizer, name) != wanted[name]:
             raise ValueError(
                 f"`tokenizer` must have {name}={wanted[name]!r}, as in the "
                 "pretraining of the predictor; `WordTokenizer.from_preset` "
-                f"reads all options. Received: {name}={given!r}"
+                "reads all options. "
+                f"Received: {name}={getattr(tokenizer, name)!r}"
             )
 
 

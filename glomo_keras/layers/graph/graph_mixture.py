@@ -144,11 +144,8 @@ class GraphMixture(keras.layers.Layer):
                 "Received: features=None"
             )
 
-    def _check_heads(self, graphs):
-        check_same_heads(layers_and_heads(graphs), self.layers_and_heads)
-
     def call(self, graphs, features=None, training=None):
-        self._check_heads(graphs)
+        check_same_heads(layers_and_heads(graphs), self.layers_and_heads)
         weights = self.mixture_weights(features, training=training)
         mixed = mix_graphs(
             materialize(graphs), weights, self.include_products
@@ -173,7 +170,7 @@ class GraphMixture(keras.layers.Layer):
         if not self.built:
             shapes = keras.tree.map_structure(lambda x: x.shape, graphs)
             self.build(shapes, features.shape)
-        self._check_heads(graphs)
+        check_same_heads(layers_and_heads(graphs), self.layers_and_heads)
         total = gather_mixture(
             graphs,
             features,

@@ -37,7 +37,8 @@ class MessageTransfer(keras.layers.Layer):
 
     Raises:
         ValueError: If an argument is out of its range, messages are not such
-            a dict, ranks are wrong, or shapes differ from the features'.
+            a dict, have other directions than at first, ranks are wrong, or
+            shapes differ from the features'.
 
     Example:
 

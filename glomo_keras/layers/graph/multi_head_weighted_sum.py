@@ -41,8 +41,9 @@ class MultiHeadWeightedSum(keras.layers.Layer):
         Tensor `(B, T, units)` or `(B, N, units)`.
 
     Raises:
-        ValueError: If an argument is out of its range, ranks are wrong, or
-            lengths differ.
+        ValueError: If an argument is out of its range, ranks are wrong,
+            lengths differ, or the graph has other numbers of heads than at
+            first.
 
     Example:
 

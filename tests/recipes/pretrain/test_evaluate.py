@@ -73,7 +73,9 @@ def test_text_that_has_changed_is_refused(run, tmp_path):
     moved = tmp_path / "moved.txt"
     lines = pathlib.Path(run.corpus[0]).read_text("utf-8").splitlines()
     moved.write_text("\n".join(lines[::-1]), encoding="utf-8")
-    with pytest.raises(ValueError, match="text has changed.*train.*data.json"):
+    with pytest.raises(
+        ValueError, match="not those of the run.*train.*data.json"
+    ):
         evaluate_pretrainer.evaluate(
             evaluate_pretrainer.Options(run.out, corpus=(str(moved),))
         )
