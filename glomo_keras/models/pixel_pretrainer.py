@@ -151,18 +151,18 @@ class PixelPretrainer(Pretrainer):
             for direction in self.directions
         }
         logits, statistics = self._predict(images, positions, training)
-        losses, total = {}, 0.0
-        for direction in self.directions:
-            loss, count = _mean_loss(
+        means = {
+            direction: _mean_loss(
                 *self._target_losses(
                     direction, images, logits[direction], positions[direction]
                 )
             )
-            losses[f"{direction}_loss"] = loss
-            losses[f"{direction}_count"] = count
-            total += loss
-        loss = total / len(self.directions)
-        return {"loss": loss, **losses, **statistics}
+            for direction in self.directions
+        }
+        losses = {f"{name}_loss": loss for name, (loss, _) in means.items()}
+        counts = {f"{name}_count": count for name, (_, count) in means.items()}
+        loss = sum(losses.values()) / len(losses)
+        return {"loss": loss, **losses, **counts, **statistics}
 
     def logits(self, images, positions=None):
         """Returns what is predicted around each pixel, in inference mode.

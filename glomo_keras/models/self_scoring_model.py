@@ -16,9 +16,9 @@ class SelfScoringModel(GlomoModel):
     predictions, `forward_count`. With replicas, each of them counts the same.
     Such a model is compiled with an optimizer only and fitted on a dataset of
     input dicts. A subclass makes `trackers`, a dict of metrics by the entry
-    that they are updated with, and names its inputs, `input_names`. Batches
-    are weighted by the number of their predictions, so that the losses of
-    `evaluate` do not depend on the size of batches.
+    that they are updated with, and sets `input_names` and `directions`.
+    Batches are weighted by the number of their predictions, so that the losses
+    of `evaluate` do not depend on the size of batches.
 
     Args:
         num_positions: Integer, positions per batch and direction at which
@@ -100,11 +100,7 @@ class SelfScoringModel(GlomoModel):
         return self._scaled_loss(objective, objective)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        counts = {
-            name.replace("_count", "_loss"): count
-            for name, count in y_pred.items()
-            if name.endswith("_count")
-        }
+        counts = {f"{x}_loss": y_pred[f"{x}_count"] for x in self.directions}
         mean_count = sum(counts.values()) / len(counts)
         self.loss_tracker.update_state(self.objective(y_pred), mean_count)
         for name, tracker in self.trackers.items():

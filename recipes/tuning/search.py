@@ -289,7 +289,6 @@ def train_best(options, trials, tuner):
     with folder.start(task, HARMLESS, overwrite=True):
         if not folder.finished:
             loaded = trials.load(task)
-            folder.check_data(run.describe(task, loaded))
             model = trials.build(values)
             metrics = run.fit(
                 task,

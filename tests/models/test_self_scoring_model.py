@@ -1,10 +1,11 @@
-"""Models that compute their own loss: its mean over batches."""
+"""What pretrainers and the probe have in common."""
 
 import keras
 import numpy as np
 import pytest
 
 import glomo_keras as gk
+from tests.models.small_models import inputs as small_inputs
 
 LENGTHS = (9, 1, 6, 2, 1, 1)  # in batches of 2, the last predicts nothing
 
@@ -71,3 +72,10 @@ def test_missing_inputs_are_named(kind):
     for given in (ids, {"token_ids": ids}):
         with pytest.raises(ValueError, match="token_ids, padding_mask. Rec"):
             model(given)
+
+
+def test_targets_are_refused():
+    model = gk.models.TransferProbe(9, None, embedding_dim=4)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="TransferProbe computes its own los"):
+        model.fit(small_inputs(), np.ones(2), verbose=0)

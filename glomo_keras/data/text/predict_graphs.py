@@ -20,8 +20,7 @@ def predict_graphs(predictor, texts, tokenizer=None, batch_size=32):
         predictor: `GraphPredictor`.
         texts: Sequence of str.
         tokenizer: `WordTokenizer` with the vocabulary and the options that
-            the predictor was pretrained with.
-            Defaults to the one that the predictor was pretrained with.
+            the predictor was pretrained with. Defaults to its own.
         batch_size: Integer, the most texts in a batch. Defaults to 32.
 
     Returns:

@@ -77,9 +77,6 @@ class MultiHeadTransfer(keras.layers.Layer):
 
     def build(self, features_shape, graphs_shape=None):
         graphs = check_transfer_shapes(features_shape, graphs_shape)
-        self.layers_and_heads = {
-            direction: tuple(shape[1:3]) for direction, shape in graphs.items()
-        }
         self.sums = {
             direction: [
                 self._weighted_sum(f"{direction}_sum_{index}")
@@ -105,9 +102,10 @@ class MultiHeadTransfer(keras.layers.Layer):
     def call(self, features, graphs, training=None):
         directions = checked_directions(graphs, built=self.sums)
         for direction in directions:
+            sums = self.sums[direction]
             check_same_heads(
                 layers_and_heads(graphs[f"{direction}_graphs"]),
-                self.layers_and_heads[direction],
+                (len(sums), sums[0].num_heads),
             )
         messages = [
             weighted_sum(features, layer)

@@ -154,6 +154,10 @@ def test_cosine_schedule_ends_at_zero(folder, tmp_path):
         ({"train_examples": 19}, "--train-examples is at most 18"),
         ({"graph_dropout": 1.0}, r"--graph-dropout is in \[0, 1\)"),
         (
+            {"graph": "predicted", "graph_layers": (3,)},
+            "--graph-layers is different numbers from 1 to 2, layers of --pred",
+        ),
+        (
             {"graph": "decay", "graph_layers": (1, 1)},
             "--graph-layers is different numbers from 1 to 2, layers of",
         ),
