@@ -74,6 +74,8 @@ class Options(SeedOptions):
     """Pixels a side to which images are scaled."""
     limit: int | None = None
     """Images for training and validation, and for the test; 0: all."""
+    test_limit: int | None = None
+    """Images for the test; as many as `limit` if None, 0: all."""
     split_seed: int = 0
     """Draws the images held out, the same for all seeds of the run."""
     cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
@@ -115,8 +117,9 @@ def check(options):
     check_seeds(options)
     check_positive(options, "size", "epochs", "batch_size", "num_mixtures")
     check_above_zero(options, "learning_rate")
-    if options.limit < 0:
-        refuse("limit", "at least 0", options)
+    for name in ("limit", "test_limit"):
+        if (getattr(options, name) or 0) < 0:
+            refuse(name, "at least 0", options)
     if options.graph in ("predicted", "random"):
         gk.ImageGraphPredictor.from_preset(options.predictor)
 
@@ -138,8 +141,13 @@ def load(options):
     test = sets.get("test", train)
     if "test" in sets:
         test_rows, _ = data.split_rows(len(test), 0, options.split_seed)
-    limit = options.limit or None
-    rows, test_rows = rows[:limit], test_rows[:limit]
+    test_limit = options.limit
+    if options.test_limit is not None:
+        test_limit = options.test_limit
+    rows, test_rows = (
+        rows[: options.limit or None],
+        test_rows[: test_limit or None],
+    )
     held_out = round(VALIDATION_SHARE * len(rows))
     splits = {
         "train": take(train, rows[held_out:]),

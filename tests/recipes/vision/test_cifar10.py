@@ -131,11 +131,22 @@ def test_class_folders_alone_give_a_test_set(folder, tmp_path):
     assert sizes == {"train": 21, "validation": 4, "test": 5}
 
 
+@pytest.mark.parametrize(("test_limit", "size"), [(None, 10), (5, 5), (0, 12)])
+def test_images_for_the_test_are_counted_apart(
+    folder, tmp_path, test_limit, size
+):
+    run = options(folder, tmp_path, limit=10, test_limit=test_limit)
+    splits = load(dataclasses.replace(run, batch_size=4))
+    sizes = {name: len(split.labels) for name, split in splits.items()}
+    assert sizes == {"train": 8, "validation": 2, "test": size}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"seeds": 0}, "--seeds is at least 1.*seeds=0"),
         ({"limit": -5}, "--limit is at least 0.*limit=-5"),
+        ({"test_limit": -1}, "--test-limit is at least 0.*test_limit=-1"),
         ({"learning_rate": 0.0}, "--learning-rate is above 0"),
         ({"graph": "predicted", "predictor": "none_such"}, "A preset is"),
     ],
