@@ -45,6 +45,7 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras.utils import files
+from recipes.common import check_data
 from recipes.common import check_positive
 from recipes.common import refuse
 from recipes.graphs import fresh_features
@@ -184,10 +185,16 @@ def pretrained(options, row, seed):
 
 
 def load(options, seed):
-    """Returns the stream to train on, and windows of the held-out one."""
+    """Returns the stream to train on, and windows of the held-out one.
+
+    Raises:
+        ValueError: a row of this seed was pretrained on other text.
+    """
     corpus = pretrain_text.load(
         pretrain_text.resolve(pretraining(options, "full", seed))
     )
+    for path in sorted(options.out.glob(f"*/seed-{seed}/data.json")):
+        check_data(pretrain_text.describe_text(corpus), path.parent)
     windows = held_out_windows(
         corpus.validation,
         options.transfer.max_length,

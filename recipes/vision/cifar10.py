@@ -144,10 +144,8 @@ def load(options):
     test_limit = options.limit
     if options.test_limit is not None:
         test_limit = options.test_limit
-    rows, test_rows = (
-        rows[: options.limit or None],
-        test_rows[: test_limit or None],
-    )
+    rows = rows[: options.limit or None]
+    test_rows = test_rows[: test_limit or None]
     held_out = round(VALIDATION_SHARE * len(rows))
     splits = {
         "train": take(train, rows[held_out:]),

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import json
 import pathlib
 import random
 
@@ -113,6 +114,18 @@ def test_every_row_is_pretrained_and_measured_once(corpus, tmp_path):
         row["perplexity"] for row in rows
     ]
     assert (every.out / "runs.csv").read_text().splitlines() == lines
+
+
+def test_rows_of_a_seed_share_their_text(corpus, tmp_path):
+    every = options(corpus, tmp_path)
+    stream, _ = ablations.load(every, 0)
+    run = every.out / "full" / "seed-0"
+    run.mkdir(parents=True)
+    facts = {"words": stream.num_words + 1}
+    (run / "data.json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match="not those of the run.*words"):
+        ablations.main(every)
+    ablations.load(every, 1)  # of which there is none yet
 
 
 @pytest.mark.parametrize("row", ablations.CHANGES)
