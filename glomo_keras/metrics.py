@@ -7,7 +7,16 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class Perplexity(keras.metrics.Mean):
+class CrossEntropy(keras.metrics.Mean):
+    """The mean cross entropy; NaN where nothing was predicted."""
+
+    def result(self):
+        mean = super().result()
+        return ops.where(self.count > 0, mean, math.nan)
+
+
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class Perplexity(CrossEntropy):
     """`exp` of the mean cross entropy."""
 
     def result(self):
@@ -15,7 +24,7 @@ class Perplexity(keras.metrics.Mean):
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
-class BitsPerDimension(keras.metrics.Mean):
+class BitsPerDimension(CrossEntropy):
     """The mean cross entropy in bits."""
 
     def result(self):

@@ -10,8 +10,10 @@ from glomo_keras.utils.graph_arrays import check_axes
 from glomo_keras.utils.graph_arrays import check_weights
 from glomo_keras.utils.graph_arrays import ratio
 
-MARKERS = ("##", "▁", "Ġ")
-"""How tokenizers mark the inner or the first piece of a word."""
+WORD_STARTS = ("▁", "Ġ")
+"""How tokenizers mark the first piece of a word."""
+MARKERS = ("##", *WORD_STARTS)
+"""These, and the mark of inner pieces."""
 
 
 def subword_graphs(graphs, word_offsets, subword_offsets):
@@ -77,9 +79,11 @@ def find_offsets(text, pieces):
     """Finds the pieces of a tokenizer in their text, one after the other.
 
     Case, accents and the marks of inner or first pieces (`##`, `▁`, `Ġ`) do
-    not count. A piece that does not occur in the rest of the text, such as
-    `[CLS]` or `[UNK]`, gets the offsets (0, 0). Not for byte-level pieces of
-    letters outside ASCII: take the offsets of their tokenizer.
+    not count, nor do characters between the pieces that are no letters or
+    digits. A piece that does not come next, such as `[CLS]` or `[UNK]`, gets
+    the offsets (0, 0); the one after it is looked for in the rest of the
+    text. Not for byte-level pieces of letters outside ASCII: take the offsets
+    of their tokenizer.
 
     Args:
         text: string.
@@ -98,11 +102,15 @@ def find_offsets(text, pieces):
         letters = _plain(character)
         plain += letters
         places += [place] * len(letters)
-    offsets, at = [], 0
+    marks_starts = any(x.startswith(WORD_STARTS) for x in pieces)
+    offsets, at, lost = [], 0, False
     for piece in pieces:
         letters = _plain(_without_marker(piece))
-        start = plain.find(letters, at) if letters else -1
-        if start < 0:
+        starts_word = marks_starts == piece.startswith(WORD_STARTS)
+        starts_word &= not piece.startswith("##")
+        start = _find(plain, letters, at, lost, starts_word)
+        lost = start is None
+        if lost:
             offsets.append((0, 0))
             continue
         at = start + len(letters)
@@ -110,9 +118,33 @@ def find_offsets(text, pieces):
     return np.array(offsets, "int32").reshape(-1, 2)
 
 
+def _find(text, letters, at, lost, starts_word):
+    """Returns where the next piece starts, None if it does not come next.
+
+    Args:
+        text: string.
+        letters: string, the piece.
+        at: where the piece before it ends.
+        lost: boolean, whether the piece before it was not found: what stands
+            in its place is skipped.
+        starts_word: boolean, whether the piece is the first of a word: then
+            places inside words come last.
+    """
+    first = text.find(letters, at) if letters else -1
+    skipped = any(c.isalnum() for c in text[at:first])
+    if first < 0 or (skipped and not lost):
+        return None
+    start = first
+    while lost and starts_word and start >= 0:
+        if not (letters[0].isalnum() and text[start - 1 : start].isalnum()):
+            return start
+        start = text.find(letters, start + 1)
+    return first
+
+
 def _plain(text):
     """Lower case without accents."""
-    letters = unicodedata.normalize("NFD", text.lower())
+    letters = unicodedata.normalize("NFKD", text.lower())
     return "".join(c for c in letters if unicodedata.category(c) != "Mn")
 
 

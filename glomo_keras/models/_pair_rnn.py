@@ -44,9 +44,12 @@ class _PairRNN(keras.layers.Layer):
         )  # (2 B, max(T, S), d)
         masks = [ops.cast(x, "int32") for x in (first_mask, second_mask)]
         mask = ops.concatenate([_padded(x, length) for x in masks])
+        mask = ops.cast(mask, "bool")
         # cuDNN refuses a sequence without a unit: an empty text gets one,
         # whose state no one looks at.
-        mask = ops.logical_or(ops.cast(mask, "bool"), ops.arange(length) < 1)
+        empty = ops.logical_not(ops.any(mask, axis=1, keepdims=True))
+        first_unit = ops.logical_and(empty, ops.arange(length) < 1)
+        mask = ops.logical_or(mask, first_unit)
         states = self.rnn(both, mask=mask, training=training)
         return states[:batch, :first_length], states[batch:, :second_length]
 

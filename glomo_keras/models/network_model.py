@@ -77,6 +77,20 @@ class NetworkModel(GlomoModel):
         inputs = {name: inputs[name] for name in names}
         return self.network(inputs, training=training)
 
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        # Keras would take a tuple in the alphabetical order of the outputs.
+        names = list(self.network.output)
+        if len(names) > 1 and isinstance(y, tuple | list):
+            raise ValueError(
+                f"A {type(self).__name__} takes a dict of targets for "
+                f"{', '.join(names)}. Received: a {type(y).__name__}"
+            )
+        return super().compute_loss(
+            x, y, y_pred, sample_weight, training=training
+        )
+
     def compute_mask(self, inputs, previous_mask):
         return None
 

@@ -3,6 +3,7 @@ import functools
 import keras
 from keras import ops
 
+from glomo_keras.metrics import CrossEntropy
 from glomo_keras.models.glomo_model import GlomoModel
 from glomo_keras.ops.cross_entropy import tied_cross_entropy
 from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
@@ -34,7 +35,7 @@ class SelfScoringModel(GlomoModel):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._scaled_loss = _ComputedLoss(name="loss", dtype="float32")
-        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.loss_tracker = CrossEntropy(name="loss")
 
     def __call__(self, inputs, *args, **kwargs):
         given = sorted(inputs) if isinstance(inputs, dict) else type(inputs)
@@ -87,6 +88,23 @@ class SelfScoringModel(GlomoModel):
             seed=self.seed_generator,
         )
 
+    def fit(self, *args, **kwargs):
+        self._check_unweighted(**kwargs)
+        return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        self._check_unweighted(**kwargs)
+        return super().evaluate(*args, **kwargs)
+
+    def _check_unweighted(self, sample_weight=None, class_weight=None, **rest):
+        # Keras drops weights where there are no targets.
+        if sample_weight is not None or class_weight is not None:
+            raise ValueError(
+                f"{type(self).__name__} counts all predictions the same. "
+                f"Received: sample_weight={sample_weight}, "
+                f"class_weight={class_weight}"
+            )
+
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
@@ -97,7 +115,10 @@ class SelfScoringModel(GlomoModel):
                 f"Received: y={y}, sample_weight={sample_weight}"
             )
         objective = self.objective(y_pred)
-        return self._scaled_loss(objective, objective)
+        loss = self._scaled_loss(objective, objective)
+        for each in self.losses:  # regularizers
+            loss = loss + self._aggregate_additional_loss(each)
+        return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         counts = {f"{x}_loss": y_pred[f"{x}_count"] for x in self.directions}

@@ -17,6 +17,7 @@ INPUT_TYPES = {
     "images": "uint8",
     "weights": "float32",
 }
+INTEGERS = ("int32", "uint8")
 MOST_RETRIES = 4  # gRPC makes five attempts at most
 LARGEST_VERSION = 2**63 - 1
 
@@ -250,7 +251,16 @@ def _check_certificates(server, *certificates):
 
 def _as_array(name, values):
     if name != "text":
-        return np.asarray(values, INPUT_TYPES.get(name))
+        given, dtype = np.asarray(values), INPUT_TYPES.get(name)
+        array = np.asarray(given, dtype)
+        if dtype in INTEGERS and given.size:
+            if given.dtype.kind not in "biu" or (array != given).any():
+                raise ValueError(
+                    f"`{name}` must hold integers that {dtype} can hold. "
+                    f"Received: {given.dtype}, from {given.min()} to "
+                    f"{given.max()}"
+                )
+        return array
     texts = np.empty(len(values), object)
     texts[:] = list(values)
     for text in texts:

@@ -93,7 +93,8 @@ def transfer_perplexities(
         seeds: Sequence of integers.
         graphs, held_out, vocabulary_size, transfer, steps, learning_rate,
             verbose, **options: See `transfer_perplexity`. The weights of
-            `graphs` start from their present values for each seed.
+            `graphs` and `vectors` start from their present values for each
+            seed.
     """
     probe = None
     for seed in seeds:
@@ -103,7 +104,7 @@ def transfer_perplexities(
         )
         if probe is None:
             probe = fresh
-            own = {} if graphs is None else _values(graphs)
+            own = _values(graphs) | _values(options.get("vectors"))
             rate = warmup_cosine(learning_rate, steps, steps // 10, first=0.0)
             probe.compile(
                 keras.optimizers.Adam(rate, global_clipnorm=1.0),
@@ -115,7 +116,7 @@ def transfer_perplexities(
                 value = own.get(id(ours), keras.ops.convert_to_numpy(new))
                 ours.assign(value.copy())
             for variable in probe.optimizer.variables:
-                variable.assign(keras.ops.zeros_like(variable))
+                variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
         probe.fit(
             make_train(seed),
             steps_per_epoch=steps,
@@ -127,5 +128,7 @@ def transfer_perplexities(
 
 def _values(layer):
     """Returns the values of the variables, by the identity of each."""
+    if layer is None:
+        return {}
     to_numpy = keras.ops.convert_to_numpy
     return {id(each): to_numpy(each).copy() for each in layer.variables}

@@ -1,3 +1,4 @@
+import functools
 import json
 import pathlib
 
@@ -43,7 +44,8 @@ def make_tuner(
         objective: Pair of name and direction, as `("val_accuracy", "max")`.
         max_trials: Number of trials. Hyperband's brackets follow from
             `max_epochs`; it stops at this number if they are not through.
-        max_epochs: Epochs of a trial; of Hyperband's longest.
+        max_epochs: Epochs of a trial, of Hyperband's longest one; `search`
+            takes other `epochs`.
         directory: Path that chief and workers share.
         project_name: The folder in it. Defaults to `"trials"`.
         seed: Seed of the choices. Defaults to a random one.
@@ -66,13 +68,13 @@ def make_tuner(
         )
     options = {"max_trials": max_trials}
     if kind == "hyperband":
-        options = {"max_epochs": max_epochs}
+        options = {"max_epochs": max_epochs}  # gives each trial its epochs
     elif kind == "bayesian":
         # KerasTuner's default, three points per hyperparameter, would make a
         # short search a random one.
         options["num_initial_points"] = max(2, max_trials // 3)
     folder = pathlib.Path(directory, project_name)
-    search = _search(kind, hypermodel, objective, options.get("max_epochs"))
+    search = _search(kind, hypermodel, objective, max_epochs)
     _check_same(folder, search)
     tuner = TUNERS[kind](
         hypermodel=hypermodel,
@@ -88,6 +90,7 @@ def make_tuner(
         tuner.oracle.max_trials = max_trials
         files.write_json(folder / SEARCH, search)
         tuner.save()  # else a kill in the first trial would lose it
+    tuner.search = functools.partial(tuner.search, epochs=max_epochs)
     return tuner
 
 
@@ -108,6 +111,8 @@ def _check_same(folder, search):
     there = {}
     if (folder / SEARCH).exists():
         there = files.read_json(folder / SEARCH)
+        if there["max_epochs"] is None:  # of an earlier version
+            there["max_epochs"] = search["max_epochs"]
     elif not (folder / "oracle.json").exists():
         return
     differing = [name for name in search if there.get(name) != search[name]]

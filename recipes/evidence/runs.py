@@ -100,7 +100,7 @@ class Line:
 
     mode: str
     options: dict
-    weights: dict = dataclasses.field(default_factory=dict)
+    weights: dict | None = None
     results: dict = dataclasses.field(default_factory=dict)
     sized: dict = dataclasses.field(default_factory=dict)
     data: dict = dataclasses.field(default_factory=dict)
@@ -182,8 +182,7 @@ def add_run(lines, recipe, name, config, data, metrics):
     usual = {x: y for x, y in defaults(recipe).items() if y is not ...}
     options = relevant({**usual, **config})
     key = json.dumps(options, sort_keys=True)
-    weights = {x: data.get(x) for x in ("predictor", "pretrainer")}
-    line = lines.setdefault(key, Line(mode_of(config), options, weights))
+    line = lines.setdefault(key, Line(mode_of(config), options))
     if not metrics:
         line.faults.append(f"`{name}` ({line.mode}) is not finished.")
         return
@@ -195,6 +194,9 @@ def add_run(lines, recipe, name, config, data, metrics):
             f"`{name}` lacks the numbers {missing or [task.size]}."
         )
         return
+    weights = {x: data.get(x) for x in ("predictor", "pretrainer")}
+    if line.weights is None:
+        line.weights = weights
     if line.weights != weights:
         line.faults.append(
             f"`{name}` ({line.mode}) had a preset of the same name but other "

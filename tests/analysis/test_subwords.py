@@ -77,6 +77,27 @@ def test_offsets_of_pieces_with_marks_case_and_accents():
     ]
 
 
+def found(text, pieces):
+    return [text[start:end] for start, end in find_offsets(text, pieces)]
+
+
+def test_a_piece_after_an_unknown_word_is_not_found_inside_it():
+    text, pieces = "Za\U00010348 a cat", ["[UNK]", "a", "cat"]
+    assert found(text, pieces) == ["", "a", "cat"]
+    assert find_offsets(text, pieces)[1].tolist() == [4, 5]
+    text, pieces = "ab\U00010348cd cd", ["▁ab", "<unk>", "cd", "▁cd"]
+    assert find_offsets(text, pieces)[2:].tolist() == [[3, 5], [6, 8]]
+    assert found("我\U00020000你", ["我", "[UNK]", "你"]) == ["我", "", "你"]
+
+
+def test_a_piece_of_other_letters_does_not_take_the_rest_of_the_text():
+    pieces = ["he", "smiled", ";", "a", "cat", ".", ";"]
+    expected = ["He", "smiled", "", "a", "cat", ".", ";"]
+    assert found("He smiled, a cat. 😀 ;", pieces) == expected
+    pieces = ["wait", "...", "x2", "."]  # as NFKC has them
+    assert found("Wait… x².", pieces) == ["Wait", "…", "x²", "."]
+
+
 def test_text_without_pieces_has_no_offsets():
     assert find_offsets("", []).shape == (0, 2)
 

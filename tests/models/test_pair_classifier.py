@@ -158,6 +158,19 @@ def test_padding_changes_nothing(mode):
     np.testing.assert_allclose(logits_of(model, given), wanted, atol=TOLERANCE)
 
 
+def test_padding_on_the_left_changes_nothing():
+    model = mixed_model("none")
+    given = make_inputs(model)
+    wanted = logits_of(model, given)
+    padded = {
+        name: np.pad(value, ((0, 0), (3, 0)), constant_values=5)
+        for name, value in given.items()
+    }
+    for text in UNITS:
+        padded[f"{text}_padding_mask"][:, :3] = False
+    np.testing.assert_allclose(logits_of(model, padded), wanted, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("mode", [SLOW_EMBEDDINGS, "states"])
 def test_training_leaves_the_predictor_alone(mode):
     model = make_model(mode)

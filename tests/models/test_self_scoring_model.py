@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import glomo_keras as gk
+from tests.backends import to_numpy
 from tests.models.small_models import inputs as small_inputs
 
 LENGTHS = (9, 1, 6, 2, 1, 1)  # in batches of 2, the last predicts nothing
@@ -72,6 +73,43 @@ def test_missing_inputs_are_named(kind):
     for given in (ids, {"token_ids": ids}):
         with pytest.raises(ValueError, match="token_ids, padding_mask. Rec"):
             model(given)
+
+
+@pytest.mark.parametrize("kind", ["context", "probe", "skip_thought"])
+def test_no_predictions_have_no_perplexity(kind):
+    model = text_model(kind)
+    model.compile("adam")
+    ids = np.ones((2, 5), "int32")
+    nothing = {"token_ids": ids, "padding_mask": ids < 0}
+    found = model.evaluate(nothing, return_dict=True, verbose=0)
+    for name in ("loss", "forward_perplexity", "backward_perplexity"):
+        assert np.isnan(found[name])
+
+
+def test_regularizers_are_trained_but_not_counted_as_perplexity():
+    vectors = keras.layers.Embedding(9, 4, embeddings_regularizer="l2")
+    model = gk.models.TransferProbe(
+        9, gk.layers.UniformGraph(), vectors=vectors, directions=("forward",)
+    )
+    model.compile("sgd")
+    given = small_inputs()
+    outputs = model(given)
+    (penalty,) = map(to_numpy, model.losses)
+    assert penalty > 0
+    loss = to_numpy(model.compute_loss(given, y_pred=outputs))
+    assert loss == pytest.approx(to_numpy(outputs["loss"]) + penalty)
+    found = model.evaluate(given, return_dict=True, verbose=0)
+    assert np.log(found["forward_perplexity"]) == pytest.approx(found["loss"])
+
+
+def test_weights_of_samples_are_refused():
+    model = gk.models.TransferProbe(9, None, embedding_dim=4)
+    model.compile("sgd")
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="counts all predictions the same"):
+            method(small_inputs(), sample_weight=np.ones(2), verbose=0)
+    with pytest.raises(ValueError, match="class_weight={1: 2.0}"):
+        model.fit(small_inputs(), class_weight={1: 2.0}, verbose=0)
 
 
 def test_targets_are_refused():

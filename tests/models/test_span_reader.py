@@ -111,7 +111,7 @@ def test_file_gives_the_same_reader(mode, tmp_path):
 
 
 def test_training_leaves_the_predictor_and_trains_the_rest():
-    model = randomised(make_reader("states"))
+    model = randomised(make_reader("states", dropout=0.0))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", dict.fromkeys(NAMES, loss), run_eagerly=True)
     before, frozen = arrays(model), arrays(model.graphs.predictor)
@@ -172,6 +172,19 @@ def test_reader_works_without_letters_and_in_bfloat16():
     logits = model(make_inputs(model))
     for values in logits.values():
         assert keras.backend.standardize_dtype(values.dtype) == "float32"
+
+
+def test_targets_without_names_are_refused():
+    model = make_reader()
+    model.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    given, rows = make_inputs(model), np.array([0, 1])
+    for targets in ((rows, rows), [rows, rows]):
+        for method in (model.fit, model.evaluate):
+            with pytest.raises(ValueError, match="of targets for start_logits"):
+                method(given, targets, verbose=0)
+    model.fit(given, dict.fromkeys(NAMES, rows), verbose=0)
 
 
 @pytest.mark.parametrize(

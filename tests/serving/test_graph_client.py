@@ -85,7 +85,7 @@ def test_ids_go_with_a_mask_or_with_a_length():
 
 
 @pytest.mark.parametrize(
-    "given", [TEXTS * 3, {"images": np.ones((3, 2, 2, 3))}]
+    "given", [TEXTS * 3, {"images": np.ones((3, 2, 2, 3), "uint8")}]
 )
 @pytest.mark.parametrize("shape", [(2, 4), (1, 2, 4), (3, 2, 4)])
 def test_every_input_has_a_row_for_each_text(given, shape):
@@ -423,6 +423,19 @@ def test_wrong_number_is_refused(scheme, options):
             "Received: rows {'token_ids': 3, 'padding_mask': 2}",
         ),
         ({"token_ids": [[1]]}, r"Received: names \['token_ids'\]"),
+        (
+            {"images": np.full((1, 1, 2, 3), 0.5)},
+            "`images` must hold integers that uint8.*float64, from 0.5 to 0.5",
+        ),
+        (
+            {"images": np.full((1, 1, 2, 3), 256)},
+            "`images` must hold integers.*int64, from 256 to 256",
+        ),
+        (
+            {"token_ids": [[2**32 + 5]], "length": [1]},
+            "`token_ids` must hold integers that int32",
+        ),
+        ({"token_ids": [[5]], "length": [0.9]}, "`length` must hold integers"),
     ],
 )
 def test_wrong_inputs_are_refused_before_they_are_sent(given, message):

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -50,6 +51,28 @@ def test_graphs_that_lead_to_the_answer_beat_none():
 def test_same_seed_gives_the_same_number():
     one, two = (measured(decay()) for _ in range(2))
     assert one == two
+
+
+def test_each_seed_starts_from_the_vectors_that_were_given():
+    def vectors():
+        keras.utils.set_random_seed(0)
+        layer = keras.layers.Embedding(VOCABULARY, 8)
+        layer.build()
+        return layer
+
+    def measure(seeds, layer):
+        found = transfer_perplexities(
+            None,
+            lambda seed: texts(32 * 2, seed=1),
+            seeds=seeds,
+            steps=2,
+            vectors=layer,
+            **{**OPTIONS, "embedding_dim": 8},
+        )
+        return [each["loss"] for each in found]
+
+    together = measure((3, 5), vectors())
+    assert together == measure((3,), vectors()) + measure((5,), vectors())
 
 
 @pytest.mark.slow

@@ -112,6 +112,20 @@ def test_failed_trials_are_counted_with_their_error(tmp_path):
     assert table["score"].isna().tolist() == [False] + [True] * 2
 
 
+@pytest.mark.parametrize(("given", "count"), [({}, 3), ({"epochs": 2}, 2)])
+def test_a_trial_has_max_epochs_unless_the_search_has_others(
+    given, count, tmp_path
+):
+    def train(values, model, *, epochs, **kwargs):
+        counts.append(epochs)
+        x = np.ones((2, 1))
+        return model.fit(x, x, validation_data=(x, x), **kwargs)
+
+    counts = []
+    make_tuner(tmp_path, train=train, max_trials=1).search(verbose=0, **given)
+    assert counts == [count]
+
+
 def diverge_after_a_step(values, model, **kwargs):
     """The loss of the only step is that of the weights before it."""
     x = np.array([[0.0], [1.0]])
@@ -172,7 +186,8 @@ def finished(tmp_path_factory):
         ({"objective": ("loss", "min")}, "objective"),
         ({"objective": ("val_loss", "max")}, "objective"),
         ({"kind": "grid"}, "kind"),
-        ({"kind": "hyperband"}, "kind, max_epochs"),
+        ({"kind": "hyperband", "max_epochs": 5}, "kind, max_epochs"),
+        ({"max_epochs": 5}, "max_epochs"),
     ],
 )
 def test_the_folder_of_another_search_is_refused(
@@ -214,6 +229,15 @@ def test_a_folder_of_keras_tuner_without_our_record_is_refused(
     (folder / "trials" / "search.json").unlink()
     with pytest.raises(ValueError, match="another kind, objective"):
         make_tuner(folder)
+
+
+def test_a_search_whose_record_lacks_its_epochs_goes_on(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    path = folder / "trials" / "search.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"max_epochs": None}))
+    make_tuner(folder)
+    assert json.loads(path.read_text()) == record
 
 
 def test_the_record_of_a_search_can_be_read(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import pathlib
 
 import pytest
 
@@ -184,6 +185,21 @@ def test_options_without_an_effect_do_not_count(folder, tmp_path):
     found = runs.lines_of(records.read([folder]))["recipes.tasks.pos_tags"]
     assert [line.label for line in found] == ["none", "uniform", "predicted"]
     assert len(found[0].results[100]) == 3
+
+
+def test_a_run_that_has_just_begun_leaves_its_mode_in_the_table(
+    folder, tmp_path
+):
+    (folder / "glomo-100/seed-0/metrics.json").unlink()
+    (folder / "glomo-100/seed-0/data.json").unlink()
+    path = folder / "glomo-100/seed-{}/data.json"
+    for seed in (1, 2):
+        facts = json.dumps({"words": "abc", "predictor": "a checksum"})
+        pathlib.Path(str(path).format(seed)).write_text(facts)
+    page = page_of(folder, tmp_path)
+    assert cells(page, "predicted")[0][2] == "2"
+    assert "* `glomo-100/seed-0` (predicted) is not finished." in page
+    assert "other weights" in page  # than those of 1000 sentences
 
 
 def test_runs_that_cannot_count_are_named(folder, tmp_path):
