@@ -22,10 +22,11 @@ def subword_graphs(graphs, word_offsets, subword_offsets):
     Words and pieces meet in the characters that they share. A piece receives
     what its word receives, and the weight of a source is divided among the
     pieces of the source by their characters; of a piece that lies in several
-    words the mean counts. Rows still sum to 1, or to 0 for pieces of words
-    without an edge and for pieces of no word, such as `[CLS]` and padding,
-    which are no sources either. If all sources of a word were cut off, its
-    rows are 0; if some were, the others are scaled up.
+    words the mean counts. A row has the sum of its word's row: 1 or, in a
+    mixture of graphs, less. It is 0 for pieces of words without an edge and
+    for pieces of no word, such as `[CLS]` and padding, which are no sources
+    either. If all sources of a word were cut off, its rows are 0; if some
+    were, the others are scaled up.
 
     Args:
         graphs: array `(B, ..., T, T)`, or a dict of such arrays, as
@@ -71,8 +72,10 @@ def subword_graphs(graphs, word_offsets, subword_offsets):
     receivers = ratio(shared, shared.sum(2, keepdims=True)).reshape(axes)
     sources = ratio(shared, shared.sum(1, keepdims=True)).reshape(axes)
     spread = receivers @ graphs @ np.swapaxes(sources, -1, -2)
-    rows = ratio(spread, spread.sum(-1, keepdims=True))  # (B, ..., S, S)
-    return rows.astype(graphs.dtype)
+    sums = graphs.sum(-1, keepdims=True)  # (B, ..., T, 1)
+    wanted = ratio(receivers @ sums, receivers @ (sums > 0))
+    rows = wanted * ratio(spread, spread.sum(-1, keepdims=True))
+    return rows.astype(graphs.dtype)  # (B, ..., S, S)
 
 
 def find_offsets(text, pieces):

@@ -152,10 +152,12 @@ class _FrozenNetworks(FrozenLayer):
 
 def _check_fit(predictor, features):
     check_of_texts(predictor)
-    names = ["embedding_dim", "num_graph_layers", "directions"]
-    if features.messages != "slices":
-        names.append("num_heads")
-    for name in names:
+    for name in (
+        "embedding_dim",
+        "num_graph_layers",
+        "num_heads",
+        "directions",
+    ):
         ours, theirs = getattr(predictor, name), getattr(features, name)
         if ours != theirs:
             raise ValueError(

@@ -47,6 +47,10 @@ def fit_resumable(
 
     Returns:
         A `keras.callbacks.History` with all epochs of the run.
+
+    Raises:
+        ValueError: If the run began with other `steps_per_epoch`, or another
+            model or optimizer.
     """
     job = current_job()
     first = job.index == 0
@@ -63,6 +67,12 @@ def fit_resumable(
     )
     start = resume.restore(model)
     check_same({"number of epochs done": start})
+    if resume.steps_per_epoch not in (None, steps_per_epoch):
+        raise ValueError(
+            "A run goes on with the `steps_per_epoch` that it began with, "
+            f"{resume.steps_per_epoch}: other steps would repeat or skip "
+            f"batches. Received: steps_per_epoch={steps_per_epoch}"
+        )
     with fit_parts(model):
         history = model.fit(
             make_dataset(start * steps_per_epoch),

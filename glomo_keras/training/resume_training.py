@@ -34,6 +34,7 @@ class ResumeTraining(keras.callbacks.Callback):
     Attributes:
         rows: List of dicts, the logs of each epoch done, with its number.
         stopped: True when a callback has ended the training.
+        steps_per_epoch: Integer, the steps of the restored epochs, or None.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class ResumeTraining(keras.callbacks.Callback):
         self.history_path = history_path
         self.rows = []
         self.stopped = False
+        self.steps_per_epoch = None
         self._restored_callbacks = ({}, {})
 
     def restore(self, model):
@@ -71,6 +73,7 @@ class ResumeTraining(keras.callbacks.Callback):
         _assign("model", model.variables, arrays)
         _assign("optimizer", model.optimizer.variables, arrays)
         self.rows, self.stopped = state["rows"], state["stopped"]
+        self.steps_per_epoch = state.get("steps_per_epoch")
         self._restored_callbacks = (state["callbacks"], arrays)
         self._write_history()
         return state["epochs_done"]
@@ -90,6 +93,7 @@ class ResumeTraining(keras.callbacks.Callback):
         state = {
             "epochs_done": epoch + 1,
             "stopped": self.stopped,
+            "steps_per_epoch": (self.params or {}).get("steps"),
             "rows": self.rows,
             "callbacks": states,
         }

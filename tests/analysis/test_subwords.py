@@ -45,9 +45,14 @@ def test_rows_still_sum_to_one_or_zero():
     assert np.any(rows > 0)
 
 
-def test_graphs_on_their_own_words_are_the_same():
-    same = subword_graphs(word_graph(), WORDS, WORDS)
-    np.testing.assert_allclose(same, word_graph(), atol=1e-7)
+@pytest.mark.parametrize("share", [1, 0.3])
+def test_graphs_on_their_own_words_are_the_same(share):
+    graph = word_graph()
+    graph[..., 2, :] *= share  # as a mixture with a head without an edge
+    same = subword_graphs(graph, WORDS, WORDS)
+    np.testing.assert_allclose(same, graph, atol=1e-7)
+    pieces = subword_graphs(graph, WORDS, PIECES)[0, 0, 0]
+    np.testing.assert_allclose(pieces.sum(-1)[3:5], [1, share], atol=1e-6)
 
 
 def test_rows_of_sources_that_are_cut_off_are_scaled_or_zero():

@@ -182,10 +182,11 @@ def test_texts_of_a_task_have_features_of_their_own(model_class):
     "changes",
     [{"embedding_dim": 16}, {"num_graph_layers": 3}, {"num_heads": 4}],
 )
-def test_networks_that_do_not_fit_are_refused(changes):
+@pytest.mark.parametrize("messages", ["slices", "values"])
+def test_networks_that_do_not_fit_are_refused(changes, messages):
     (name,) = changes
-    one = small_pretrainer(messages="values")
-    other = small_pretrainer(messages="values", **changes)
+    one = small_pretrainer(messages=messages)
+    other = small_pretrainer(messages=messages, **changes)
     with pytest.raises(ValueError, match=f"whose {name} is .*Received: .*="):
         gk.models.PretrainedFeatures(
             one.graph_predictor, other.feature_predictor

@@ -170,9 +170,8 @@ def fit_noisy(folder, epochs, **kwargs):
             model,
             small_run.batches,
             epochs=epochs,
-            steps_per_epoch=5,
             run_folder=run_folder,
-            **{"verbose": 0, **kwargs},
+            **{"steps_per_epoch": 5, "verbose": 0, **kwargs},
         )
     return model
 
@@ -190,6 +189,13 @@ def test_progress_bar_counts_from_the_resumed_epoch(tmp_path, capsys):
     fit_noisy(tmp_path, 2, verbose=1)
     text = capsys.readouterr().out
     assert "Epoch 2/2" in text and "5/5" in text
+
+
+def test_other_epochs_are_refused(tmp_path):
+    fit_noisy(tmp_path, 2)
+    with pytest.raises(ValueError, match="with, 5: .*steps_per_epoch=10"):
+        fit_noisy(tmp_path, 4, steps_per_epoch=10)
+    assert len(read_history(tmp_path / "history.csv")) == 2
 
 
 def test_dataset_starts_at_the_step_of_the_first_epoch(tmp_path):

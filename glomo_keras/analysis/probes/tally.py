@@ -13,7 +13,8 @@ class Tally:
     """Right answers of rules, counted by text.
 
     Questions of one text hang together, so intervals come from drawing texts,
-    with replacement (the percentile bootstrap). The interval of a rule that
+    with replacement (the percentile bootstrap); draws without a question do
+    not count. The interval of a rule that
     was chosen on the same texts is too favourable: choose on others.
 
     Attributes:
@@ -72,7 +73,8 @@ class Tally:
                 "`confidence` must be between 0 and 1. "
                 f"Received: confidence={confidence}"
             )
-        if not self.total.sum():
+        tallies = [self] if other is None else [self, other]
+        if not all(each.total.sum() for each in tallies):
             raise ValueError(
                 "An interval needs at least one question. "
                 f"Received: {len(self.total)} texts with 0 questions"
@@ -81,6 +83,8 @@ class Tally:
         draws = np.random.default_rng(seed).multinomial(
             count, np.full(count, 1 / count), size=resamples
         )  # (R, S)
+        for each in tallies:
+            draws = draws[draws @ each.total > 0]
         values = self._drawn(draws)
         if other is not None:
             values = values - other._drawn(draws)

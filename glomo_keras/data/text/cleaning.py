@@ -5,7 +5,13 @@ import re
 
 _NAME = r"[A-Za-z_:][\w:.-]*"
 _VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>]+)"
-_ATTRIBUTES = rf"(?:\s+{_NAME}\s*=\s*{_VALUE})*"
+# Attributes that stand without a value.
+_FLAG = (
+    "(?:allowfullscreen|async|autofocus|autoplay|checked|clear|compact|controls"
+    "|default|defer|disabled|hidden|itemscope|loop|multiple|muted|nohref"
+    "|noshade|novalidate|nowrap|open|readonly|required|reversed|selected)"
+)
+_ATTRIBUTES = rf"(?:\s+(?:{_NAME}\s*=\s*{_VALUE}|{_FLAG}(?=[\s/>])))*"
 _BLOCK_NAMES = (
     "p|div|li|ul|ol|dl|dd|dt|table|tr|td|th|h[1-6]|blockquote|section|article"
     "|doc"
@@ -30,6 +36,7 @@ _BLOCK_TAG = re.compile(
     rf"</?(?:{_BLOCK_NAMES})\b{_ATTRIBUTES}\s*/?>", flags=re.IGNORECASE
 )
 _COMMENT = re.compile(r"<!--.*?-->", flags=re.DOTALL)
+_DOCUMENT_TYPE = re.compile(r"<!DOCTYPE\s[^<>]*>", flags=re.IGNORECASE)
 _EMPTY_REFERENCE = re.compile(rf"<ref{_ATTRIBUTES}\s*/>", flags=re.IGNORECASE)
 
 
@@ -138,6 +145,7 @@ def _has_words(paragraph, least):
 def _clean_html(text):
     if "<" in text:
         text = _COMMENT.sub("", text) if "-->" in text else text
+        text = _DOCUMENT_TYPE.sub("", text)
         text = _HIDDEN_ELEMENT.sub("", text)
         text = _BREAK_TAG.sub("\n", text)
         text = _BLOCK_TAG.sub("\n\n", text)
@@ -159,6 +167,7 @@ def _clean_wiki_tags(text):
     if "<" not in text:
         return text
     text = _COMMENT.sub("", text) if "-->" in text else text
+    text = _DOCUMENT_TYPE.sub("", text)
     text = _EMPTY_REFERENCE.sub("", text)
     text = _HIDDEN_WIKI_ELEMENT.sub("", text)
     text = _BREAK_TAG.sub("\n", text)

@@ -132,7 +132,8 @@ def open_corpus(
             `.bz2`, `.xz`), a folder (every file below it that is not hidden),
             a glob (`**` goes down), or
             `tfds:NAME[/CONFIG][:VERSION][:SPLIT]`. WikiExtractor's files are
-            recognised. Files are read in the order of their names.
+            recognised. Files are read in the order of their names, each
+            once.
         texts: What one text is in a plain file: `"auto"`, `"file"`, `"line"`
             or `"blank_line"`, see `TextFile`. Defaults to `"auto"`.
         min_paragraph_words: int. Shorter paragraphs are dropped. Defaults to
@@ -168,9 +169,11 @@ def open_corpus(
         if entry.startswith("tfds:"):
             sources.append(TfdsTexts(entry, data_dir, download, wiki))
             continue
-        paths = [path for path in _find_files(entry) if path not in seen]
-        seen.update(paths)
-        sources.extend(TextFile(path, texts, wiki) for path in paths)
+        for path in _find_files(entry):
+            file = os.path.realpath(path)
+            if file not in seen:
+                seen.add(file)
+                sources.append(TextFile(path, texts, wiki))
     return Corpus(sources, spec, min_paragraph_words)
 
 

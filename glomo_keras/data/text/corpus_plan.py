@@ -17,7 +17,7 @@ from glomo_keras.utils import files
 from glomo_keras.utils.validation import check_positive
 from glomo_keras.utils.workers import Workers
 
-FORMAT = 3
+FORMAT = 4
 
 
 class CorpusPlan:

@@ -58,6 +58,18 @@ def test_wrong_arguments_are_refused(options, message):
         Tally(np.array([1]), np.array([1])).interval(**options)
 
 
+def test_texts_without_a_question_do_not_change_the_interval():
+    correct, total = np.zeros((2, 50)), np.zeros(50)
+    correct[:, 7], total[7] = (4, 5), 5
+    one = Tally(correct, total)
+    np.testing.assert_allclose(one.interval(), [[0.8, 1], [0.8, 1]])
+    both = Tally(np.full(50, 3), np.full(50, 5))
+    low, high = one.interval(both)
+    np.testing.assert_allclose([low, high], [[0.2, 0.4]] * 2)
+    correct[:, 9], total[9] = 5, 5
+    np.testing.assert_allclose(Tally(correct, total).interval()[:, 0], [0.8, 1])
+
+
 def test_interval_without_questions_is_refused():
     with pytest.raises(ValueError, match="Received: 3 texts with 0 questions"):
         Tally(np.zeros(3), np.zeros(3)).interval()

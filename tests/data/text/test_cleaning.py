@@ -51,6 +51,12 @@ def test_markup_of_a_wiki_is_removed(text, expected):
         ("AT&amp;T &#65;&#x42; &quot;x&quot;", 'AT&T AB "x"'),
         ("the <unk> of the old city", "the <unk> of the old city"),
         ("a vector<int> of <T>", "a vector<int> of <T>"),
+        ("<!DOCTYPE html>a <b hidden class=x>b</b>", "a b"),
+        ("a<TD NOWRAP>b<input type=radio checked/>c", "a\nbc"),
+        (
+            "if a <i and j> 3, <b open-minded>",
+            "if a <i and j> 3, <b open-minded>",
+        ),
         ("Each &lt;li&gt; element", "Each <li> element"),
         ("see ?a=1&copy=2&lang=en", "see ?a=1&copy=2&lang=en"),
         ("``yes'' f() a[[1]] {{x}} |a|", "``yes'' f() a[[1]] {{x}} |a|"),
