@@ -54,7 +54,7 @@ class PredictedGraphs(FrozenLayer):
         chosen = check.chosen_numbers(
             "graph_layers", graph_layers, predictor.num_graph_layers
         )
-        self.predictor = frozen_copy(predictor)
+        self.predictor = frozen_copy(predictor, self.dtype_policy)
         self.graph_layers = tuple(chosen)
 
     @property

@@ -20,7 +20,7 @@ class Pretrainer(SelfScoringModel):
         empty_row_weight: Float, weight of a loss in training that gives rows
             without an edge one, see `ops.statistics.row_shortfall`.
         seed: Integer seed of what is drawn in training.
-        dtype: Dtype policy; None for that of the predictor.
+        dtype: Dtype policy, that of the predictor, or None.
         name: String.
     """
 
@@ -46,9 +46,14 @@ class Pretrainer(SelfScoringModel):
                 f"Received: empty_row_weight={empty_row_weight}"
             )
         _check_coupled(graph_predictor, messages, composition, share_cell)
-        if dtype is None:
-            dtype = graph_predictor.dtype_policy
-        super().__init__(num_positions, seed, dtype, name)
+        policy = graph_predictor.dtype_policy
+        if dtype is not None and keras.dtype_policies.get(dtype) != policy:
+            raise ValueError(
+                "`dtype` must be that of `graph_predictor`: make the predictor "
+                f"with it. Received: dtype={dtype}, "
+                f"graph_predictor.dtype_policy={policy}"
+            )
+        super().__init__(num_positions, seed, policy, name)
         self.graph_predictor = graph_predictor
         self.feature_predictor = FeaturePredictor(
             graph_predictor.embedding_dim,

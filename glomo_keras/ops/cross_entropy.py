@@ -1,6 +1,7 @@
 """Softmax cross entropy over a large vocabulary, without keeping logits."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from glomo_keras.ops.chunks import cut_rows
@@ -82,8 +83,9 @@ def draw_candidates(vocabulary_size, num_candidates, seed):
     """
     sure = num_candidates // 2
     strata = num_candidates - sure
-    steps = ops.arange(strata + 1, dtype="int32")
+    steps = np.arange(strata + 1, dtype="int64")  # their products are large
     edges = sure + steps * (vocabulary_size - sure) // strata
+    edges = ops.convert_to_tensor(edges.astype("int32"))
     sizes = ops.cast(edges[1:] - edges[:-1], "float32")
     offsets = (
         keras.random.uniform((strata,), dtype="float32", seed=seed) * sizes

@@ -9,6 +9,7 @@ from glomo_keras.serving.checks import check_whole
 from glomo_keras.serving.grpc_transport import GrpcTransport
 from glomo_keras.serving.rest_transport import RestTransport
 from glomo_keras.serving.signatures import SIGNATURES
+from glomo_keras.utils.validation import as_integers
 
 INPUT_TYPES = {
     "token_ids": "int32",
@@ -17,7 +18,6 @@ INPUT_TYPES = {
     "images": "uint8",
     "weights": "float32",
 }
-INTEGERS = ("int32", "uint8")
 MOST_RETRIES = 4  # gRPC makes five attempts at most
 LARGEST_VERSION = 2**63 - 1
 
@@ -251,16 +251,10 @@ def _check_certificates(server, *certificates):
 
 def _as_array(name, values):
     if name != "text":
-        given, dtype = np.asarray(values), INPUT_TYPES.get(name)
-        array = np.asarray(given, dtype)
-        if dtype in INTEGERS and given.size:
-            if given.dtype.kind not in "biu" or (array != given).any():
-                raise ValueError(
-                    f"`{name}` must hold integers that {dtype} can hold. "
-                    f"Received: {given.dtype}, from {given.min()} to "
-                    f"{given.max()}"
-                )
-        return array
+        dtype = INPUT_TYPES.get(name)
+        if dtype in ("int32", "uint8"):
+            return as_integers(name, values, dtype)
+        return np.asarray(values, dtype)
     texts = np.empty(len(values), object)
     texts[:] = list(values)
     for text in texts:

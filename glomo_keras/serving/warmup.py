@@ -10,6 +10,8 @@ import numpy as np
 
 from glomo_keras.serving.signatures import SIGNATURES
 from glomo_keras.serving.signatures import TEXT_INPUTS
+from glomo_keras.utils.validation import as_integers
+from glomo_keras.utils.validation import check_rank
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
@@ -53,7 +55,7 @@ def image_batches(images, max_length):
     """Returns the inputs of requests: of each image, then of all together.
 
     Args:
-        images: Array `(n, H, W, C)`.
+        images: Integer array `(n, H, W, C)`, values from 0 to 255.
         max_length: The limit of the export, or None.
 
     Returns:
@@ -61,9 +63,10 @@ def image_batches(images, max_length):
 
     Raises:
         ImportError: Without the package `tensorflow-serving-api`.
-        ValueError: If the images are beyond the limit.
+        ValueError: If the images are beyond the limit, or not such an array.
     """
-    images = np.asarray(images)
+    images = as_integers("images", images, "uint8")
+    check_rank("images", images.shape, 4, "(n, H, W, C)")
     pixels = images.shape[1] * images.shape[2]
     _check_limit("max_length", max_length, pixels, "pixels")
     _import_messages()

@@ -95,6 +95,18 @@ def check_bytes(name, values):
         )
 
 
+def as_integers(name, values, dtype):
+    """Returns integers as an array of another dtype, which must hold them."""
+    given = np.asarray(values)
+    array = given.astype(dtype)
+    if given.size and (given.dtype.kind not in "biu" or (array != given).any()):
+        raise ValueError(
+            f"`{name}` must hold integers that {dtype} can hold. Received: "
+            f"{given.dtype}, from {given.min()} to {given.max()}"
+        )
+    return array
+
+
 def check_padding_mask(mask, length):
     """Raises ValueError unless the mask is `(B, T)` or None."""
     if mask is not None:

@@ -114,8 +114,9 @@ def check(options):
         refuse("num_processes", "1", options)
     if options.rows[:1] != ("full",):
         refuse("rows", "a list that begins with full", options)
-    full = pretraining(options, "full", 0)
-    pretrain_text.check(pretrain_text.resolve(full))
+    full = pretrain_text.resolve(pretraining(options, "full", 0))
+    pretrain_text.check(full)
+    fresh_features.check_heads(options.transfer, full.num_heads)
 
 
 def pretraining(options, row, seed):

@@ -79,6 +79,14 @@ def check(options):
         refuse("vectors", "a file of word vectors", options)
 
 
+def check_heads(options, num_heads):
+    """Refuses features that `--uses pretraining` cannot cut into slices."""
+    if "pretraining" not in options.uses or options.vectors is not None:
+        return
+    if options.embedding_dim % num_heads:
+        refuse("embedding_dim", f"a multiple of the {num_heads} heads", options)
+
+
 def measure(options, predictor, source, use, seeds, train, held_out):
     """Trains fresh features under frozen graphs and measures them.
 

@@ -27,6 +27,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras.analysis import probes
+from glomo_keras.models import presets
 from glomo_keras.ops.graphs import DIRECTIONS
 from recipes.common import check_positive
 from recipes.graphs.probe_report import HEADS
@@ -70,7 +71,12 @@ def main(options):
     """Runs the recipe; returns the results."""
     check(options)
     predictors, files = load(options)
-    results = {"predictor": options.predictor, "rules": [], "heads": []}
+    results = {
+        "predictor": options.predictor,
+        "weights": presets.weights_digest(options.predictor),
+        "rules": [],
+        "heads": [],
+    }
     for name, (dev, test) in files.items():
         measure = {"treebank": probe_treebank, "gap": probe_texts}[name]
         tallies = {

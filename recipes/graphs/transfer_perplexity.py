@@ -67,6 +67,7 @@ def main(options):
     check_positive(options, "seeds")
     fresh_features.check(options)
     predictor = gk.GraphPredictor.from_preset(options.predictor)
+    fresh_features.check_heads(options, predictor.num_heads)
     train, held_out = load(options, predictor)
     options.out.mkdir(parents=True, exist_ok=True)
     settings = settings_of(options, train, held_out)

@@ -28,7 +28,9 @@ file, with the numbers in the run folder. A preset of more than
 `--max-megabytes` is refused; `--half` stores it in float16.
 """
 
+import csv
 import dataclasses
+import json
 import pathlib
 import shutil
 import string
@@ -151,7 +153,8 @@ def load(run):
     """Reads the files of a finished run.
 
     Raises:
-        ValueError: if one is missing, or the n-grams are of other windows.
+        ValueError: if one is missing, the n-grams are of other windows, or
+            another predictor was measured.
     """
     found = {}
     for name in ("config", "metrics", "evaluation"):
@@ -171,6 +174,7 @@ def load(run):
     ):
         if path.is_file():
             found[name] = path.read_text("utf-8")
+    check_predictor(run)
     path = run / "ngrams.json"
     if path.is_file():
         found["ngrams"] = files.read_json(path)
@@ -182,6 +186,27 @@ def load(run):
                 f"{found['ngrams']['windows']}"
             )
     return found
+
+
+def check_predictor(run):
+    """Refuses probes and transfer perplexities of another predictor."""
+    own = presets.weights_digest(run / "preset")
+    measured = {}
+    path = run / "probes.json"
+    if path.is_file():
+        measured[path] = files.read_json(path).get("weights", own)
+    path = run / "transfer" / "runs.csv"
+    if path.is_file():
+        *_, last = csv.DictReader(path.open(encoding="utf-8", newline=""))
+        facts = json.loads(last["settings"]).get("data", {})
+        measured[path] = facts.get("predictor", own)
+    for path, digest in measured.items():
+        if digest != own:
+            raise ValueError(
+                f"{path.name} is of other weights than those of the run: "
+                f"measure {run / 'preset'}. Received: {path}, of the "
+                f"predictor {digest[:16]}, not {own[:16]}"
+            )
 
 
 def check_size(folder, max_megabytes):

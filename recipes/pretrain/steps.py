@@ -17,7 +17,11 @@ from recipes.common import check_positive
 from recipes.common import refuse
 from recipes.pretrain import processes
 
-RESULTS = ("preset", "pretrainer", "evaluation.json")
+RESULTS = (
+    *("preset", "pretrainer", "evaluation.json", "ngrams.json"),
+    *("probes.*", "heads.csv", "transfer"),
+)
+"""What a run, and measurements of it, leave in its folder."""
 
 HARMLESS = (
     "out",

@@ -12,6 +12,7 @@ from tests.models.small_models import arrays
 from tests.models.small_models import coupled_predictor
 from tests.models.small_models import inputs
 from tests.models.small_models import make_pretrainer
+from tests.models.small_models import small_predictor
 from tests.models.small_models import small_pretrainer
 
 TOLERANCE = 1e-5
@@ -422,6 +423,13 @@ def test_flat_features_need_no_heads_that_divide_the_width(messages):
 def test_arguments_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         make_pretrainer(**options)
+
+
+def test_another_precision_than_the_predictor_has_is_refused():
+    predictor = small_predictor()
+    gk.ContextPretrainer(predictor, dtype="float32")
+    with pytest.raises(ValueError, match="Received: dtype=mixed_bfloat16, gra"):
+        gk.ContextPretrainer(predictor, dtype="mixed_bfloat16")
 
 
 def test_predictor_of_images_is_refused():

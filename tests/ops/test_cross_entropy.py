@@ -248,6 +248,19 @@ def test_candidates_stand_for_all_words_on_average():
     assert abs(np.mean(sums) - values.sum()) < 4 * error
 
 
+def test_candidates_of_a_large_vocabulary_are_words_of_it():
+    count, words = 8_192, 793_471  # ELMo's: their product is above 2^31
+    drawn, sizes = map(
+        ops.convert_to_numpy,
+        cross_entropy.draw_candidates(
+            words, count, keras.random.SeedGenerator(0)
+        ),
+    )
+    assert drawn.min() >= count // 2 and drawn.max() < words
+    assert np.all(np.diff(drawn) > 0)
+    assert sizes.sum(dtype="float64") == words
+
+
 def test_as_many_candidates_as_words_are_the_softmax():
     tensors = to_tensors(inputs(5))
     losses = [

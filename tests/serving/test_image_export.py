@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from glomo_keras.models import ImageGraphPredictor
 from glomo_keras.serving import export_saved_model
+from glomo_keras.serving import warmup
 
 TOLERANCE = 1e-6
 MAX_LENGTH = 30
@@ -124,6 +125,29 @@ def test_warmup_requests_are_of_the_images(exported):
         batches.add(tf.make_ndarray(request.inputs["images"]).shape)
     assert names == set(SIGNATURES)
     assert batches == {(1, 5, 6, 3), (2, 5, 6, 3)}
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.full((1, 2, 2, 3), 0.5), "`images` must hold integers.*float64"),
+        (np.full((1, 2, 2, 3), 300), "`images` must hold integers.*to 300"),
+        (np.ones((2, 2, 3), "uint8"), "`images` must have"),
+    ],
+)
+def test_warmup_images_that_are_none_are_refused(
+    images, message, predictor, tmp_path
+):
+    with pytest.raises(ValueError, match=message):
+        export_saved_model(predictor, tmp_path, warmup_images=images)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_integers_of_any_width_warm_up_as_bytes(monkeypatch):
+    monkeypatch.setattr(warmup, "_import_messages", lambda: None)
+    batches = warmup.image_batches([[[[0, 7, 255]]]] * 2, None)
+    assert [len(x["images"]) for x in batches] == [1, 1, 2]
+    assert {x["images"].dtype.name for x in batches} == {"uint8"}
 
 
 def test_warmup_images_beyond_the_limit_are_refused(predictor, tmp_path):

@@ -153,6 +153,10 @@ def test_a_row_changes_what_it_leaves_out_and_nothing_else(tmp_path, row):
         ({"rows": ("uniform",)}, "--rows is a list that begins with full"),
         ({"learning_rate": -1.0}, "--learning-rate is above 0"),
         ({"transfer": ProbeOptions(steps=0)}, "--steps is at least 1"),
+        (
+            {"transfer": ProbeOptions(uses=("pretraining",), embedding_dim=9)},
+            "--embedding-dim is a multiple of the 2 heads",
+        ),
         ({"transfer": ProbeOptions(max_length=0)}, "--max-length is at least"),
         (
             {"transfer": ProbeOptions(vectors=pathlib.Path("missing"))},

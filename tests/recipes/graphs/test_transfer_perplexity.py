@@ -120,6 +120,12 @@ def test_ratio_is_paired_by_seed_with_the_interval_of_student():
     assert text == "0.896 (0.679 to 1.183)"
 
 
+def test_features_that_heads_cannot_share_are_refused(options):
+    other = dataclasses.replace(options, uses=("pretraining",), embedding_dim=9)
+    with pytest.raises(ValueError, match="a multiple of the 2 heads.*=9"):
+        transfer_perplexity.main(other)
+
+
 def test_predictor_without_a_vocabulary_is_refused(options, tmp_path):
     predictor = gk.GraphPredictor(20, 8, 2, 4, num_conv_layers=1)
     predictor.save_to_preset(tmp_path / "preset")

@@ -1,16 +1,22 @@
 """The model card of a predictor of words."""
 
 import dataclasses
+import json
 import re
+import shutil
 
 import keras
 import numpy as np
 import pytest
 
 import glomo_keras as gk
+from glomo_keras import training
+from glomo_keras.models import presets
+from glomo_keras.utils.files import write_csv
 from recipes.pretrain import evaluate as evaluate_pretrainer
 from recipes.pretrain import model_card
 from recipes.pretrain import ngram_baselines
+from recipes.pretrain import steps
 from tests.finished_run import make_run
 from tests.finished_run import read_json
 
@@ -101,6 +107,39 @@ def test_card_has_the_probes_that_lie_in_the_run(run, options, tmp_path):
     card = model_card.make_preset(options).read_text("utf-8")
     (run.out / "probes.md").unlink()
     assert "## Probes\n\nOf heads.\n\n## Data" in card
+
+
+def test_measurements_of_other_weights_are_refused(run, options, tmp_path):
+    measured = shutil.copytree(run.out, tmp_path / "run")
+    (measured / "transfer").mkdir(exist_ok=True)
+    digest = presets.weights_digest(measured / "preset")
+    options = dataclasses.replace(
+        options, run=measured, out=tmp_path / "preset"
+    )
+
+    def make(probes=digest, transfer=digest):
+        (measured / "probes.json").write_text(json.dumps({"weights": probes}))
+        settings = json.dumps({"data": {"predictor": transfer}})
+        rows = [{"seed": 0, "settings": settings}]
+        write_csv(measured / "transfer" / "runs.csv", rows)
+        model_card.make_preset(options)
+
+    make()
+    for changed in ({"probes": "f00"}, {"transfer": "f00"}):
+        with pytest.raises(ValueError, match="is of other weights.*f00"):
+            make(**changed)
+
+
+def test_a_new_run_in_the_folder_leaves_no_measurement_of_the_old(tmp_path):
+    folder = training.RunFolder(tmp_path, steps.RESULTS)
+    with folder.start({"seed": 0}):
+        pass
+    for name in ("probes.md", "probes.json", "heads.csv", "ngrams.json"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "transfer").mkdir()
+    with folder.start({"seed": 1}, overwrite=True):
+        left = {path.name for path in tmp_path.iterdir()}
+    assert left <= {".lock", "config.json", "figures", "tensorboard"}
 
 
 def test_example_of_the_card_runs(options, card):
