@@ -197,7 +197,8 @@ def check_predictor(run):
         measured[path] = files.read_json(path).get("weights", own)
     path = run / "transfer" / "runs.csv"
     if path.is_file():
-        *_, last = csv.DictReader(path.open(encoding="utf-8", newline=""))
+        with path.open(encoding="utf-8", newline="") as file:
+            *_, last = csv.DictReader(file)
         facts = json.loads(last["settings"]).get("data", {})
         measured[path] = facts.get("predictor", own)
     for path, digest in measured.items():
