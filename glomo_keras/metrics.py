@@ -8,7 +8,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class CrossEntropy(keras.metrics.Mean):
-    """The mean cross entropy; NaN where nothing was predicted."""
+    """The mean cross entropy, NaN as long as nothing was predicted."""
 
     def result(self):
         mean = super().result()

@@ -13,7 +13,7 @@ from glomo_keras.utils.graph_arrays import ratio
 WORD_STARTS = ("▁", "Ġ")
 """How tokenizers mark the first piece of a word."""
 MARKERS = ("##", *WORD_STARTS)
-"""These, and the mark of inner pieces."""
+"""All marks that are stripped from pieces."""
 
 
 def subword_graphs(graphs, word_offsets, subword_offsets):
@@ -130,8 +130,8 @@ def _find(text, letters, at, lost, starts_word):
         at: where the piece before it ends.
         lost: boolean, whether the piece before it was not found: what stands
             in its place is skipped.
-        starts_word: boolean, whether the piece is the first of a word: then
-            places inside words come last.
+        starts_word: boolean, whether the piece is the first of a word:
+            matches at the start of a word are preferred.
     """
     first = text.find(letters, at) if letters else -1
     skipped = any(c.isalnum() for c in text[at:first])

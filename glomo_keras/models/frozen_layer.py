@@ -26,22 +26,12 @@ def frozen_copy(model, dtype=None):
     Args:
         model: Keras model.
         dtype: Dtype policy of the copy. Defaults to `None`, the model's.
-
-    Raises:
-        ValueError: If the layers of the model say their precision each for
-            itself, and `dtype` is another.
     """
     if dtype is None or keras.dtype_policies.get(dtype) == model.dtype_policy:
         copy = keras.models.clone_model(model)
     else:
-        config = model.get_config()
-        if "dtype" not in config:
-            raise ValueError(
-                "Make the model in the precision wanted and give it the "
-                "weights of this one: its layers say theirs each for itself. "
-                f"Received: {type(model).__name__}, dtype={dtype}"
-            )
-        copy = type(model).from_config({**config, "dtype": dtype})
+        config = {**model.get_config(), "dtype": dtype}
+        copy = type(model).from_config(config)
     copy.set_weights(model.get_weights())
     copy.trainable = False
     return copy

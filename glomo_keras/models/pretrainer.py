@@ -49,8 +49,9 @@ class Pretrainer(SelfScoringModel):
         policy = graph_predictor.dtype_policy
         if dtype is not None and keras.dtype_policies.get(dtype) != policy:
             raise ValueError(
-                "`dtype` must be that of `graph_predictor`: make the predictor "
-                f"with it. Received: dtype={dtype}, "
+                "`dtype` must be that of `graph_predictor`: build the "
+                "predictor with it, or leave `dtype` out. "
+                f"Received: dtype={dtype}, "
                 f"graph_predictor.dtype_policy={policy}"
             )
         super().__init__(num_positions, seed, policy, name)

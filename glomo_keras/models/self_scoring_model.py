@@ -1,9 +1,9 @@
 import functools
+import inspect
 
 import keras
 from keras import ops
 
-from glomo_keras.metrics import CrossEntropy
 from glomo_keras.models.glomo_model import GlomoModel
 from glomo_keras.ops.cross_entropy import tied_cross_entropy
 from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
@@ -19,7 +19,8 @@ class SelfScoringModel(GlomoModel):
     input dicts. A subclass makes `trackers`, a dict of metrics by the entry
     that they are updated with, and sets `input_names` and `directions`.
     Batches are weighted by the number of their predictions, so that the losses
-    of `evaluate` do not depend on the size of batches.
+    of `evaluate` do not depend on the size of batches. Training minimises the
+    losses of regularizers too, which the reported `loss` leaves out.
 
     Args:
         num_positions: Integer, positions per batch and direction at which
@@ -35,7 +36,7 @@ class SelfScoringModel(GlomoModel):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._scaled_loss = _ComputedLoss(name="loss", dtype="float32")
-        self.loss_tracker = CrossEntropy(name="loss")
+        self.loss_tracker = keras.metrics.Mean(name="loss")
 
     def __call__(self, inputs, *args, **kwargs):
         given = sorted(inputs) if isinstance(inputs, dict) else type(inputs)
@@ -88,22 +89,26 @@ class SelfScoringModel(GlomoModel):
             seed=self.seed_generator,
         )
 
+    @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
-        self._check_unweighted(**kwargs)
+        self._check_unweighted(super().fit, args, kwargs)
         return super().fit(*args, **kwargs)
 
+    @functools.wraps(keras.Model.evaluate)
     def evaluate(self, *args, **kwargs):
-        self._check_unweighted(**kwargs)
+        self._check_unweighted(super().evaluate, args, kwargs)
         return super().evaluate(*args, **kwargs)
 
-    def _check_unweighted(self, sample_weight=None, class_weight=None, **rest):
+    def _check_unweighted(self, method, args, kwargs):
         # Keras drops weights where there are no targets.
-        if sample_weight is not None or class_weight is not None:
-            raise ValueError(
-                f"{type(self).__name__} counts all predictions the same. "
-                f"Received: sample_weight={sample_weight}, "
-                f"class_weight={class_weight}"
-            )
+        given = inspect.signature(method).bind(*args, **kwargs).arguments
+        for name in ("sample_weight", "class_weight"):
+            if given.get(name) is not None:
+                raise ValueError(
+                    f"{type(self).__name__} weighs all predictions equally: "
+                    f"leave out `{name}`. Received: {name} of type "
+                    f"{type(given[name]).__name__}"
+                )
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

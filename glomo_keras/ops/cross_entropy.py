@@ -83,7 +83,7 @@ def draw_candidates(vocabulary_size, num_candidates, seed):
     """
     sure = num_candidates // 2
     strata = num_candidates - sure
-    steps = np.arange(strata + 1, dtype="int64")  # their products are large
+    steps = np.arange(strata + 1, dtype="int64")  # products overflow int32
     edges = sure + steps * (vocabulary_size - sure) // strata
     edges = ops.convert_to_tensor(edges.astype("int32"))
     sizes = ops.cast(edges[1:] - edges[:-1], "float32")

@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+from glomo_keras.models.frozen_layer import frozen_copy
 from glomo_keras.models.network_model import compute_dtypes
 from glomo_keras.serving import checks
 from glomo_keras.serving.signatures import graph_function
@@ -83,17 +84,14 @@ def _in_float32(predictor):
     computed = compute_dtypes(predictor)
     if computed <= {"float32"}:
         return predictor
-    config = predictor.get_config()
-    if "dtype" not in config:
+    if "dtype" not in predictor.get_config():
         raise ValueError(
             "An ONNX file computes in float32: make the predictor with "
             'dtype="float32" and give it the weights of this one. '
             f"Received: a {type(predictor).__name__} that computes in "
             f"{sorted(computed)}"
         )
-    copy = type(predictor).from_config({**config, "dtype": "float32"})
-    copy.set_weights(predictor.get_weights())
-    return copy
+    return frozen_copy(predictor, "float32")
 
 
 def _import_converters():

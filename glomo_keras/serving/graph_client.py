@@ -114,9 +114,10 @@ class GraphClient:
 
         Args:
             given: List of B texts, str or bytes; or dict of arrays: of
-                `token_ids` `(B, T)` and `padding_mask` `(B, T)` or `length`
-                `(B,)`, or of `images` `(B, H, W, C)`. Take `length` for a
-                server that pads what it batches.
+                integers `token_ids` `(B, T)` and `padding_mask` `(B, T)` or
+                `length` `(B,)`, or of `images` `(B, H, W, C)`, integers from
+                0 to 255. Take `length` for a server that pads what it
+                batches.
 
         Returns:
             Dict of arrays, `forward_graphs` and `backward_graphs`

@@ -63,7 +63,7 @@ def image_batches(images, max_length):
 
     Raises:
         ImportError: Without the package `tensorflow-serving-api`.
-        ValueError: If the images are beyond the limit, or not such an array.
+        ValueError: If the images are not such an array, or exceed the limit.
     """
     images = as_integers("images", images, "uint8")
     check_rank("images", images.shape, 4, "(n, H, W, C)")

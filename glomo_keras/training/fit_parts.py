@@ -128,16 +128,19 @@ def _gradients_of_all(whole, weights, state, kwargs):
 def _train_step(model, job, data):
     import tensorflow as tf
 
-    def step(inputs):
+    def step(inputs, targets, weights):
         with tf.GradientTape() as tape:
             outputs = model(inputs, training=True)
-            loss = model.compute_loss(inputs, y_pred=outputs, training=True)
+            loss = model.compute_loss(
+                inputs, targets, outputs, weights, training=True
+            )
             scaled = model.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, model.trainable_weights)
         return _add_all((_shares(outputs, job), gradients))
 
-    inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    outputs, gradients = job.strategy.run(step, (inputs,))
+    given = keras.utils.unpack_x_y_sample_weight(data)
+    outputs, gradients = job.strategy.run(step, given)
+    inputs, _, _ = given
     model.optimizer.apply(gradients, model.trainable_weights)
     return model.compute_metrics(inputs, None, outputs)
 

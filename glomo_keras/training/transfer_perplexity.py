@@ -115,6 +115,7 @@ def transfer_perplexities(
                 # A copy: on JAX, `fit` uses up the arrays of a model.
                 value = own.get(id(ours), keras.ops.convert_to_numpy(new))
                 ours.assign(value.copy())
+            # JAX 0.10 has no `zeros_like` of a variable.
             for variable in probe.optimizer.variables:
                 variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
         probe.fit(

@@ -44,8 +44,8 @@ def make_tuner(
         objective: Pair of name and direction, as `("val_accuracy", "max")`.
         max_trials: Number of trials. Hyperband's brackets follow from
             `max_epochs`; it stops at this number if they are not through.
-        max_epochs: Epochs of a trial, of Hyperband's longest one; `search`
-            takes other `epochs`.
+        max_epochs: Epochs of each trial, of Hyperband's longest.
+            `search(epochs=...)` overrides it, except for Hyperband.
         directory: Path that chief and workers share.
         project_name: The folder in it. Defaults to `"trials"`.
         seed: Seed of the choices. Defaults to a random one.

@@ -98,13 +98,17 @@ def check_bytes(name, values):
 def as_integers(name, values, dtype):
     """Returns integers as an array of another dtype, which must hold them."""
     given = np.asarray(values)
-    array = given.astype(dtype)
-    if given.size and (given.dtype.kind not in "biu" or (array != given).any()):
-        raise ValueError(
-            f"`{name}` must hold integers that {dtype} can hold. Received: "
-            f"{given.dtype}, from {given.min()} to {given.max()}"
-        )
-    return array
+    if given.size:  # an empty list has a float dtype
+        low, high = given.min(), given.max()
+        limits = np.iinfo(dtype)
+        fits = limits.min <= low and high <= limits.max
+        if given.dtype.kind not in "iu" or not fits:
+            raise ValueError(
+                f"`{name}` must have an integer dtype and values that fit in "
+                f"{dtype}. Received: dtype={given.dtype}, values from {low} to "
+                f"{high}"
+            )
+    return given.astype(dtype)
 
 
 def check_padding_mask(mask, length):

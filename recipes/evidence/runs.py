@@ -89,7 +89,8 @@ class Line:
     Attributes:
         mode: str, such as `"predicted"` or `"none, glove+pretrained"`.
         options: dict of the options that matter, without seed and size.
-        weights: dict of the checksums of the presets that the runs read.
+        weights: dict of the checksums of the presets that the runs read;
+            None before the first finished run.
         results: dict of size to a dict of seed to a dict of metrics.
         sized: dict of size to those of `SIZE_OPTIONS` that its runs had.
         data: dict of size to a list of dicts, checksums of the data of each

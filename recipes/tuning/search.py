@@ -244,7 +244,7 @@ def build(options, trials):
 
 def search(tuner, trials):
     """Runs trials until none is left."""
-    tuner.search(epochs=trials.task_options({}).epochs, verbose=2)
+    tuner.search(verbose=2)
 
 
 def report(options, trials, tuner, folder):

@@ -82,8 +82,28 @@ def test_no_predictions_have_no_perplexity(kind):
     ids = np.ones((2, 5), "int32")
     nothing = {"token_ids": ids, "padding_mask": ids < 0}
     found = model.evaluate(nothing, return_dict=True, verbose=0)
-    for name in ("loss", "forward_perplexity", "backward_perplexity"):
+    for name in ("forward_perplexity", "backward_perplexity"):
         assert np.isnan(found[name])
+
+
+def test_a_first_batch_without_predictions_does_not_end_the_training():
+    model = text_model("probe")
+    model.compile("adam")
+    given = small_inputs()
+    given["padding_mask"] = np.concatenate(
+        [np.zeros_like(given["padding_mask"]), given["padding_mask"]]
+    )
+    given["token_ids"] = np.concatenate([given["token_ids"]] * 2)
+    history = model.fit(
+        given,
+        batch_size=2,
+        shuffle=False,
+        epochs=2,
+        callbacks=[keras.callbacks.TerminateOnNaN()],
+        verbose=0,
+    )
+    assert len(history.history["loss"]) == 2
+    assert np.isfinite(history.history["forward_perplexity"]).all()
 
 
 def test_regularizers_are_trained_but_not_counted_as_perplexity():
@@ -106,9 +126,11 @@ def test_weights_of_samples_are_refused():
     model = gk.models.TransferProbe(9, None, embedding_dim=4)
     model.compile("sgd")
     for method in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match="counts all predictions the same"):
+        with pytest.raises(ValueError, match="leave out `sample_weight`"):
             method(small_inputs(), sample_weight=np.ones(2), verbose=0)
-    with pytest.raises(ValueError, match="class_weight={1: 2.0}"):
+    with pytest.raises(ValueError, match="leave out `sample_weight`"):
+        model.evaluate(small_inputs(), None, 2, 0, np.ones(2))
+    with pytest.raises(ValueError, match="Received: class_weight of type dict"):
         model.fit(small_inputs(), class_weight={1: 2.0}, verbose=0)
 
 

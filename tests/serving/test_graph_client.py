@@ -425,17 +425,18 @@ def test_wrong_number_is_refused(scheme, options):
         ({"token_ids": [[1]]}, r"Received: names \['token_ids'\]"),
         (
             {"images": np.full((1, 1, 2, 3), 0.5)},
-            "`images` must hold integers that uint8.*float64, from 0.5 to 0.5",
+            "`images` must have an integer dtype.*float64, values from 0.5 to",
         ),
         (
             {"images": np.full((1, 1, 2, 3), 256)},
-            "`images` must hold integers.*int64, from 256 to 256",
+            "`images` must have.* fit in uint8.*int64, values from 256 to 256",
         ),
         (
             {"token_ids": [[2**32 + 5]], "length": [1]},
-            "`token_ids` must hold integers that int32",
+            "`token_ids` must have an integer dtype and values that fit in int",
         ),
-        ({"token_ids": [[5]], "length": [0.9]}, "`length` must hold integers"),
+        ({"token_ids": [[5]], "length": [0.9]}, "`length` must have an integ"),
+        ({"images": np.full((1, 1, 2, 3), np.nan)}, "values from nan to nan"),
     ],
 )
 def test_wrong_inputs_are_refused_before_they_are_sent(given, message):

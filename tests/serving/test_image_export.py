@@ -130,8 +130,8 @@ def test_warmup_requests_are_of_the_images(exported):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.full((1, 2, 2, 3), 0.5), "`images` must hold integers.*float64"),
-        (np.full((1, 2, 2, 3), 300), "`images` must hold integers.*to 300"),
+        (np.full((1, 2, 2, 3), 0.5), "`images` must have.*dtype=float64"),
+        (np.full((1, 2, 2, 3), 300), "`images` must have.*to 300"),
         (np.ones((2, 2, 3), "uint8"), "`images` must have"),
     ],
 )

@@ -191,7 +191,7 @@ def test_progress_bar_counts_from_the_resumed_epoch(tmp_path, capsys):
     assert "Epoch 2/2" in text and "5/5" in text
 
 
-def test_other_epochs_are_refused(tmp_path):
+def test_other_steps_per_epoch_are_refused(tmp_path):
     fit_noisy(tmp_path, 2)
     with pytest.raises(ValueError, match="with, 5: .*steps_per_epoch=10"):
         fit_noisy(tmp_path, 4, steps_per_epoch=10)

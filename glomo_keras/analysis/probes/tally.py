@@ -14,8 +14,8 @@ class Tally:
 
     Questions of one text hang together, so intervals come from drawing texts,
     with replacement (the percentile bootstrap); draws without a question do
-    not count. The interval of a rule that
-    was chosen on the same texts is too favourable: choose on others.
+    not count. The interval of a rule that was chosen on the same texts is too
+    favourable: choose on others.
 
     Attributes:
         correct: array `(..., S)`, right answers of each rule in each of S
@@ -85,6 +85,11 @@ class Tally:
         )  # (R, S)
         for each in tallies:
             draws = draws[draws @ each.total > 0]
+        if not len(draws):
+            raise ValueError(
+                "No draw of texts has a question: raise `resamples`. "
+                f"Received: resamples={resamples}"
+            )
         values = self._drawn(draws)
         if other is not None:
             values = values - other._drawn(draws)

@@ -7,9 +7,10 @@ _NAME = r"[A-Za-z_:][\w:.-]*"
 _VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>]+)"
 # Attributes that stand without a value.
 _FLAG = (
-    "(?:allowfullscreen|async|autofocus|autoplay|checked|clear|compact|controls"
-    "|default|defer|disabled|hidden|itemscope|loop|multiple|muted|nohref"
-    "|noshade|novalidate|nowrap|open|readonly|required|reversed|selected)"
+    r"(?:allowfullscreen|alt|async|autofocus|autoplay|border|checked|class|clear"
+    r"|compact|controls|data-[\w-]+|default|defer|disabled|download|hidden|inert"
+    r"|ismap|itemscope|loop|multiple|muted|nohref|noresize|noshade|novalidate"
+    r"|nowrap|open|playsinline|readonly|required|reversed|selected)"
 )
 _ATTRIBUTES = rf"(?:\s+(?:{_NAME}\s*=\s*{_VALUE}|{_FLAG}(?=[\s/>])))*"
 _BLOCK_NAMES = (
@@ -36,7 +37,9 @@ _BLOCK_TAG = re.compile(
     rf"</?(?:{_BLOCK_NAMES})\b{_ATTRIBUTES}\s*/?>", flags=re.IGNORECASE
 )
 _COMMENT = re.compile(r"<!--.*?-->", flags=re.DOTALL)
-_DOCUMENT_TYPE = re.compile(r"<!DOCTYPE\s[^<>]*>", flags=re.IGNORECASE)
+_DECLARATION = re.compile(
+    r"<!DOCTYPE\s[^<>]*>|<\?xml\s[^<>]*\?>", flags=re.IGNORECASE
+)
 _EMPTY_REFERENCE = re.compile(rf"<ref{_ATTRIBUTES}\s*/>", flags=re.IGNORECASE)
 
 
@@ -145,7 +148,7 @@ def _has_words(paragraph, least):
 def _clean_html(text):
     if "<" in text:
         text = _COMMENT.sub("", text) if "-->" in text else text
-        text = _DOCUMENT_TYPE.sub("", text)
+        text = _DECLARATION.sub("", text)
         text = _HIDDEN_ELEMENT.sub("", text)
         text = _BREAK_TAG.sub("\n", text)
         text = _BLOCK_TAG.sub("\n\n", text)
@@ -167,7 +170,7 @@ def _clean_wiki_tags(text):
     if "<" not in text:
         return text
     text = _COMMENT.sub("", text) if "-->" in text else text
-    text = _DOCUMENT_TYPE.sub("", text)
+    text = _DECLARATION.sub("", text)
     text = _EMPTY_REFERENCE.sub("", text)
     text = _HIDDEN_WIKI_ELEMENT.sub("", text)
     text = _BREAK_TAG.sub("\n", text)

@@ -52,6 +52,7 @@ def test_markup_of_a_wiki_is_removed(text, expected):
         ("the <unk> of the old city", "the <unk> of the old city"),
         ("a vector<int> of <T>", "a vector<int> of <T>"),
         ("<!DOCTYPE html>a <b hidden class=x>b</b>", "a b"),
+        ('<?xml version="1.0"?>a <img alt data-x-y src=z> b', "a b"),
         ("a<TD NOWRAP>b<input type=radio checked/>c", "a\nbc"),
         (
             "if a <i and j> 3, <b open-minded>",
