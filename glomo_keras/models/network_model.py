@@ -82,11 +82,15 @@ class NetworkModel(GlomoModel):
     ):
         # Keras would take a tuple in the alphabetical order of the outputs.
         names = list(self.network.output)
-        if len(names) > 1 and isinstance(y, tuple | list):
-            raise ValueError(
-                f"A {type(self).__name__} takes a dict of targets for "
-                f"{', '.join(names)}. Received: a {type(y).__name__}"
-            )
+        compiled = self._compile_config.config
+        for name in ("targets", "loss", "loss_weights", "metrics"):
+            given = y if name == "targets" else compiled.get(name)
+            if len(names) > 1 and isinstance(given, tuple | list):
+                raise ValueError(
+                    f"A {type(self).__name__} takes a dict for "
+                    f"{', '.join(names)}. Received: {name} of type "
+                    f"{type(given).__name__}"
+                )
         return super().compute_loss(
             x, y, y_pred, sample_weight, training=training
         )

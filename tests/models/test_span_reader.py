@@ -175,16 +175,24 @@ def test_reader_works_without_letters_and_in_bfloat16():
         assert keras.backend.standardize_dtype(values.dtype) == "float32"
 
 
-def test_targets_without_names_are_refused():
+def test_targets_and_losses_without_names_are_refused():
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = make_reader()
-    model.compile(
-        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
     given, rows = make_inputs(model), np.array([0, 1])
+    named = dict.fromkeys(NAMES, rows)
+    model.compile("adam", loss)
     for targets in ((rows, rows), [rows, rows]):
         for method in (model.fit, model.evaluate):
-            with pytest.raises(ValueError, match="of targets for start_logits"):
+            with pytest.raises(ValueError, match="Received: targets of type "):
                 method(given, targets, verbose=0)
+    for name, value in (
+        ("loss", [loss, loss]),
+        ("loss_weights", [1.0, 0.0]),
+        ("metrics", ["sparse_categorical_accuracy"] * 2),
+    ):
+        model.compile("adam", **{"loss": loss, name: value})
+        with pytest.raises(ValueError, match=f"Received: {name} of type list"):
+            model.fit(given, named, verbose=0)
 
 
 @pytest.mark.parametrize(
