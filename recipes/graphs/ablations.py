@@ -194,8 +194,9 @@ def load(options, seed):
     corpus = pretrain_text.load(
         pretrain_text.resolve(pretraining(options, "full", seed))
     )
+    facts = pretrain_text.describe_text(corpus)
     for path in sorted(options.out.glob(f"*/seed-{seed}/data.json")):
-        check_data(pretrain_text.describe_text(corpus), path.parent)
+        check_data(facts, path.parent)
     windows = held_out_windows(
         corpus.validation,
         options.transfer.max_length,

@@ -160,7 +160,7 @@ def main(options):
     trials = Trials(options, recipe)
     # KerasTuner's own variable; the chief writes the results of all workers.
     if "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "chief"):
-        search(build(options, trials), trials)
+        search(build(options, trials))
         return None
     folder = training.RunFolder(options.out, RESULTS)
     with folder.start(options, HARMLESS, options.overwrite):
@@ -169,7 +169,7 @@ def main(options):
             return folder.read_metrics()
         folder.check_data(describe(options, trials))
         tuner = build(options, trials)
-        search(tuner, trials)
+        search(tuner)
         return report(options, trials, tuner, folder)
 
 
@@ -242,7 +242,7 @@ def build(options, trials):
     )
 
 
-def search(tuner, trials):
+def search(tuner):
     """Runs trials until none is left."""
     tuner.search(verbose=2)
 

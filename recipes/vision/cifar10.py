@@ -141,9 +141,9 @@ def load(options):
     test = sets.get("test", train)
     if "test" in sets:
         test_rows, _ = data.split_rows(len(test), 0, options.split_seed)
-    test_limit = options.limit
-    if options.test_limit is not None:
-        test_limit = options.test_limit
+    test_limit = options.test_limit
+    if test_limit is None:
+        test_limit = options.limit
     rows = rows[: options.limit or None]
     test_rows = test_rows[: test_limit or None]
     held_out = round(VALIDATION_SHARE * len(rows))

@@ -186,6 +186,7 @@ def finished(tmp_path_factory):
         ({"objective": ("loss", "min")}, "objective"),
         ({"objective": ("val_loss", "max")}, "objective"),
         ({"kind": "grid"}, "kind"),
+        ({"kind": "hyperband"}, "kind"),
         ({"kind": "hyperband", "max_epochs": 5}, "kind, max_epochs"),
         ({"max_epochs": 5}, "max_epochs"),
     ],
