@@ -8,6 +8,7 @@ from glomo_keras.layers import MeanMaxPooling
 from glomo_keras.layers import SoftAlignment
 from glomo_keras.models._pair_rnn import _PairRNN
 from glomo_keras.models.text_model import TextModel
+from glomo_keras.models.text_model import check_states
 from glomo_keras.utils import validation as check
 
 TEXTS = ("premise", "hypothesis")
@@ -31,12 +32,17 @@ class PairClassifier(TextModel):
     text with itself. With `features` 300 wide and `hidden_dim=300` ESIM has
     4,326,303 parameters, the self-attention adds 361,200.
 
+    `use_rnn=False` gives decomposable attention (Parikh et al. 2016) with
+    ESIM's bi-inference and pooling: a ReLU layer in place of the first LSTM,
+    none of the second. Nothing but the graphs then knows the order of words.
+
     Args:
         features, graphs, transfer, placement: See `TextClassifier`.
         num_classes: Integer. Defaults to `3`.
         hidden_dim: Integer, units of the LSTMs in each direction and of the
             linear layers. Defaults to `300`.
         self_attention: Boolean; False gives plain ESIM. Defaults to `True`.
+        use_rnn: Boolean; False leaves both LSTMs away. Defaults to `True`.
         dropout: Float, on the features, z, the pooled texts and the hidden
             layer, as ESIM has it. Defaults to `0.5`.
         seed, dtype, name, trainable: See `TextClassifier`.
@@ -52,7 +58,8 @@ class PairClassifier(TextModel):
         Dict of `logits`, float32 `(B, num_classes)`.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or graphs are to act
+            on the states of an RNN that is left away.
 
     Example:
 
@@ -68,7 +75,8 @@ class PairClassifier(TextModel):
 
     Reference:
         Chen et al. 2017, "Enhanced LSTM for Natural Language Inference";
-        Yang et al. 2018, Sec. 3.1.
+        Parikh et al. 2016, "A Decomposable Attention Model for Natural
+        Language Inference"; Yang et al. 2018, Sec. 3.1.
     """
 
     texts = TEXTS
@@ -82,6 +90,7 @@ class PairClassifier(TextModel):
         num_classes=3,
         hidden_dim=300,
         self_attention=True,
+        use_rnn=True,
         dropout=0.5,
         seed=None,
         dtype=None,
@@ -90,11 +99,17 @@ class PairClassifier(TextModel):
     ):
         check.check_positive(num_classes=num_classes, hidden_dim=hidden_dim)
         check.check_rate(dropout=dropout)
+        check_states(placement, use_rnn)
         super().__init__(features, graphs, transfer, placement, dtype, name)
         dtype = self.dtype_policy
 
         # === Layers ===
-        self.encoder = _shared_lstm(hidden_dim, dtype, "encoder")
+        if use_rnn:
+            self.encoder = _shared_lstm(hidden_dim, dtype, "encoder")
+            self.composition = _shared_lstm(hidden_dim, dtype, "composition")
+        else:
+            self.encoder = _dense(hidden_dim, "relu", dtype, "encoder")
+            self.composition = None
         self.alignment = SoftAlignment(dtype=dtype, name="alignment")
         self.projection = _dense(hidden_dim, "relu", dtype, "projection")
         self.attention = self.attention_dense = None
@@ -103,7 +118,6 @@ class PairClassifier(TextModel):
             self.attention_dense = _dense(
                 hidden_dim, "relu", dtype, "self_attention_dense"
             )
-        self.composition = _shared_lstm(hidden_dim, dtype, "composition")
         self.pooling = MeanMaxPooling(dtype=dtype, name="pooling")
         self.hidden = _dense(hidden_dim, "tanh", dtype, "hidden")
         self.classifier = _dense(num_classes, None, "float32", "classifier")
@@ -127,8 +141,9 @@ class PairClassifier(TextModel):
             *encoded, premise_mask=masks[0], hypothesis_mask=masks[1]
         )
         self._aligned = types.SimpleNamespace(states=encoded, masks=masks)
-        compared = map(self._compare, encoded, aligned, masks)
-        composed = self.composition(*compared, *masks)
+        composed = list(map(self._compare, encoded, aligned, masks))
+        if use_rnn:
+            composed = self.composition(*composed, *masks)
         pooled = [
             self.pooling(x, padding_mask=mask)
             for x, mask in zip(composed, masks, strict=True)
@@ -142,6 +157,7 @@ class PairClassifier(TextModel):
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim
         self.self_attention = self_attention
+        self.use_rnn = use_rnn
         self.dropout = dropout
         self.seed = seed
 
@@ -172,11 +188,17 @@ class PairClassifier(TextModel):
         )
 
     def _encode(self, inputs, masks):
-        """The states of the first LSTM, `(B, T, 2 hidden_dim)` each."""
+        """What both texts are compared by.
+
+        The states of the first LSTM, `(B, T, 2 hidden_dim)` each, or
+        `(B, T, hidden_dim)` without an RNN.
+        """
         embedded = [
             self.dropouts["features"](self.embed(inputs, text))
             for text in TEXTS
         ]
+        if self.composition is None:
+            return [self.encoder(x) for x in embedded]
         states = self.encoder(*embedded, *masks)
         return [
             self.with_graphs(x, text, "states")
@@ -201,6 +223,7 @@ class PairClassifier(TextModel):
             "num_classes": self.num_classes,
             "hidden_dim": self.hidden_dim,
             "self_attention": self.self_attention,
+            "use_rnn": self.use_rnn,
             "dropout": self.dropout,
             "seed": self.seed,
         }

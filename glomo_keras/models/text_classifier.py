@@ -4,6 +4,7 @@ from glomo_keras.layers import BiAttention
 from glomo_keras.layers import BidirectionalGRU
 from glomo_keras.layers import MeanMaxPooling
 from glomo_keras.models.text_model import TextModel
+from glomo_keras.models.text_model import check_states
 from glomo_keras.utils import validation as check
 
 
@@ -19,7 +20,8 @@ class TextClassifier(TextModel):
 
     Dropout follows the embeddings and precedes the two layers after the
     pooling. `placement` chooses which of E and S the graphs act on
-    (`TextModel.with_graphs`).
+    (`TextModel.with_graphs`). Without an RNN, `H = relu(W_1 E)`:
+    nothing but the graphs then knows the order of words.
 
     Args:
         features: Dict of input name to the layer that embeds this input:
@@ -35,6 +37,7 @@ class TextClassifier(TextModel):
         num_classes: Integer. Defaults to `2`.
         hidden_dim: Integer, units of the RNN in each direction and of the
             linear layers. Defaults to `150`.
+        use_rnn: Boolean; False leaves the RNN away. Defaults to `True`.
         dropout: Float. Defaults to `0.3`.
         seed: Integer seed of the dropout. Defaults to `None`.
         dtype: Dtype policy.
@@ -51,7 +54,8 @@ class TextClassifier(TextModel):
         Dict of `logits`, float32 `(B, num_classes)`.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or graphs are to act
+            on the states of an RNN that is left away.
 
     Example:
 
@@ -77,6 +81,7 @@ class TextClassifier(TextModel):
         placement="embeddings",
         num_classes=2,
         hidden_dim=150,
+        use_rnn=True,
         dropout=0.3,
         seed=None,
         dtype=None,
@@ -85,6 +90,7 @@ class TextClassifier(TextModel):
     ):
         check.check_positive(num_classes=num_classes, hidden_dim=hidden_dim)
         check.check_rate(dropout=dropout)
+        check_states(placement, use_rnn)
         super().__init__(features, graphs, transfer, placement, dtype, name)
         dtype = self.dtype_policy
 
@@ -103,10 +109,14 @@ class TextClassifier(TextModel):
             )
 
         self.embedding_dropout = drop("embedding_dropout", 0)
-        self.rnn = BidirectionalGRU(
-            hidden_dim, learn_initial_states=False, dtype=dtype, name="rnn"
-        )
-        self.shortcut = keras.layers.Concatenate(dtype=dtype, name="shortcut")
+        self.rnn = self.shortcut = None
+        if use_rnn:
+            self.rnn = BidirectionalGRU(
+                hidden_dim, learn_initial_states=False, dtype=dtype, name="rnn"
+            )
+            self.shortcut = keras.layers.Concatenate(
+                dtype=dtype, name="shortcut"
+            )
         self.states_dense = dense("states_dense", "relu")
         self.self_attention = BiAttention(dtype=dtype, name="self_attention")
         self.attention_dense = dense("attention_dense", "relu")
@@ -122,10 +132,12 @@ class TextClassifier(TextModel):
         # === Functional Model ===
         inputs = self.make_inputs()
         mask = inputs["padding_mask"]
-        embedded = self.embedding_dropout(self.embed(inputs))
-        states = self.rnn(embedded, mask=mask)
-        hidden = self.with_graphs(states, "", "states")
-        hidden = self.states_dense(self.shortcut([hidden, embedded]))
+        hidden = embedded = self.embedding_dropout(self.embed(inputs))
+        if use_rnn:
+            states = self.rnn(embedded, mask=mask)
+            states = self.with_graphs(states, "", "states")
+            hidden = self.shortcut([states, embedded])
+        hidden = self.states_dense(hidden)
         attended = self.self_attention(
             hidden, hidden, features_mask=mask, memory_mask=mask
         )
@@ -138,6 +150,7 @@ class TextClassifier(TextModel):
         # === Config ===
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim
+        self.use_rnn = use_rnn
         self.dropout = dropout
         self.seed = seed
 
@@ -146,6 +159,7 @@ class TextClassifier(TextModel):
             **super().get_config(),
             "num_classes": self.num_classes,
             "hidden_dim": self.hidden_dim,
+            "use_rnn": self.use_rnn,
             "dropout": self.dropout,
             "seed": self.seed,
         }

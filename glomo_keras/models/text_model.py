@@ -142,3 +142,13 @@ class TextModel(NetworkModel):
             n: config[n] and read(config[n]) for n in ("graphs", "transfer")
         }
         return super().from_config({**config, "features": features, **parts})
+
+
+def check_states(placement, use_rnn):
+    """Refuses graphs on the states of an RNN that a model is to have not."""
+    if placement == "states" and not use_rnn:
+        raise ValueError(
+            "`placement='states'` needs the RNN whose states these are; take "
+            "`use_rnn=True` or `placement='embeddings'`. Received: "
+            f"placement={placement!r}, use_rnn={use_rnn}"
+        )

@@ -70,8 +70,8 @@ def main(options):
     options.out.mkdir(parents=True, exist_ok=True)
     records.write(read, kept)
     parts = [INTRODUCTION]
-    for recipe, lines in found.items():
-        parts += task_parts(options, recipe, lines)
+    for (recipe, rnn), lines in found.items():
+        parts += task_parts(options, recipe, rnn, lines)
     parts += measurements
     page = "\n\n".join(parts) + "\n"
     with files.atomic_file(options.out / "evidence.md") as file:
@@ -80,13 +80,15 @@ def main(options):
     return page
 
 
-def task_parts(options, recipe, lines):
+def task_parts(options, recipe, rnn, lines):
     """Returns the section of a task; draws its plot."""
-    parts = [f"## {runs.TASKS[recipe].title}"]
+    title = runs.TASKS[recipe].title + ("" if rnn else ", without an RNN")
+    parts = [f"## {title}"]
     sizes = sorted({size for line in lines for size in line.results})
     if sizes:
-        name = f"evidence_{recipe.rpartition('.')[2]}.png"
-        plots.draw(recipe, lines, options.out / name)
+        task = recipe.rpartition(".")[2]
+        name = f"evidence_{task}{'' if rnn else '_no_rnn'}.png"
+        plots.draw(recipe, title, lines, options.out / name)
         parts.append(f"![Means and differences by mode]({name})")
     parts += [tables.section(recipe, lines, size) for size in sizes]
     faults = [fault for line in lines for fault in line.faults]

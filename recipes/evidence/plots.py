@@ -8,11 +8,12 @@ from recipes.evidence.tables import gain_over_best
 from recipes.tasks.compare import mean_of_seeds
 
 
-def draw(recipe, lines, path):
+def draw(recipe, title, lines, path):
     """Draws a task: for each metric its means, and the differences.
 
     Args:
         recipe: str.
+        title: str, above the plot.
         lines: list of `runs.Line`.
         path: of the PNG file.
     """
@@ -26,7 +27,7 @@ def draw(recipe, lines, path):
         draw_differences(right, task, lines, sizes, metric)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    figure.suptitle(task.title)
+    figure.suptitle(title)
     figure.savefig(path, dpi=110)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import itertools
 import json
 import pathlib
 
@@ -138,15 +139,18 @@ def lines_of(records):
         records: list of dict, see `records.read`.
 
     Returns:
-        Dict of recipe to a list of `Line`, those of a recipe in the order of
-        `TASKS`; controls first.
+        Dict to a list of `Line`, controls first, from recipe and whether its
+        models had RNNs: models without are compared among themselves. The
+        order is that of `TASKS`.
     """
     lines = {}
     for record in records:
         if "config" in record:
             recipe = record["config"]["recipe"]
-            add_run(lines.setdefault(recipe, {}), recipe, **record)
-    found = {name: in_order(lines[name]) for name in TASKS if name in lines}
+            key = recipe, record["config"].get("rnn", True)
+            add_run(lines.setdefault(key, {}), recipe, **record)
+    keys = itertools.product(TASKS, (True, False))
+    found = {key: in_order(lines[key]) for key in keys if key in lines}
     for of_task in found.values():
         name_lines(of_task)
     return found

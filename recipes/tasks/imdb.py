@@ -120,6 +120,7 @@ def build(options, loaded, seed):
         placement=options.placement,
         num_classes=2,
         hidden_dim=options.hidden_dim,
+        use_rnn=options.rnn,
         dropout=options.dropout,
         seed=seed,
     )

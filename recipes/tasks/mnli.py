@@ -129,6 +129,7 @@ def build(options, loaded, seed):
         placement=options.placement,
         num_classes=len(data.MNLI_LABELS),
         hidden_dim=options.hidden_dim,
+        use_rnn=options.rnn,
         self_attention=options.self_attention,
         dropout=options.dropout,
         seed=seed,

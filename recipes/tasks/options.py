@@ -122,6 +122,9 @@ class ClassifierOptions(TaskOptions):
     validation_fraction: float = 0.1
     """Share of the training reviews, or premises, held out to choose the best
     epoch."""
+    rnn: bool = True
+    """Whether the model has RNNs. Without them nothing but the graphs knows
+    the order of words."""
     schedule: Literal["epochs", "cosine"] = "epochs"
     """Of the learning rate. epochs: the recipe's own, which changes after an
     epoch; cosine: a twentieth of the steps up, from a tenth of the rate, then
@@ -134,6 +137,8 @@ def check_classifier(options):
     check_positive(options, "train_examples")
     if not 0 < options.validation_fraction < 1:
         refuse("validation_fraction", "between 0 and 1", options)
+    if options.placement == "states" and not options.rnn:
+        refuse("placement", "embeddings with --no-rnn", options)
 
 
 def check_task(options):

@@ -19,13 +19,14 @@ UNITS = {"premise": 7, "hypothesis": 5}
 LENGTHS = {"premise": (7, 4), "hypothesis": (2, 5)}
 
 
-def make_model(mode="none", self_attention=True, **options):
+def make_model(mode="none", self_attention=True, use_rnn=True, **options):
     keras.utils.set_random_seed(3)
     features = {"word_ids": keras.layers.Embedding(9, 5)}
     return gk.models.PairClassifier(
         features,
         hidden_dim=4,
         self_attention=self_attention,
+        use_rnn=use_rnn,
         seed=1,
         **graph_options(mode, **options),
     )
@@ -85,7 +86,11 @@ def dense(x, layer):
 def esim(model, texts):
     """Logits of one pair of texts without padding, `(T,)` and `(S,)` ids."""
     table = to_numpy(model.features["word_ids"].embeddings)
-    a, b = (both_ways(table[ids], model.encoder) for ids in texts)
+    a, b = (table[ids] for ids in texts)
+    if model.use_rnn:
+        a, b = (both_ways(x, model.encoder) for x in (a, b))
+    else:
+        a, b = (np.maximum(dense(x, model.encoder), 0) for x in (a, b))
     e = a @ b.T
     pooled = []
     for x, y in (
@@ -97,15 +102,18 @@ def esim(model, texts):
         if model.self_attention:
             attended = to_numpy(model.attention(z[None], z[None]))[0]
             z = z + np.maximum(dense(attended, model.attention_dense), 0)
-        v = both_ways(z, model.composition)
+        v = both_ways(z, model.composition) if model.use_rnn else z
         pooled += [v.mean(0), v.max(0)]
     hidden = np.tanh(dense(np.concatenate(pooled), model.hidden))
     return dense(hidden, model.classifier)
 
 
+@pytest.mark.parametrize("use_rnn", [False, True])
 @pytest.mark.parametrize("self_attention", [False, True])
-def test_logits_equal_esim_in_numpy(self_attention):
-    model = randomised(make_model(self_attention=self_attention))
+def test_logits_equal_esim_in_numpy(self_attention, use_rnn):
+    model = randomised(
+        make_model(self_attention=self_attention, use_rnn=use_rnn)
+    )
     given = make_inputs(model)
     found = logits_of(model, given)
     for index in range(2):
@@ -141,6 +149,20 @@ def test_each_mode_reads_from_file(mode, tmp_path):
     np.testing.assert_allclose(
         logits_of(read, given), logits_of(model, given), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("mode", ["none", "embeddings"])
+def test_without_rnn_only_graphs_know_the_order_of_words(mode, tmp_path):
+    model = make_model(mode, use_rnn=False)
+    given = make_inputs(model, {"premise": (7, 7), "hypothesis": (5, 5)})
+    wanted = logits_of(model, given)
+    turned = {key: value[:, ::-1].copy() for key, value in given.items()}
+    found = logits_of(model, turned)
+    assert np.allclose(found, wanted, atol=TOLERANCE) == (mode == "none")
+    model.save(tmp_path / "model.keras")
+    read = keras.saving.load_model(tmp_path / "model.keras")
+    assert not any("lstm" in weight.path for weight in read.weights)
+    np.testing.assert_allclose(logits_of(read, given), wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +279,7 @@ def test_logits_are_float32_in_mixed_precision(policy):
         ({"num_classes": 0}, "`num_classes` must be a positive integer"),
         ({"hidden_dim": 0}, "`hidden_dim` must be a positive integer"),
         ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\)"),
+        ({"placement": "states", "use_rnn": False}, "needs the RNN"),
     ],
 )
 def test_wrong_options_are_refused(options, message):

@@ -26,13 +26,15 @@ def slow_but(*fast):
     ]
 
 
-def make_model(name="none", predictor_options=(), **options):
+def make_model(name="none", predictor_options=(), use_rnn=True, **options):
     keras.utils.set_random_seed(3)
     predictor = small_predictor(num_conv_layers=1, **dict(predictor_options))
     predictor.vocabulary = list("abcdefghi")
     features = {"word_ids": keras.layers.Embedding(9, 5, trainable=False)}
     options = graph_options(name, predictor, **options)
-    return gk.models.TextClassifier(features, hidden_dim=4, **options)
+    return gk.models.TextClassifier(
+        features, hidden_dim=4, use_rnn=use_rnn, **options
+    )
 
 
 def make_inputs(model, **options):
@@ -271,6 +273,21 @@ def test_part_of_a_model_is_saved_and_read(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["none", "embeddings"])
+def test_without_rnn_only_graphs_know_the_order_of_words(name, tmp_path):
+    model = make_model(name, use_rnn=False)
+    given = make_inputs(model, lengths=(7, 7))
+    turned = {key: value[:, ::-1].copy() for key, value in given.items()}
+    wanted, found = (to_numpy(model(x)["logits"]) for x in (given, turned))
+    assert np.allclose(found, wanted, atol=TOLERANCE) == (name == "none")
+    model.save(tmp_path / "model.keras")
+    read = keras.saving.load_model(tmp_path / "model.keras")
+    assert not any("rnn" in weight.path for weight in read.weights)
+    np.testing.assert_allclose(
+        to_numpy(read(given)["logits"]), wanted, atol=1e-6
+    )
+
+
 def test_several_features_stand_side_by_side():
     features = {
         "word_ids": keras.layers.Embedding(9, 5),
@@ -284,6 +301,8 @@ def test_wrong_arguments_are_named():
     features = {"word_ids": keras.layers.Embedding(9, 5)}
     with pytest.raises(ValueError, match="placement='middle'"):
         gk.models.TextClassifier(features, placement="middle")
+    with pytest.raises(ValueError, match="placement='states', use_rnn=False"):
+        make_model("states", use_rnn=False)
     with pytest.raises(ValueError, match="`text` must be.*text='premise'"):
         make_model("uniform").graph_inputs("premise")
     with pytest.raises(ValueError, match="name='words'"):

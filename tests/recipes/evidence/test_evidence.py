@@ -182,7 +182,8 @@ def test_other_settings_and_data_are_said(folder, tmp_path):
 def test_options_without_an_effect_do_not_count(folder, tmp_path):
     write_mode(folder, "twice", 0, graph_dropout=0.3)  # no graphs to drop
     write_mode(folder, "other", 0, sizes=(100,), graph_dropout=0.3, data="xyz")
-    found = runs.lines_of(records.read([folder]))["recipes.tasks.pos_tags"]
+    found = runs.lines_of(records.read([folder]))
+    found = found["recipes.tasks.pos_tags", True]
     assert [line.label for line in found] == ["none", "uniform", "predicted"]
     assert len(found[0].results[100]) == 3
 
@@ -259,6 +260,30 @@ def test_sizes_stand_in_the_metrics_too(tmp_path):
         )
     page = page_of(tmp_path / "runs", tmp_path)
     assert "### 900 reviews" in page and "80.00 ± 0.00" in page
+
+
+def test_models_without_rnn_have_a_section_of_their_own(tmp_path):
+    for name, gain, changes in (
+        ("with", 0.5, {}),
+        ("without", 0, {"rnn": False}),
+        ("graphs", 0.01, {"rnn": False, "graph": "predicted"}),
+    ):
+        for seed in range(3):
+            write_run(
+                tmp_path / "runs" / name,
+                seed,
+                0.3 + gain + seed / 100 + gain * seed / 10,
+                recipe="recipes.tasks.imdb",
+                train_examples=900,
+                **changes,
+            )
+    page = page_of(tmp_path / "runs", tmp_path)
+    with_rnn, without = page.split("## IMDB: sentiment, without an RNN")
+    assert "80.00" not in without and "--no-rnn" not in with_rnn
+    assert "--no-rnn" in without and "**predicted**" in without
+    for name in ("imdb", "imdb_no_rnn"):
+        assert f"({f'evidence_{name}.png'})" in page
+        assert (tmp_path / f"out/evidence_{name}.png").exists()
 
 
 def test_images_are_counted_and_have_no_matched_control(tmp_path):

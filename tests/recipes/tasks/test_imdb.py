@@ -10,6 +10,7 @@ import pytest
 
 from recipes.tasks import imdb
 from recipes.tasks import run as task_runs
+from recipes.tasks.graphs import trained_parameters
 from tests.recipes import small_tasks
 from tests.recipes.resuming import check_resumed
 
@@ -124,6 +125,15 @@ def test_seed_draws_its_own_training_examples(folder, tmp_path):
     assert drawn[0].validation is loaded.validation
 
 
+def test_model_without_rnn_is_trained_and_tested(folder, tmp_path):
+    run = options(folder, tmp_path / "run", graph="uniform", rnn=False)
+    (metrics,) = imdb.main(run)
+    assert metrics["epochs"] == 2 and 0 <= metrics["test_accuracy"] <= 1
+    loaded = imdb.load(run)
+    with_rnn = imdb.build(dataclasses.replace(run, rnn=True), loaded, seed=0)
+    assert metrics["trained_parameters"] < trained_parameters(with_rnn)
+
+
 def test_cosine_schedule_ends_at_zero(folder, tmp_path):
     cosine = options(
         folder,
@@ -146,6 +156,10 @@ def test_cosine_schedule_ends_at_zero(folder, tmp_path):
         ({"max_length": 0}, "--max-length is at least 1"),
         ({"hidden_dim": 0}, "--hidden-dim is at least 1"),
         ({"dropout": 1.0}, r"--dropout is in \[0, 1\)"),
+        (
+            {"rnn": False, "graph": "predicted", "placement": "states"},
+            "--placement is embeddings with --no-rnn",
+        ),
         ({"learning_rate_decay": 0.0}, "--learning-rate-decay is above 0"),
         ({"validation_fraction": 1.0}, "--validation-fraction is between"),
         ({"seeds": 0}, "--seeds is at least 1"),

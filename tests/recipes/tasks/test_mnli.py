@@ -6,6 +6,7 @@ import random
 import pytest
 
 from recipes.tasks import mnli
+from recipes.tasks.graphs import trained_parameters
 from tests.recipes import small_tasks
 from tests.recipes.resuming import check_resumed
 
@@ -110,6 +111,15 @@ def test_run_leaves_its_folder(run):
     names += ["figures/premise_mixture_weights.png"]
     names += ["figures/hypothesis_mixed_graphs_1.png"]
     assert all((run.out / "seed-0" / name).exists() for name in names)
+
+
+def test_model_without_rnn_is_trained_and_tested(folder, tmp_path):
+    run = options(folder, tmp_path / "run", graph="uniform", rnn=False)
+    (metrics,) = mnli.main(run)
+    assert metrics["epochs"] == 2 and 0 <= metrics["matched_accuracy"] <= 1
+    loaded = mnli.load(run)
+    with_rnn = mnli.build(dataclasses.replace(run, rnn=True), loaded, seed=0)
+    assert metrics["trained_parameters"] < trained_parameters(with_rnn)
 
 
 @pytest.mark.slow
