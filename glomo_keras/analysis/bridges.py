@@ -72,9 +72,10 @@ def to_pytorch_geometric(edges, lengths):
 
     Returns:
         List of B `torch_geometric.data.Data` with `edge_index` int64
-        `(2, E)`, sources and receivers, `edge_weight` `(E,)`, and `layer`,
-        `head` and `direction` `(E,)`, from 0; of directions forward is 0,
-        backward 1 and both 2.
+        `(2, E)`, sources and receivers, `edge_weight` `(E,)` of the dtype of
+        the weights (float32 for bfloat16), and `layer`, `head` and
+        `direction` `(E,)`, from 0; of directions forward is 0, backward 1 and
+        both 2.
 
     Raises:
         ImportError: if torch or torch_geometric is not installed.
@@ -88,7 +89,7 @@ def to_pytorch_geometric(edges, lengths):
     _check_positions(edges, lengths)
     columns = {
         "edge_index": np.stack([edges["source"], edges["receiver"]], axis=1),
-        "edge_weight": edges["weight"],
+        "edge_weight": _of_torch(edges["weight"]),
         "layer": edges["layer"],
         "head": edges["head"],
         "direction": _direction_numbers(edges["direction"]),
@@ -107,6 +108,11 @@ def to_pytorch_geometric(edges, lengths):
         index = tensors.pop("edge_index").long().T.contiguous()  # (2, E)
         data.append(Data(edge_index=index, num_nodes=int(length), **tensors))
     return data
+
+
+def _of_torch(weights):
+    """Weights in a dtype that torch reads from numpy: bfloat16 is none."""
+    return weights.astype("float32") if weights.dtype.kind == "V" else weights
 
 
 def _direction_numbers(directions):

@@ -78,7 +78,8 @@ def dense_graphs(edges, shape):
         which there is an edge.
 
     Raises:
-        ValueError: if an edge does not fit into the shape.
+        ValueError: if an edge does not fit into the shape or stands there
+            twice.
 
     Example:
 
@@ -101,6 +102,14 @@ def dense_graphs(edges, shape):
         if chosen.any():
             graph = np.zeros(shape, columns["weight"].dtype)
             places = tuple(columns[name][chosen] for name in INDICES)
+            present = np.zeros(shape, "bool")
+            present[places] = True
+            if present.sum() < chosen.sum():
+                raise ValueError(
+                    "An edge must not stand in `edges` twice: count the "
+                    "examples on where batches are joined. Received: "
+                    f"{side} edges of which some are equal"
+                )
             graph[places] = columns["weight"][chosen]
             graphs[f"{side}_graphs"] = graph
     return graphs

@@ -49,7 +49,8 @@ def compare_heads(graphs, padding_mask=None):
 
     Raises:
         ValueError: if a graph has another rank, negative or non-finite
-            entries, or the mask is not of the form above.
+            entries or edges against its direction, or the mask is not of the
+            form above.
 
     Example:
 
@@ -69,6 +70,12 @@ def _rows(graphs, padding_mask, direction):
     batch, num_layers, num_heads, length, _ = graphs.shape
     real = checked_mask(padding_mask, (batch, length))
     pairs = admissible_pairs(length, direction)
+    wrong = np.count_nonzero(graphs * ~pairs)
+    if wrong:
+        raise ValueError(
+            "Graphs must have no edge against their direction. Received: "
+            f"{direction}_graphs with {wrong} such edges"
+        )
     pairs = pairs & real[:, :, None] & real[:, None]  # (B, T, T)
     pairs &= pairs.sum(-1, keepdims=True) > 1
     weights = np.moveaxis(graphs, (1, 2), (0, 1))  # (L, K, B, T, T)

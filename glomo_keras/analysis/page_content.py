@@ -64,7 +64,9 @@ def _texts(graphs, tokens, image, padding_mask, example):
         graphs, tokens, padding_mask = (
             {"": each} for each in (graphs, tokens, padding_mask)
         )
-    masks = padding_mask or dict.fromkeys(tokens)
+    masks = padding_mask
+    if masks is None:
+        masks = dict.fromkeys(tokens)
     for name, value in (("graphs", graphs), ("padding_mask", masks)):
         if not isinstance(value, dict) or set(value) != set(tokens):
             got = sorted(value) if isinstance(value, dict) else type(value)

@@ -72,7 +72,8 @@ def subword_graphs(graphs, word_offsets, subword_offsets):
     receivers = ratio(shared, shared.sum(2, keepdims=True)).reshape(axes)
     sources = ratio(shared, shared.sum(1, keepdims=True)).reshape(axes)
     spread = receivers @ graphs @ np.swapaxes(sources, -1, -2)
-    sums = graphs.sum(-1, keepdims=True)  # (B, ..., T, 1)
+    # A long sum of bfloat16 stops growing.
+    sums = graphs.sum(-1, keepdims=True, dtype="float64")  # (B, ..., T, 1)
     wanted = ratio(receivers @ sums, receivers @ (sums > 0))
     rows = wanted * ratio(spread, spread.sum(-1, keepdims=True))
     return rows.astype(graphs.dtype)  # (B, ..., S, S)
@@ -146,8 +147,8 @@ def _find(text, letters, at, lost, starts_word):
 
 
 def _plain(text):
-    """Lower case without accents."""
-    letters = unicodedata.normalize("NFKD", text.lower())
+    """Without case and accents, the same for a letter alone and in a word."""
+    letters = unicodedata.normalize("NFKD", text.casefold())
     return "".join(c for c in letters if unicodedata.category(c) != "Mn")
 
 
@@ -160,6 +161,7 @@ def _without_marker(piece):
 
 def _shared_characters(pieces, words):
     """How many characters each piece shares with each word, `(B, S, T)`."""
+    pieces, words = pieces.astype("int64"), words.astype("int64")
     starts = np.maximum(pieces[:, :, None, 0], words[:, None, :, 0])
     ends = np.minimum(pieces[:, :, None, 1], words[:, None, :, 1])
     return np.maximum(ends - starts, 0).astype("float64")

@@ -15,7 +15,7 @@ from glomo_keras.utils.validation import check_option
 from glomo_keras.utils.validation import check_positive
 
 PLACES = ("layer", "head", "receiver", "source")
-ROUNDING = 1e-6  # a smaller excess counts as none
+ROUNDING = 1e-6  # a smaller excess counts as none, as does one of rounding
 
 
 class Edge(NamedTuple):
@@ -38,9 +38,9 @@ def top_edges(graphs, tokens, k=5, *, layer=None, head=None, direction=None):
     The excess of an edge is its weight less the uniform share of its row,
     1 / n for a row with n admissible sources. The admissible sources of a
     forward graph are the positions before the receiver, those of a backward
-    graph the positions after it; a graph with edges on both sides may have
-    all. Edges without an excess are left out, and so are rows with a single
-    admissible source, whose weight is forced.
+    graph the positions after it; a graph with edges on both sides, whatever
+    its name, may have all. Edges without an excess are left out, and so are
+    rows with a single admissible source, whose weight is forced.
 
     Args:
         graphs: array `(T, T)` or `(L, K, T, T)` without padding, rows are
@@ -143,8 +143,12 @@ def _ranked(graphs, k, layer=None, head=None):
 
 def _exceeding(side, graph, layer, head):
     """The edges of one direction that have an excess."""
-    excess = graph - _uniform_shares(graph.shape[-1], side)  # (L, K, T, T)
-    wanted = excess > ROUNDING
+    length = graph.shape[-1]
+    both_sides = (graph * ~admissible_pairs(length, side)).any()
+    shares = _uniform_shares(length, "both" if both_sides else side)
+    excess = graph - shares  # (L, K, T, T)
+    rounding = np.spacing(np.ones((), graph.dtype)).astype("float64")
+    wanted = excess > np.maximum(ROUNDING, rounding * graph)
     if layer is not None:
         wanted[np.arange(len(graph)) != layer - 1] = False
     if head is not None:

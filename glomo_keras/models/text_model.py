@@ -42,11 +42,16 @@ class TextModel(NetworkModel):
         super().__init__(dtype=dtype, name=name)
         self.features = dict(features)
         self.graphs = graphs
+        if graphs is None and transfer is not None:
+            raise ValueError(
+                "`transfer` applies graphs: give `graphs` too. "
+                f"Received: graphs=None, transfer={transfer}"
+            )
         if graphs is not None and transfer is None:
             transfer = GraphTransfer(
                 dtype=self.dtype_policy, name="graph_transfer"
             )
-        self.transfer = None if graphs is None else transfer
+        self.transfer = transfer
         self.placement = placement
         self._fused = {}
 

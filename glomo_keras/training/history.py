@@ -29,7 +29,7 @@ def read_history(path):
 
 
 def check_finite(history):
-    """Refuses a training whose loss has stopped being finite.
+    """Refuses a training whose loss, or that of validation, is not finite.
 
     Its weights are of no use, though metrics such as the accuracy, and so the
     best epoch, can still look like numbers.
@@ -38,15 +38,18 @@ def check_finite(history):
         history: `keras.callbacks.History` of the whole run.
 
     Raises:
-        RuntimeError: If the loss of an epoch is not finite.
+        RuntimeError: If a loss of an epoch is not finite.
     """
-    for epoch, loss in zip(history.epoch, history.history["loss"], strict=True):
-        if not np.isfinite(loss):
-            raise RuntimeError(
-                f"The training diverged in epoch {epoch + 1}: its loss is not "
-                "finite. Train in another folder, or overwrite this one, with "
-                f"a lower learning rate. Received: loss={loss}"
-            )
+    for name in ("loss", "val_loss"):
+        # Some epochs may be without validation.
+        for epoch, loss in zip(history.epoch, history.history.get(name, ())):
+            if not np.isfinite(loss):
+                raise RuntimeError(
+                    f"The training diverged in epoch {epoch + 1}: its loss is "
+                    "not finite. Train in another folder, or overwrite this "
+                    "one, with a lower learning rate. "
+                    f"Received: {name}={loss}"
+                )
 
 
 class EpochTimes(keras.callbacks.Callback):

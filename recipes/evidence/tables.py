@@ -169,7 +169,10 @@ def verdict(task, lines, size, metric):
         return f"In {title}, there is no control to compare with."
     for line in lines:
         found = gain_over_best(lines, line, size, metric)
-        if found is not None and not line.is_control and found[1]["low"] > 0:
+        if found is None or line.is_control:
+            continue
+        # Equal differences prove nothing, and have no p.
+        if found[1]["low"] > 0 and not math.isnan(found[1]["p"]):
             better.append(line.label)
     if better:
         return (

@@ -131,17 +131,17 @@ def load(options):
 
 
 def word_ids(predictor, sentences):
-    """Ids of the words as the treebank gives them, in the tokenizer's case."""
+    """Ids of the words of a treebank, which are not cut any further."""
     index = {word: at for at, word in enumerate(predictor.vocabulary)}
-    lowercase = (predictor.tokenizer_config or {}).get("lowercase", True)
+    tokenizer = data.WordTokenizer(
+        predictor.vocabulary, **(predictor.tokenizer_config or {})
+    )
 
-    def word_id(word):
-        return index.get(word.lower() if lowercase else word, UNKNOWN_ID)
+    def ids(words):
+        words = np.asarray(tokenizer.normalize(words)).astype("bytes")
+        return np.array([index.get(x.decode(), UNKNOWN_ID) for x in words])
 
-    return [
-        np.array([word_id(word) for word in sentence.words])
-        for sentence in sentences
-    ]
+    return [ids(sentence.words) for sentence in sentences]
 
 
 def probe_treebank(options, predictors, sentences, chosen=None):

@@ -128,6 +128,12 @@ def write_parts(paragraphs, folder, size=100, every=5):
         part += paragraphs[start : start + size]
     seen = set(parts["pretraining"])
     parts["held_out"] = [x for x in parts["held_out"] if x not in seen]
+    if not parts["held_out"]:
+        raise ValueError(
+            f"The text must have more than {(every - 1) * size} different "
+            f"paragraphs, as each {every}th block of {size} is held out. "
+            f"Received: {len(paragraphs)} paragraphs"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.txt" for name in parts}
     for name, part in parts.items():

@@ -176,12 +176,12 @@ def mean_of_seeds(values):
     """
     numbers = np.array([values[seed] for seed in sorted(values)], "float64")
     low = high = p = math.nan
-    if len(numbers) > 1 and np.ptp(numbers) > 0:
+    if len(numbers) > 1 and np.ptp(numbers) > 1e-9:  # not rounding
         test = stats.ttest_1samp(numbers, 0)
         low, high = test.confidence_interval(0.95)
         p = test.pvalue
     elif len(numbers) > 1:
-        low = high = numbers[0]
+        low = high = numbers.mean()
     return {
         "seeds": len(numbers),
         "mean": numbers.mean() if len(numbers) else math.nan,

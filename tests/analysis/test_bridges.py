@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -70,6 +71,16 @@ def test_pytorch_geometric_sums_what_the_graph_sums():
         )
     assert set(first.direction.tolist()) == {0, 1}
     assert first.layer.max() == first["head"].max() == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_pytorch_geometric_takes_edges_of_bfloat16():
+    pytest.importorskip("torch_geometric")
+    graphs = np.eye(4, k=-1)[None, None, None] / 3
+    rounded = keras.ops.convert_to_numpy(keras.ops.cast(graphs, "bfloat16"))
+    [data] = to_pytorch_geometric(graph_edges(rounded), [4])
+    np.testing.assert_allclose(data.edge_weight, [1 / 3] * 3, rtol=0.01)
+    assert str(data.edge_weight.dtype) == "torch.float32"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

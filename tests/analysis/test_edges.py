@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -123,6 +124,13 @@ def test_shape_that_does_not_hold_all_edges_is_refused(shape):
         dense_graphs(edges, shape)
 
 
+def test_edges_that_stand_twice_are_refused():
+    edges = graph_edges(forward_graphs())
+    twice = {k: np.concatenate([x, x]) for k, x in edges.items()}
+    with pytest.raises(ValueError, match="must not stand.*Received: forward"):
+        dense_graphs(twice, (2, 2, 3, 6, 6))
+
+
 def test_top_edges_are_ranked_by_what_exceeds_the_uniform_share():
     graph = np.zeros((4, 4))
     graph[1, 0] = 1  # could not be otherwise
@@ -158,6 +166,24 @@ def test_top_edges_of_a_uniform_graph_are_none():
     uniform = np.tril(np.ones((4, 4), "float32"), -1) / np.maximum(rows, 1)
     assert top_edges(uniform.astype("float32"), list("abcd")) == []
     assert top_edges(np.zeros((3, 3)), list("abc")) == []
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_rounding_makes_no_top_edges(dtype):
+    rows = np.arange(12)[:, None]
+    uniform = np.tril(np.ones((12, 12)), -1) / np.maximum(rows, 1)
+    uniform[5, :5] = 0.4, 0.15, 0.15, 0.15, 0.15
+    rounded = keras.ops.convert_to_numpy(keras.ops.cast(uniform, dtype))
+    [edge] = top_edges(rounded, [*"abcdefghijkl"], k=99)
+    assert (edge.receiver, edge.source) == ("f", "a")
+
+
+def test_edges_on_both_sides_are_top_edges_whatever_their_name():
+    graph = np.zeros((4, 4))
+    graph[np.arange(4), [2, 3, 0, 1]] = 1.0
+    edges = top_edges({"forward_graphs": graph}, list("abcd"))
+    assert [edge.receiver for edge in edges] == list("abcd")
+    assert {edge.excess for edge in edges} == {0.75}
 
 
 def test_top_edges_of_one_layer_head_and_direction():

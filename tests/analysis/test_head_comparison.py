@@ -94,6 +94,13 @@ def test_padding_changes_nothing():
         assert row[name] == pytest.approx(expected[name])
 
 
+def test_edges_against_the_direction_are_refused():
+    ahead = np.eye(6, k=1)[None, None, None]
+    for graph in (ahead, ahead + np.eye(6, k=-1)):
+        with pytest.raises(ValueError, match="forward_graphs with 5 such"):
+            compare_heads({"forward_graphs": graph})
+
+
 def test_graphs_of_another_form_are_refused():
     with pytest.raises(ValueError, match="5 axes.*Received: graphs of shape"):
         compare_heads({"forward_graphs": np.zeros((2, 2))})

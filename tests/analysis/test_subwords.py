@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -126,3 +127,31 @@ def test_text_without_pieces_has_no_offsets():
 def test_wrong_arguments_are_refused(graphs, words, pieces, message):
     with pytest.raises(ValueError, match=message):
         subword_graphs(graphs, words, pieces)
+
+
+def test_long_rows_of_bfloat16_keep_their_sums():
+    length = 600
+    row = np.zeros((1, 1, 1, length + 1, length + 1))
+    row[..., -1, :length] = 1 / length
+    graph = keras.ops.convert_to_numpy(keras.ops.cast(row, "bfloat16"))
+    ends = np.arange(length + 1)
+    words = np.stack([ends, ends + 1], axis=-1)[None]
+    found = subword_graphs(graph, words, words).astype("float64")
+    np.testing.assert_allclose(found[0, 0, 0, -1].sum(), 1, atol=0.01)
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "uint64"])
+def test_unsigned_offsets_are_those_of_signed_ones(dtype):
+    words, pieces = WORDS.astype(dtype), PIECES.astype(dtype)
+    np.testing.assert_array_equal(
+        subword_graphs(word_graph(), words, pieces),
+        subword_graphs(word_graph(), WORDS, PIECES),
+    )
+
+
+def test_words_in_capitals_are_found_in_any_script():
+    words = ["Ο", "ΛΟΓΟΣ", "ΕΙΝΑΙ", "ΚΑΛΟΣ"]
+    offsets = find_offsets(" ".join(words), words)
+    assert offsets.tolist() == [[0, 1], [2, 7], [8, 13], [14, 19]]
+    offsets = find_offsets("Die Straße", ["die", "strasse"])
+    assert offsets.tolist() == [[0, 3], [4, 10]]

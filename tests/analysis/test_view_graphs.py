@@ -87,6 +87,13 @@ def test_texts_have_their_own_graphs_and_words():
     assert unpack(page, 1)["forward"].shape == (2, 3, 2, 2)
 
 
+def test_masks_of_several_texts_have_their_names():
+    graphs = {"premise": both_directions(5), "hypothesis": both_directions(2)}
+    tokens = {"premise": WORDS, "hypothesis": ["a", "dog"]}
+    with pytest.raises(ValueError, match="`padding_mask` must be a dict"):
+        view_graphs(graphs, tokens, padding_mask=np.ones((1, 5), "bool"))
+
+
 def test_weights_without_products_stand_at_the_layers():
     graphs = {"forward_graphs": forward_graphs(5, layers=3, heads=1)}
     page = view_graphs(graphs, WORDS, weights={"forward": [0.2, 0.3, 0.5]})

@@ -301,6 +301,8 @@ def test_wrong_arguments_are_named():
     features = {"word_ids": keras.layers.Embedding(9, 5)}
     with pytest.raises(ValueError, match="placement='middle'"):
         gk.models.TextClassifier(features, placement="middle")
+    with pytest.raises(ValueError, match="give `graphs` too.*graphs=None"):
+        gk.models.TextClassifier(features, transfer=gk.layers.GraphTransfer())
     with pytest.raises(ValueError, match="placement='states', use_rnn=False"):
         make_model("states", use_rnn=False)
     with pytest.raises(ValueError, match="`text` must be.*text='premise'"):

@@ -144,6 +144,10 @@ def test_check_finite_names_the_epoch():
     history.history["loss"][1] = float("nan")
     with pytest.raises(RuntimeError, match="epoch 2: .*learning rate"):
         check_finite(history)
+    # Only the validation is after the last update.
+    history.history = {"loss": [2.0, 1.0], "val_loss": [1.5, float("nan")]}
+    with pytest.raises(RuntimeError, match="epoch 2: .*val_loss=nan"):
+        check_finite(history)
 
 
 def test_metrics_mark_the_run_as_finished(tmp_path):

@@ -48,7 +48,11 @@ class Tally:
 
     def __add__(self, other):
         """Returns the tally of both questions of the same texts."""
-        return Tally(self.correct + other.correct, self.total + other.total)
+        # Booleans count too; `+` would be their "or".
+        return Tally(
+            np.add(self.correct, other.correct, dtype="int64"),
+            np.add(self.total, other.total, dtype="int64"),
+        )
 
     def interval(self, other=None, confidence=0.95, resamples=1000, seed=0):
         """Returns the bootstrap's interval of the accuracy.

@@ -42,8 +42,8 @@ def read_conllu(path):
         List of `Sentence`.
 
     Raises:
-        ValueError: if a line is not of the format, or a head is not a word of
-            the sentence. The message names the file and the line.
+        ValueError: if a line is not of the format, words are not numbered one
+            by one, or a head is not a word of the sentence. The message names the file and the line.
 
     Example:
 
@@ -61,7 +61,7 @@ def read_conllu(path):
         if line.startswith(DOCUMENT):
             document = line.partition("=")[2].strip()
         if line.strip() and not line.startswith("#"):
-            rows += _row(place, line.rstrip("\r"))
+            rows += _row(place, line.rstrip("\r"), len(rows) + 1)
         elif rows and not line.strip():
             sentences.append(_sentence(place, rows, document))
             rows = []
@@ -70,7 +70,7 @@ def read_conllu(path):
     return sentences
 
 
-def _row(place, line):
+def _row(place, line, expected):
     cells = line.split("\t")
     if len(cells) != COLUMNS:
         raise ValueError(
@@ -83,6 +83,11 @@ def _row(place, line):
         raise ValueError(
             f"{place}: columns 1 and 7 must be numbers. "
             f"Received: {number!r} and {head!r}"
+        )
+    if int(number) != expected:
+        raise ValueError(
+            f"{place}: words are numbered from 1, with an empty line between "
+            f"two sentences; the next one is {expected}. Received: {number}"
         )
     return [(word, int(head) - 1, relation, tag)]
 

@@ -20,6 +20,12 @@ from glomo_keras.data.images.image_files import scale_image
 from glomo_keras.data.tfds_examples import TfdsExamples
 from glomo_keras.utils import files
 
+SPLITS = {
+    *("train", "training", "test", "testing"),
+    *("val", "valid", "validation", "dev"),
+}
+"""Names that are no classes."""
+
 
 def open_images(spec, data_dir=None):
     """Opens a source of unlabelled images.
@@ -102,7 +108,14 @@ def _class_folders(folder):
         if (folder / split).is_dir()
     }
     if not splits:
-        return {"train": _labelled_files(folder)}
+        source = _labelled_files(folder)
+        if SPLITS & {name.casefold() for name in source.class_names}:
+            raise ValueError(
+                "The folders of a split are 'train' and 'test', in lower case "
+                "and with folders of the classes inside. "
+                f"Received: {source.class_names} in {folder}"
+            )
+        return {"train": source}
     if len(splits) == 1:
         raise ValueError(
             "A folder with one of 'train' and 'test' needs the other, too. "

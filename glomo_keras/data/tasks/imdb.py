@@ -99,17 +99,26 @@ def read_imdb(folder, split):
 
     Raises:
         FileNotFoundError: No such folder, or one without `neg` and `pos`.
-        ValueError: A label without reviews, a file whose name is not of the
-            official form `NUMBER_STARS.txt`, or that is not UTF-8.
+        ValueError: A label without reviews, also in a half of a CSV file, a
+            file whose name is not of the official form `NUMBER_STARS.txt`, or
+            that is not UTF-8.
     """
     check_option("split", split, ("train", "test"))
     folder = pathlib.Path(folder)
     if folder.is_file():
         reviews = read_imdb_file(folder)
         half = len(reviews) // 2
-        return reviews.take(
+        part = reviews.take(
             range(half) if split == "train" else range(half, len(reviews))
         )
+        if set(part.labels) != set(reviews.labels):
+            raise ValueError(
+                "The first half of a file is for training, the second for the "
+                "test, and each needs reviews of both labels: shuffle the "
+                f"rows. Received: {folder}, whose half for {split} has "
+                f"{[IMDB_LABELS[label] for label in sorted(set(part.labels))]}"
+            )
+        return part
     inner = folder / "aclImdb"
     root = (inner if inner.is_dir() else folder) / split
     ids, texts, labels = [], [], []
@@ -134,15 +143,21 @@ def read_imdb_file(path):
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: No such columns, an unknown sentiment, or not UTF-8. The
-            message names the file and the line.
+        ValueError: No such columns, more cells than columns, quotes that do
+            not match, an unknown sentiment, or not UTF-8. The message names
+            the file and the line.
     """
     texts, labels = [], []
     with open(path, "rb") as file:
-        rows = csv.DictReader(_lines(file))
+        rows = csv.DictReader(_lines(file), strict=True)
         try:
             columns = _find_columns(rows.fieldnames)
             for row in rows:
+                if None in row:
+                    raise ValueError(
+                        "there are more cells than columns: text with commas "
+                        f"is quoted. Received: {row[None]}"
+                    )
                 text, label = (row[name] for name in columns)
                 if text is None or str(label).lower() not in _CSV_LABELS:
                     raise ValueError(

@@ -38,8 +38,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 def _moments(x, mask):
     """Returns each channel's mean and variance, and the count of numbers."""
-    if mask is None:
-        mask = ops.ones_like(x[..., 0], dtype="bool")
+    every = ops.ones_like(x[..., 0], dtype="bool")
+    # One mask for the whole batch counts for each of its examples.
+    mask = every if mask is None else ops.logical_and(every, mask)
     mask = ops.expand_dims(mask, -1)
     axes = tuple(range(len(x.shape) - 1))
     count = ops.maximum(ops.sum(ops.cast(mask, x.dtype)), 1.0)

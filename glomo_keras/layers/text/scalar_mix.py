@@ -77,7 +77,7 @@ def _normalized(layers, mask):
     x = ops.cast(layers, "float32")
     real = ops.ones_like(x[:, :1, :, :1])  # (B, 1, T, 1)
     if mask is not None:
-        real = ops.cast(mask, "float32")[:, None, :, None]
+        real = real * ops.cast(mask, "float32")[:, None, :, None]
     count = ops.maximum(ops.sum(real) * x.shape[-1], 1.0)
 
     def mean(tensor):

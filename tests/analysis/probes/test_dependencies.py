@@ -158,6 +158,8 @@ def test_answers_and_graphs_of_other_texts_are_refused(sentences):
         ("1\tcat\n", "line 1: a word has 10 columns"),
         ("x" + "\t_" * 9, "must be numbers. Received: 'x' and '_'"),
         ("1" + "\t_" * 5 + "\t7" + "\t_" * 3, "Received: the head 7"),
+        ("2" + "\t_" * 5 + "\t0" + "\t_" * 3, "the next one is 1.*: 2"),
+        (2 * ("1" + "\t_" * 5 + "\t0" + "\t_" * 3 + "\n"), "line 2.*is 2.*: 1"),
     ],
 )
 def test_files_of_another_format_are_refused(tmp_path, text, message):

@@ -13,6 +13,13 @@ def test_accuracy_and_best_rule():
     assert both.accuracy() == 0.5 and both.best() == ()
 
 
+def test_answers_given_as_booleans_add_up():
+    first = Tally(np.array([[True, False]]), np.array([True, True]))
+    second = Tally(np.array([[True, True]]), np.array([True, True]))
+    assert (first + second).total.tolist() == [2, 2]
+    assert (first + second).accuracy().tolist() == [0.75]
+
+
 def test_interval_covers_the_share_in_about_95_of_100_draws():
     rng = np.random.default_rng(0)
     total = np.full(60, 5)

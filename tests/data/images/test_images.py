@@ -215,6 +215,10 @@ def test_class_folders_that_do_not_fit_are_named(tmp_path):
         data.open_labelled(tmp_path / "train" / "dog")
     with pytest.raises(FileNotFoundError, match="not a folder"):
         data.open_labelled(tmp_path / "nowhere")
+    for split in ("Train", "Test"):
+        write_classes(tmp_path / "digits" / split, ["dog", "cat"])
+    with pytest.raises(ValueError, match="in lower case.*'Test', 'Train'"):
+        data.open_labelled(tmp_path / "digits")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

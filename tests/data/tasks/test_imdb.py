@@ -52,19 +52,30 @@ def test_hidden_files_are_left_out(folder):
 def test_a_csv_file_is_read(tmp_path):
     path = tmp_path / "IMDB Dataset.csv"
     rows = ['"Café<br />""so""\nit is",positive', "x,negative", "y,positive"]
+    rows += ["z,positive", "w,negative"]
     path.write_text("review,sentiment\n" + "\n".join(rows), "utf-8-sig")
     reviews = read_imdb_file(path)
-    assert reviews.texts == ['Café "so"\nit is', "x", "y"]
-    assert reviews.labels.tolist() == [1, 0, 1]
-    assert read_imdb(path, "train").texts == reviews.texts[:1]
-    assert read_imdb(path, "test").texts == reviews.texts[1:]
+    assert reviews.texts == ['Café "so"\nit is', "x", "y", "z", "w"]
+    assert reviews.labels.tolist() == [1, 0, 1, 1, 0]
+    assert read_imdb(path, "train").texts == reviews.texts[:2]
+    assert read_imdb(path, "test").texts == reviews.texts[2:]
     path.write_text("text,label\nx,1\ny,0\n")
     assert read_imdb_file(path).labels.tolist() == [1, 0]
+
+
+def test_a_csv_file_sorted_by_label_is_refused(tmp_path):
+    path = tmp_path / "sorted.csv"
+    rows = 4 * ["x,negative"] + 4 * ["y,positive"]
+    path.write_text("review,sentiment\n" + "\n".join(rows))
+    with pytest.raises(ValueError, match=r"shuffle.*train has \['neg'\]"):
+        read_imdb(path, "train")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"text,label\nI, too,1\n", r"line 2: .*more cells.*Received: \['1'\]"),
+        (b'text,label\n"I,1\n0,"Bad"\n1,x\n', "line 1: .*expected after"),
         (b"review,sentiment\nx,good\n", "line 2: .*sentiment='good'"),
         (b"review,sentiment\nx\n", "line 2: .*sentiment=None"),
         (b"id,review\n1,x\n", r"line 1: the columns.*\['id', 'review'\]"),

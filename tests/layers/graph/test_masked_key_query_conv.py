@@ -226,6 +226,18 @@ def test_padding_takes_no_part_in_batch_statistics():
         np.testing.assert_allclose(one, two, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1, 7), (7,)])
+def test_one_mask_for_all_is_that_of_each(shape):
+    x, mask = features(6), padding_mask()[1:]
+    found = []
+    for given in (mask.reshape(shape), np.repeat(mask, len(x), axis=0)):
+        layer = randomised(MaskedKeyQueryConv(4, num_layers=1), x.shape)
+        outputs = to_numpy(layer(x, padding_mask=given, training=True))
+        found.append([*outputs, *map(to_numpy, layer.weights)])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+
+
 def test_a_frozen_layer_runs_in_inference_mode():
     x = features(6)
     layer = MaskedKeyQueryConv(4, num_layers=1, dropout=0.5)

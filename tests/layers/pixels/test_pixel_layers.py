@@ -225,6 +225,13 @@ def test_wrong_arguments_are_named(layer, kwargs, message):
         getattr(gk.layers, layer)(**kwargs)
 
 
+def test_decoder_refuses_images_of_floats():
+    inputs = decoder_inputs()
+    inputs["images"] = (IMAGES / 255).astype("float32")
+    with pytest.raises(ValueError, match="integer dtype.*float32"):
+        gk.layers.PixelWindowDecoder()(**inputs)
+
+
 def test_wrong_shapes_are_named():
     with pytest.raises(ValueError, match="three channels.*Received"):
         gk.layers.PixelEmbedding(6)(np.zeros((1, 4, 4, 1), "uint8"))

@@ -47,6 +47,15 @@ def test_equals_the_formula(normalize):
     np.testing.assert_allclose(outputs[mask], expected[mask], atol=TOLERANCE)
 
 
+def test_one_mask_for_all_is_that_of_each():
+    layer, mask = ScalarMix(normalize=True), padding_mask()[1:]
+    expected = layer(layers(), padding_mask=np.repeat(mask, 2, axis=0))
+    found = layer(layers(), padding_mask=mask)
+    np.testing.assert_allclose(
+        to_numpy(found), to_numpy(expected), atol=TOLERANCE
+    )
+
+
 def test_starts_as_the_mean():
     outputs = to_numpy(ScalarMix()(layers()))
     np.testing.assert_allclose(outputs, layers().mean(1), atol=TOLERANCE)

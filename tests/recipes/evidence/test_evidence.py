@@ -237,6 +237,16 @@ def test_modes_of_features_and_places_have_names():
     assert controls == [True, False, True, False, False]
 
 
+def test_equal_differences_prove_nothing(tmp_path):
+    for seed, accuracy in enumerate((0.81, 0.82)):
+        write_run(tmp_path / "runs/uniform", seed, accuracy, graph="uniform")
+        path = tmp_path / "runs/predicted"
+        write_run(path, seed, accuracy + 0.02, graph="predicted")
+    page = page_of(tmp_path / "runs", tmp_path)
+    assert "+2.00 (2.00 to 2.00) to uniform, 2 pairs" in page
+    assert "**no mode** is above" in page
+
+
 def test_lines_of_one_mode_are_told_apart():
     lines = [
         runs.Line("matched", {"graph": graph, "epochs": 3})

@@ -119,3 +119,14 @@ def test_words_are_looked_up_in_the_case_of_the_tokenizer(files, lowercase):
     sentence = types.SimpleNamespace(words=["The", "cat"])
     (ids,) = probe.word_ids(predictor, [sentence])
     assert ids.tolist() == [2 if lowercase else 1, 4]
+
+
+def test_words_are_looked_up_as_the_tokenizer_gives_them():
+    vocabulary = ["<pad>", "<unk>", "in", "N", "'t"]
+    predictor = types.SimpleNamespace(
+        vocabulary=vocabulary,
+        tokenizer_config={"numbers": "N", "normalize_unicode": True},
+    )
+    sentence = types.SimpleNamespace(words=["In", "1969", "’t", "x"])
+    (ids,) = probe.word_ids(predictor, [sentence])
+    assert ids.tolist() == [2, 3, 4, 1]

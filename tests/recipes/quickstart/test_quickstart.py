@@ -93,6 +93,13 @@ def test_small_text_is_an_error_before_any_work(tmp_path):
     assert not out.exists()
 
 
+def test_text_of_few_paragraphs_leaves_nothing_held_out(tmp_path):
+    paragraphs = [f"paragraph {i}" for i in range(390)]
+    with pytest.raises(ValueError, match="more than 400.*: 390 paragraphs"):
+        quickstart.write_parts(paragraphs, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_parts_share_no_paragraph(tmp_path):
     paragraphs = [f"paragraph {i % 990}" for i in range(1005)]
     paths = quickstart.write_parts(paragraphs, tmp_path)
