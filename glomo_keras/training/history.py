@@ -41,11 +41,10 @@ def check_finite(history):
         RuntimeError: If a loss of an epoch is not finite.
     """
     for name in ("loss", "val_loss"):
-        # Some epochs may be without validation.
-        for epoch, loss in zip(history.epoch, history.history.get(name, ())):
+        for number, loss in enumerate(history.history.get(name, ()), 1):
             if not np.isfinite(loss):
                 raise RuntimeError(
-                    f"The training diverged in epoch {epoch + 1}: its loss is "
+                    f"The training diverged in epoch {number}: its loss is "
                     "not finite. Train in another folder, or overwrite this "
                     "one, with a lower learning rate. "
                     f"Received: {name}={loss}"

@@ -43,7 +43,8 @@ def read_conllu(path):
 
     Raises:
         ValueError: if a line is not of the format, words are not numbered one
-            by one, or a head is not a word of the sentence. The message names the file and the line.
+            by one, or a head is not a word of the sentence. The message names
+            the file and the line.
 
     Example:
 
