@@ -42,7 +42,7 @@ class PairClassifier(TextModel):
         hidden_dim: Integer, units of the LSTMs in each direction and of the
             linear layers. Defaults to `300`.
         self_attention: Boolean; False gives plain ESIM. Defaults to `True`.
-        use_rnn: Boolean; False leaves both LSTMs away. Defaults to `True`.
+        use_rnn: Boolean; False leaves out both LSTMs. Defaults to `True`.
         dropout: Float, on the features, z, the pooled texts and the hidden
             layer, as ESIM has it. Defaults to `0.5`.
         seed, dtype, name, trainable: See `TextClassifier`.
@@ -59,7 +59,7 @@ class PairClassifier(TextModel):
 
     Raises:
         ValueError: If an argument is out of its range, or graphs are to act
-            on the states of an RNN that is left away.
+            on the states of an RNN that is left out.
 
     Example:
 

@@ -37,7 +37,7 @@ class TextClassifier(TextModel):
         num_classes: Integer. Defaults to `2`.
         hidden_dim: Integer, units of the RNN in each direction and of the
             linear layers. Defaults to `150`.
-        use_rnn: Boolean; False leaves the RNN away. Defaults to `True`.
+        use_rnn: Boolean; False leaves out the RNN. Defaults to `True`.
         dropout: Float. Defaults to `0.3`.
         seed: Integer seed of the dropout. Defaults to `None`.
         dtype: Dtype policy.
@@ -55,7 +55,7 @@ class TextClassifier(TextModel):
 
     Raises:
         ValueError: If an argument is out of its range, or graphs are to act
-            on the states of an RNN that is left away.
+            on the states of an RNN that is left out.
 
     Example:
 

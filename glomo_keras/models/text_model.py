@@ -150,7 +150,7 @@ class TextModel(NetworkModel):
 
 
 def check_states(placement, use_rnn):
-    """Refuses graphs on the states of an RNN that a model is to have not."""
+    """Refuses graphs on the states of an RNN that is left out."""
     if placement == "states" and not use_rnn:
         raise ValueError(
             "`placement='states'` needs the RNN whose states these are; take "

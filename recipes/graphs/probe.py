@@ -138,8 +138,9 @@ def word_ids(predictor, sentences):
     )
 
     def ids(words):
-        words = np.asarray(tokenizer.normalize(words)).astype("bytes")
-        return np.array([index.get(x.decode(), UNKNOWN_ID) for x in words])
+        words = np.asarray(tokenizer.normalize(words)).tolist()
+        words = [x.decode() if isinstance(x, bytes) else x for x in words]
+        return np.array([index.get(word, UNKNOWN_ID) for word in words])
 
     return [ids(sentence.words) for sentence in sentences]
 
