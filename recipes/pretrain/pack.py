@@ -9,7 +9,7 @@ options of the tokeniser. Which texts are held out depends on their lengths,
 `--validation-fraction` and `--seed`, as without packing.
 
 24,395,048 words (English Wikipedia and IMDB reviews, 20,000 in the vocabulary)
-take 26.1 MiB.
+take 26 MiB.
 """
 
 import dataclasses

@@ -14,8 +14,7 @@
 4. Draws the graphs of held-out words, exports the predictor as a SavedModel
    and compares the graphs of both.
 
-No network is needed. The same command goes on where it stopped. README.md has
-what it printed.
+No network is needed. The same command goes on where it stopped.
 """
 
 import dataclasses

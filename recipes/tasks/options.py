@@ -47,8 +47,8 @@ class GraphOptions:
     graph: Literal["none", "predicted", "uniform", "decay", "random"] = "none"
     """none: the baseline; predicted: the graphs of --predictor; uniform: equal
     weights; decay: weights that fall with distance, at rates that are trained,
-    one for each layer and head of --predictor; random: the same predictor,
-    untrained."""
+    one for each head of the --graph-layers of --predictor; random: the same
+    predictor, untrained."""
     transfer: Literal["mixture", "heads"] = "mixture"
     """mixture: the paper's, all features times mixtures of the graphs; heads:
     every head multiplies a projection of the features of its own."""
