@@ -100,6 +100,11 @@ class ImageClassifier(NetworkModel):
             dtype=dtype,
             name="normalization",
         )
+        if graphs is None and transfer is not None:
+            raise ValueError(
+                "`transfer` applies graphs: give `graphs` too. "
+                f"Received: graphs=None, transfer={transfer}"
+            )
         self.graphs = graphs
         self.messages = self.transfer = None
         if graphs is not None:

@@ -10,7 +10,7 @@ Format 2. Presets of format 1 are converted as they are read, see
 `preset_format_1`.
 """
 
-import operator
+import json
 import pathlib
 import warnings
 
@@ -52,9 +52,11 @@ def save(model, folder, dtype="float32"):
     """
     check.check_option("dtype", dtype, ("float32", "float16"))
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     predictor = getattr(model, "graph_predictor", model)
     document = _document(model)
+    # Sizes may be numbers of numpy.
+    document = json.loads(json.dumps(document, default=lambda x: x.item()))
+    folder.mkdir(parents=True, exist_ok=True)
     whole = folder / f"whole.{WEIGHTS}"
     try:
         model.save_weights(whole)
@@ -62,8 +64,7 @@ def save(model, folder, dtype="float32"):
             _convert(whole, stored, dtype)
             # Nothing is refused from here on: a preset that is there may go.
             (folder / METADATA).unlink(missing_ok=True)
-            # Sizes may be numbers of numpy.
-            files.write_json(folder / CONFIG, document, default=operator.index)
+            files.write_json(folder / CONFIG, document)
     finally:
         whole.unlink(missing_ok=True)
     names = [CONFIG, WEIGHTS]

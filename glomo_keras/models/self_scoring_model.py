@@ -70,7 +70,7 @@ class SelfScoringModel(GlomoModel):
         if not training or self.num_positions is None:
             return None
         drawn = keras.random.uniform(
-            (self.num_positions,), seed=self.seed_generator
+            (self.num_positions,), dtype="float32", seed=self.seed_generator
         ) * ops.cast(count, "float32")
         return ops.minimum(ops.cast(drawn, "int32"), count - 1)
 

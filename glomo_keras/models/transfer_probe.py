@@ -72,7 +72,8 @@ class TransferProbe(SelfScoringModel):
         tokens these are.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or the graphs have
+            edges on both sides or lack a direction.
 
     Example:
 
@@ -127,6 +128,11 @@ class TransferProbe(SelfScoringModel):
             name="token_embedding",
         )
         self.token_embedding.build()
+        if getattr(graphs, "edges", "one_sided") != "one_sided":
+            raise ValueError(
+                "`graphs` must be one-sided: others show a direction the words "
+                f"that it predicts. Received: edges={graphs.edges!r}"
+            )
         self.graphs = graphs
         self.vectors = vectors
         if transfer is None:
@@ -213,6 +219,11 @@ class TransferProbe(SelfScoringModel):
             x = embedded
             if graphs is not None:
                 own = {k: v for k, v in graphs.items() if direction in k}
+                if not own:
+                    raise ValueError(
+                        f"`graphs` must give {direction}_graphs: `directions` "
+                        f"chooses others. Received: graphs of {sorted(graphs)}"
+                    )
                 x = self.transfers[direction](x, own, training=training)
             if rows is not None:
                 x = ops.take(x, rows, axis=1)  # (B, N, w)

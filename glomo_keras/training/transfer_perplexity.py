@@ -1,9 +1,13 @@
 """How much frozen graphs help freshly initialised features."""
 
 import keras
+import numpy as np
 
 from glomo_keras.models import TransferProbe
 from glomo_keras.training.warmup_cosine import warmup_cosine
+
+BATCH_SIZE = 32
+"""Windows of a step, where training data are arrays."""
 
 
 def transfer_perplexity(
@@ -29,7 +33,9 @@ def transfer_perplexity(
         graphs: Source of graphs, or None; see `TransferProbe`. Create a
             new one for each call if it is trainable (`DistanceDecayGraph`).
         train: Dataset of dicts of `token_ids` and `padding_mask` that repeats
-            or has at least `steps` batches; or one dict of arrays.
+            or has at least `steps` batches; or one dict of arrays `(W, T)`,
+            of which a step takes the next 32 windows, again from the first
+            after the last.
         held_out: Dataset of such dicts, or one dict of arrays `(W, T)`.
         vocabulary_size: Integer V.
         transfer: Layer, see `TransferProbe`. Defaults to `None`.
@@ -118,13 +124,21 @@ def transfer_perplexities(
             # JAX 0.10 has no `zeros_like` of a variable.
             for variable in probe.optimizer.variables:
                 variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
-        probe.fit(
-            make_train(seed),
-            steps_per_epoch=steps,
-            shuffle=False,
-            verbose=verbose,
-        )
+            if isinstance(probe.optimizer, keras.optimizers.LossScaleOptimizer):
+                scale = probe.optimizer.initial_scale
+                probe.optimizer.dynamic_scale.assign(scale)
+        train, batches = make_train(seed), {"steps_per_epoch": steps}
+        if isinstance(train, dict):  # Keras would cut it into `steps` batches
+            train, batches = _repeated(train, steps), {"batch_size": BATCH_SIZE}
+        probe.fit(train, shuffle=False, verbose=verbose, **batches)
         yield probe.evaluate(held_out, return_dict=True, verbose=verbose)
+
+
+def _repeated(arrays, steps):
+    """Returns the rows of `steps` batches, from the first again and again."""
+    rows = np.arange(steps * BATCH_SIZE)
+    arrays = {name: np.asarray(values) for name, values in arrays.items()}
+    return {name: x[rows % len(x)] for name, x in arrays.items()}
 
 
 def _values(layer):

@@ -425,6 +425,17 @@ def test_arguments_out_of_range_are_refused(options, message):
         make_pretrainer(**options)
 
 
+def test_positions_are_drawn_whatever_the_float_of_the_session_is():
+    model = make_pretrainer(num_positions=5000, seed=0)
+    keras.config.set_floatx("bfloat16")
+    try:
+        drawn = to_numpy(model.draw_positions(500, True))
+    finally:
+        keras.config.set_floatx("float32")
+    assert drawn.min() >= 0 and drawn.max() < 500
+    assert len(np.unique(drawn)) == 500
+
+
 def test_another_precision_than_the_predictor_has_is_refused():
     predictor = small_predictor()
     gk.ContextPretrainer(predictor, dtype="float32")

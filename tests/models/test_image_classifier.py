@@ -137,6 +137,7 @@ def test_file_round_trip(tmp_path):
         ({"depth": 50}, "`depth` must be one of.*Received: depth=50"),
         ({"image_size": 0}, "`image_size` must be"),
         ({"graphs": gk.layers.UniformGraph("all")}, "edges='all'"),
+        ({"transfer": gk.layers.MessageTransfer()}, "give `graphs` too"),
     ],
 )
 def test_wrong_arguments_are_named(kwargs, message):

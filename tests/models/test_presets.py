@@ -144,6 +144,12 @@ def test_saving_again_replaces_the_preset(folder):
     assert loaded.vocabulary is None
 
 
+def test_numbers_of_numpy_are_stored(folder):
+    other = gk.GraphPredictor(**{**SIZES, "dropout": np.float32(0.25)})
+    other.save_to_preset(folder)
+    assert gk.GraphPredictor.from_preset(folder).dropout == 0.25
+
+
 def test_vocabulary_of_another_length_is_refused(predictor):
     with pytest.raises(ValueError, match="6 tokens.*Received: 2 tokens"):
         predictor.vocabulary = ["a", "b"]

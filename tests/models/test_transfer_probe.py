@@ -125,3 +125,10 @@ def test_config_gives_the_same_model():
 def test_directions_are_checked():
     with pytest.raises(ValueError, match="directions='sideways'"):
         probe(directions=("sideways",))
+
+
+def test_graphs_that_show_what_is_predicted_are_refused():
+    with pytest.raises(ValueError, match="one-sided.*Received: edges='all'"):
+        probe(gk.layers.UniformGraph("all"), directions=("forward",))
+    with pytest.raises(ValueError, match="must give backward_graphs"):
+        probe(gk.layers.DistanceDecayGraph(directions=("forward",)))

@@ -75,6 +75,39 @@ def test_each_seed_starts_from_the_vectors_that_were_given():
     assert together == measure((3,), vectors()) + measure((5,), vectors())
 
 
+def test_arrays_are_trained_on_for_all_steps():
+    """However many windows there are, a step takes 32 of them."""
+    few = texts(48, seed=1)
+    rows = np.arange(32 * 6) % 48
+    many = {name: values[rows] for name, values in few.items()}
+    batches = tf_dataset(many)
+    one, two, three = (
+        transfer_perplexity(None, train, steps=6, **OPTIONS)
+        for train in (few, many, batches)
+    )
+    assert one == two == three
+
+
+def tf_dataset(arrays):
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(32)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="scales its loss"
+)
+def test_loss_is_scaled_anew_for_each_seed():
+    found = transfer_perplexities(
+        None,
+        lambda seed: texts(64, seed=1),
+        seeds=(0, 1),
+        steps=2,
+        dtype="mixed_float16",
+        **OPTIONS,
+    )
+    assert all(np.isfinite(metrics["loss"]) for metrics in found)
+
+
 @pytest.mark.slow
 def test_seeds_in_one_call_give_the_numbers_of_a_call_each():
     together = transfer_perplexities(
