@@ -89,7 +89,7 @@ def to_pytorch_geometric(edges, lengths):
     _check_positions(edges, lengths)
     columns = {
         "edge_index": np.stack([edges["source"], edges["receiver"]], axis=1),
-        "edge_weight": _of_torch(edges["weight"]),
+        "edge_weight": _torch_readable(edges["weight"]),
         "layer": edges["layer"],
         "head": edges["head"],
         "direction": _direction_numbers(edges["direction"]),
@@ -110,7 +110,7 @@ def to_pytorch_geometric(edges, lengths):
     return data
 
 
-def _of_torch(weights):
+def _torch_readable(weights):
     """Weights in a dtype that torch reads from numpy: bfloat16 is none."""
     return weights.astype("float32") if weights.dtype.kind == "V" else weights
 

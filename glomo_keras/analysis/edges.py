@@ -106,9 +106,9 @@ def dense_graphs(edges, shape):
             present[places] = True
             if present.sum() < chosen.sum():
                 raise ValueError(
-                    "An edge must not stand in `edges` twice: count the "
-                    "examples on where batches are joined. Received: "
-                    f"{side} edges of which some are equal"
+                    "`edges` must not hold an edge twice: where batches are "
+                    "joined, give each text an `example` of its own. "
+                    f"Received: {side} edges, some of them twice"
                 )
             graph[places] = columns["weight"][chosen]
             graphs[f"{side}_graphs"] = graph

@@ -70,13 +70,14 @@ def _rows(graphs, padding_mask, direction):
     batch, num_layers, num_heads, length, _ = graphs.shape
     real = checked_mask(padding_mask, (batch, length))
     pairs = admissible_pairs(length, direction)
-    wrong = np.count_nonzero(graphs * ~pairs)
+    real = real[:, :, None] & real[:, None]  # (B, T, T)
+    wrong = np.count_nonzero(graphs * (real & ~pairs)[:, None, None])
     if wrong:
         raise ValueError(
             "Graphs must have no edge against their direction. Received: "
             f"{direction}_graphs with {wrong} such edges"
         )
-    pairs = pairs & real[:, :, None] & real[:, None]  # (B, T, T)
+    pairs = pairs & real
     pairs &= pairs.sum(-1, keepdims=True) > 1
     weights = np.moveaxis(graphs, (1, 2), (0, 1))  # (L, K, B, T, T)
     weights = weights.reshape(-1, *pairs.shape) * pairs  # (LK, B, T, T)

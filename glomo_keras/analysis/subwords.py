@@ -147,7 +147,7 @@ def _find(text, letters, at, lost, starts_word):
 
 
 def _plain(text):
-    """Without case and accents, the same for a letter alone and in a word."""
+    """Folds case, of a Greek final sigma too, and drops accents."""
     letters = unicodedata.normalize("NFKD", text.casefold())
     return "".join(c for c in letters if unicodedata.category(c) != "Mn")
 

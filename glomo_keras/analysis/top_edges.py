@@ -15,7 +15,8 @@ from glomo_keras.utils.validation import check_option
 from glomo_keras.utils.validation import check_positive
 
 PLACES = ("layer", "head", "receiver", "source")
-ROUNDING = 1e-6  # a smaller excess counts as none, as does one of rounding
+# A smaller excess, or one within the rounding of the dtype, counts as none.
+ROUNDING = 1e-6
 
 
 class Edge(NamedTuple):

@@ -100,11 +100,7 @@ class ImageClassifier(NetworkModel):
             dtype=dtype,
             name="normalization",
         )
-        if graphs is None and transfer is not None:
-            raise ValueError(
-                "`transfer` applies graphs: give `graphs` too. "
-                f"Received: graphs=None, transfer={transfer}"
-            )
+        check.check_transfer(graphs, transfer)
         self.graphs = graphs
         self.messages = self.transfer = None
         if graphs is not None:

@@ -8,7 +8,6 @@ from glomo_keras.layers import MeanMaxPooling
 from glomo_keras.layers import SoftAlignment
 from glomo_keras.models._pair_rnn import _PairRNN
 from glomo_keras.models.text_model import TextModel
-from glomo_keras.models.text_model import check_states
 from glomo_keras.utils import validation as check
 
 TEXTS = ("premise", "hypothesis")
@@ -33,8 +32,8 @@ class PairClassifier(TextModel):
     4,326,303 parameters, the self-attention adds 361,200.
 
     `use_rnn=False` gives decomposable attention (Parikh et al. 2016) with
-    ESIM's bi-inference and pooling: a ReLU layer in place of the first LSTM,
-    none of the second. Nothing but the graphs then knows the order of words.
+    ESIM's bi-inference and pooling: a ReLU layer replaces the first LSTM, and
+    the second is left out. Only the graphs then carry the order of words.
 
     Args:
         features, graphs, transfer, placement: See `TextClassifier`.
@@ -99,17 +98,15 @@ class PairClassifier(TextModel):
     ):
         check.check_positive(num_classes=num_classes, hidden_dim=hidden_dim)
         check.check_rate(dropout=dropout)
-        check_states(placement, use_rnn)
+        check.check_placement(placement, use_rnn)
         super().__init__(features, graphs, transfer, placement, dtype, name)
         dtype = self.dtype_policy
 
         # === Layers ===
         if use_rnn:
             self.encoder = _shared_lstm(hidden_dim, dtype, "encoder")
-            self.composition = _shared_lstm(hidden_dim, dtype, "composition")
         else:
             self.encoder = _dense(hidden_dim, "relu", dtype, "encoder")
-            self.composition = None
         self.alignment = SoftAlignment(dtype=dtype, name="alignment")
         self.projection = _dense(hidden_dim, "relu", dtype, "projection")
         self.attention = self.attention_dense = None
@@ -118,6 +115,9 @@ class PairClassifier(TextModel):
             self.attention_dense = _dense(
                 hidden_dim, "relu", dtype, "self_attention_dense"
             )
+        self.composition = None
+        if use_rnn:
+            self.composition = _shared_lstm(hidden_dim, dtype, "composition")
         self.pooling = MeanMaxPooling(dtype=dtype, name="pooling")
         self.hidden = _dense(hidden_dim, "tanh", dtype, "hidden")
         self.classifier = _dense(num_classes, None, "float32", "classifier")
@@ -134,6 +134,7 @@ class PairClassifier(TextModel):
         }
 
         # === Functional Model ===
+        self.use_rnn = use_rnn
         inputs = self.make_inputs()
         masks = [inputs[f"{text}_padding_mask"] for text in TEXTS]
         encoded = self._encode(inputs, masks)
@@ -157,7 +158,6 @@ class PairClassifier(TextModel):
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim
         self.self_attention = self_attention
-        self.use_rnn = use_rnn
         self.dropout = dropout
         self.seed = seed
 
@@ -188,16 +188,16 @@ class PairClassifier(TextModel):
         )
 
     def _encode(self, inputs, masks):
-        """What both texts are compared by.
+        """Encodes both texts.
 
-        The states of the first LSTM, `(B, T, 2 hidden_dim)` each, or
+        Returns the states of the first LSTM, `(B, T, 2 hidden_dim)` each, or
         `(B, T, hidden_dim)` without an RNN.
         """
         embedded = [
             self.dropouts["features"](self.embed(inputs, text))
             for text in TEXTS
         ]
-        if self.composition is None:
+        if not self.use_rnn:
             return [self.encoder(x) for x in embedded]
         states = self.encoder(*embedded, *masks)
         return [

@@ -16,6 +16,7 @@ import warnings
 
 import h5py
 import keras
+import numpy as np
 
 from glomo_keras import bundled_presets
 from glomo_keras.models import preset_format_1
@@ -54,8 +55,9 @@ def save(model, folder, dtype="float32"):
     folder = pathlib.Path(folder)
     predictor = getattr(model, "graph_predictor", model)
     document = _document(model)
-    # Sizes may be numbers of numpy.
-    document = json.loads(json.dumps(document, default=lambda x: x.item()))
+    # Numbers of numpy are stored; what else JSON cannot hold is refused here,
+    # before anything is removed.
+    document = json.loads(json.dumps(document, default=np.generic.item))
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / f"whole.{WEIGHTS}"
     try:

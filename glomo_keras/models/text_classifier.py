@@ -4,7 +4,6 @@ from glomo_keras.layers import BiAttention
 from glomo_keras.layers import BidirectionalGRU
 from glomo_keras.layers import MeanMaxPooling
 from glomo_keras.models.text_model import TextModel
-from glomo_keras.models.text_model import check_states
 from glomo_keras.utils import validation as check
 
 
@@ -21,7 +20,7 @@ class TextClassifier(TextModel):
     Dropout follows the embeddings and precedes the two layers after the
     pooling. `placement` chooses which of E and S the graphs act on
     (`TextModel.with_graphs`). Without an RNN, `H = relu(W_1 E)`:
-    nothing but the graphs then knows the order of words.
+    only the graphs then carry the order of words.
 
     Args:
         features: Dict of input name to the layer that embeds this input:
@@ -90,7 +89,7 @@ class TextClassifier(TextModel):
     ):
         check.check_positive(num_classes=num_classes, hidden_dim=hidden_dim)
         check.check_rate(dropout=dropout)
-        check_states(placement, use_rnn)
+        check.check_placement(placement, use_rnn)
         super().__init__(features, graphs, transfer, placement, dtype, name)
         dtype = self.dtype_policy
 

@@ -42,11 +42,7 @@ class TextModel(NetworkModel):
         super().__init__(dtype=dtype, name=name)
         self.features = dict(features)
         self.graphs = graphs
-        if graphs is None and transfer is not None:
-            raise ValueError(
-                "`transfer` applies graphs: give `graphs` too. "
-                f"Received: graphs=None, transfer={transfer}"
-            )
+        check.check_transfer(graphs, transfer)
         if graphs is not None and transfer is None:
             transfer = GraphTransfer(
                 dtype=self.dtype_policy, name="graph_transfer"
@@ -147,13 +143,3 @@ class TextModel(NetworkModel):
             n: config[n] and read(config[n]) for n in ("graphs", "transfer")
         }
         return super().from_config({**config, "features": features, **parts})
-
-
-def check_states(placement, use_rnn):
-    """Refuses graphs on the states of an RNN that is left out."""
-    if placement == "states" and not use_rnn:
-        raise ValueError(
-            "`placement='states'` needs the RNN whose states these are; take "
-            "`use_rnn=True` or `placement='embeddings'`. Received: "
-            f"placement={placement!r}, use_rnn={use_rnn}"
-        )

@@ -130,8 +130,9 @@ class TransferProbe(SelfScoringModel):
         self.token_embedding.build()
         if getattr(graphs, "edges", "one_sided") != "one_sided":
             raise ValueError(
-                "`graphs` must be one-sided: others show a direction the words "
-                f"that it predicts. Received: edges={graphs.edges!r}"
+                "`graphs` must be one-sided: edges on both sides show the "
+                "model the words that it must predict. "
+                f"Received: edges={graphs.edges!r}"
             )
         self.graphs = graphs
         self.vectors = vectors
@@ -221,8 +222,9 @@ class TransferProbe(SelfScoringModel):
                 own = {k: v for k, v in graphs.items() if direction in k}
                 if not own:
                     raise ValueError(
-                        f"`graphs` must give {direction}_graphs: `directions` "
-                        f"chooses others. Received: graphs of {sorted(graphs)}"
+                        f"`graphs` must give {direction}_graphs, or "
+                        f"`directions` must leave {direction!r} out. "
+                        f"Received: {sorted(graphs)}"
                     )
                 x = self.transfers[direction](x, own, training=training)
             if rows is not None:

@@ -84,6 +84,25 @@ def chosen_numbers(name, chosen, count):
     return [int(number) for number in chosen]
 
 
+def check_transfer(graphs, transfer):
+    """Raises ValueError where a transfer has no graphs to apply."""
+    if graphs is None and transfer is not None:
+        raise ValueError(
+            "`transfer` applies graphs: give `graphs` too. "
+            f"Received: graphs=None, transfer={transfer}"
+        )
+
+
+def check_placement(placement, use_rnn):
+    """Raises ValueError where graphs are to act on states that are missing."""
+    if placement == "states" and not use_rnn:
+        raise ValueError(
+            "`placement='states'` needs the RNN whose states these are; take "
+            "`use_rnn=True` or `placement='embeddings'`. Received: "
+            f"placement={placement!r}, use_rnn={use_rnn}"
+        )
+
+
 def check_bytes(name, values):
     """Raises ValueError where values that stand for bytes are floats."""
     dtype = values.dtype if hasattr(values, "dtype") else np.array(values).dtype

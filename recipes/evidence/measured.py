@@ -91,17 +91,18 @@ def command(recipe, settings, measured):
         own |= prefixed(prefix, settings["transfer"])
         usual = usual | prefixed(prefix, probe)
     uses = [use for use, _ in by_use(measured)]
-    sources = {row["source"] for row in measured}
-    sources = [x for x in transfer_perplexity.SOURCES if x in sources]
-    if len(sources) == len(transfer_perplexity.SOURCES) or prefix:
-        sources = []  # all, or the rows of Table 2
+    found = {row["source"] for row in measured}
+    sources = [x for x in transfer_perplexity.SOURCES if x in found]
+    is_part = recipe is transfer_perplexity and len(sources) < len(
+        transfer_perplexity.SOURCES
+    )
     seeds = {row["seed"] for row in measured}
     first = [f"--seed {min(seeds)}"] if min(seeds) else []
     return tables.command(
         recipe.__name__,
         *tables.flags({n: x for n, x in own.items() if x is not None}, usual),
         f"--{prefix}uses {' '.join(uses)}",
-        *([f"--sources {' '.join(sources)}"] if sources else []),
+        *([f"--sources {' '.join(sources)}"] if is_part else []),
         *first,
         f"--seeds {len(seeds)}",
         "--out OUT",

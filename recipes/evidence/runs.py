@@ -139,9 +139,9 @@ def lines_of(records):
         records: list of dict, see `records.read`.
 
     Returns:
-        Dict to a list of `Line`, controls first, from recipe and whether its
-        models had RNNs: models without are compared among themselves. The
-        order is that of `TASKS`.
+        Dict of `(recipe, rnn)` to a list of `Line`, controls first, in the
+        order of `TASKS`. Models without RNNs are compared only with one
+        another.
     """
     lines = {}
     for record in records:

@@ -171,8 +171,8 @@ def verdict(task, lines, size, metric):
         found = gain_over_best(lines, line, size, metric)
         if found is None or line.is_control:
             continue
-        # Equal differences prove nothing, and have no p.
-        if found[1]["low"] > 0 and not math.isnan(found[1]["p"]):
+        # Equal differences have no interval, and prove nothing.
+        if found[1]["high"] > found[1]["low"] > 0:
             better.append(line.label)
     if better:
         return (

@@ -123,8 +123,8 @@ class ClassifierOptions(TaskOptions):
     """Share of the training reviews, or premises, held out to choose the best
     epoch."""
     rnn: bool = True
-    """Whether the model has RNNs. Without them nothing but the graphs knows
-    the order of words."""
+    """Whether the model has RNNs. Without them only the graphs carry the order
+    of words."""
     schedule: Literal["epochs", "cosine"] = "epochs"
     """Of the learning rate. epochs: the recipe's own, which changes after an
     epoch; cosine: a twentieth of the steps up, from a tenth of the rate, then

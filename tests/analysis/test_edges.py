@@ -127,7 +127,7 @@ def test_shape_that_does_not_hold_all_edges_is_refused(shape):
 def test_edges_that_stand_twice_are_refused():
     edges = graph_edges(forward_graphs())
     twice = {k: np.concatenate([x, x]) for k, x in edges.items()}
-    with pytest.raises(ValueError, match="must not stand.*Received: forward"):
+    with pytest.raises(ValueError, match="must not hold.*Received: forward"):
         dense_graphs(twice, (2, 2, 3, 6, 6))
 
 

@@ -87,7 +87,8 @@ def test_uniform_and_empty_heads_say_nothing():
 def test_padding_changes_nothing():
     graph = random_rows(6, 0)
     mask = np.arange(8)[None] < 6
-    padded = np.pad(graph, ((0, 2), (0, 2)))[None, None, None]
+    padded = np.pad(graph, ((0, 2), (0, 2)), constant_values=0.5)
+    padded = padded[None, None, None]
     [row] = compare_heads({"forward_graphs": padded}, mask)
     [expected] = rows_of(graph)
     for name in ("empty_rows", "peak", "by_distance"):

@@ -126,6 +126,20 @@ def test_logits_equal_esim_in_numpy(self_attention, use_rnn):
         )
 
 
+def test_layers_are_made_in_the_order_of_earlier_versions():
+    """Their order decides what a seed draws, and how states are stored."""
+    layers = [weight.path.split("/")[0] for weight in make_model().weights]
+    assert [*dict.fromkeys(layers)][1:] == [  # after the features
+        "encoder",
+        "projection",
+        "self_attention",
+        "self_attention_dense",
+        "composition",
+        "hidden",
+        "classifier",
+    ]
+
+
 def test_parameters_are_those_of_esim_and_its_self_attention():
     def count(**options):
         features = {"word_ids": keras.layers.Embedding(10, 300)}

@@ -148,6 +148,11 @@ def test_numbers_of_numpy_are_stored(folder):
     other = gk.GraphPredictor(**{**SIZES, "dropout": np.float32(0.25)})
     other.save_to_preset(folder)
     assert gk.GraphPredictor.from_preset(folder).dropout == 0.25
+    # What cannot be stored leaves the preset that is there as it was.
+    other.dropout = {0.25}
+    with pytest.raises(TypeError, match="numpy.generic"):
+        other.save_to_preset(folder)
+    assert gk.GraphPredictor.from_preset(folder).dropout == 0.25
 
 
 def test_vocabulary_of_another_length_is_refused(predictor):

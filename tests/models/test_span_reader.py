@@ -195,6 +195,14 @@ def test_targets_and_losses_without_names_are_refused():
             model.fit(given, named, verbose=0)
 
 
+def test_loss_of_a_model_that_is_not_compiled_asks_for_one():
+    model = make_reader()
+    outputs = dict.fromkeys(NAMES, np.zeros((2, 3), "float32"))
+    rows = dict.fromkeys(NAMES, np.array([0, 1]))
+    with pytest.raises(ValueError, match="compile"):
+        model.compute_loss(y=rows, y_pred=outputs)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

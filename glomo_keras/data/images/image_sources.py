@@ -20,11 +20,17 @@ from glomo_keras.data.images.image_files import scale_image
 from glomo_keras.data.tfds_examples import TfdsExamples
 from glomo_keras.utils import files
 
-SPLITS = {
-    *("train", "training", "test", "testing"),
-    *("val", "valid", "validation", "dev"),
+# Names of folders that cannot be classes.
+SPLIT_NAMES = {
+    "train",
+    "training",
+    "test",
+    "testing",
+    "val",
+    "valid",
+    "validation",
+    "dev",
 }
-"""Names that are no classes."""
 
 
 def open_images(spec, data_dir=None):
@@ -109,7 +115,7 @@ def _class_folders(folder):
     }
     if not splits:
         source = _labelled_files(folder)
-        if SPLITS & {name.casefold() for name in source.class_names}:
+        if SPLIT_NAMES & {name.casefold() for name in source.class_names}:
             raise ValueError(
                 "The folders of a split are 'train' and 'test', in lower case "
                 "and with folders of the classes inside. "

@@ -167,8 +167,9 @@ def read_imdb_file(path):
                 texts.append(_clean(text))
                 labels.append(_CSV_LABELS[label.lower()])
         except (csv.Error, ValueError) as error:  # also of the decoding
-            # A line that cannot be decoded is not counted yet.
-            number = rows.line_num + isinstance(error, UnicodeDecodeError)
+            # A row that cannot be read is not counted yet.
+            unread = isinstance(error, UnicodeDecodeError | csv.Error)
+            number = rows.line_num + unread
             raise ValueError(
                 f"{path}, line {max(1, number)}: {error}"
             ) from error

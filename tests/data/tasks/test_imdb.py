@@ -75,7 +75,7 @@ def test_a_csv_file_sorted_by_label_is_refused(tmp_path):
     ("content", "message"),
     [
         (b"text,label\nI, too,1\n", r"line 2: .*more cells.*Received: \['1'\]"),
-        (b'text,label\n"I,1\n0,"Bad"\n1,x\n', "line 1: .*expected after"),
+        (b'text,label\n"I,1\n0,"Bad"\n1,x\n', "line 2: .*expected after"),
         (b"review,sentiment\nx,good\n", "line 2: .*sentiment='good'"),
         (b"review,sentiment\nx\n", "line 2: .*sentiment=None"),
         (b"id,review\n1,x\n", r"line 1: the columns.*\['id', 'review'\]"),

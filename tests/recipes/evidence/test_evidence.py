@@ -292,7 +292,7 @@ def test_models_without_rnn_have_a_section_of_their_own(tmp_path):
     assert "80.00" not in without and "--no-rnn" not in with_rnn
     assert "--no-rnn" in without and "**predicted**" in without
     for name in ("imdb", "imdb_no_rnn"):
-        assert f"({f'evidence_{name}.png'})" in page
+        assert f"(evidence_{name}.png)" in page
         assert (tmp_path / f"out/evidence_{name}.png").exists()
 
 

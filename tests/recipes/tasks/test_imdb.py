@@ -128,7 +128,7 @@ def test_seed_draws_its_own_training_examples(folder, tmp_path):
 def test_model_without_rnn_is_trained_and_tested(folder, tmp_path):
     run = options(folder, tmp_path / "run", graph="uniform", rnn=False)
     (metrics,) = imdb.main(run)
-    assert metrics["epochs"] == 2 and 0 <= metrics["test_accuracy"] <= 1
+    assert metrics["epochs"] == 2
     loaded = imdb.load(run)
     with_rnn = imdb.build(dataclasses.replace(run, rnn=True), loaded, seed=0)
     assert metrics["trained_parameters"] < trained_parameters(with_rnn)
