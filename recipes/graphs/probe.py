@@ -39,8 +39,6 @@ from recipes.graphs.probe_report import head_rows
 from recipes.graphs.probe_report import rule_rows
 from recipes.graphs.probe_report import write
 
-UNKNOWN_ID = 1
-
 
 @dataclasses.dataclass
 class Options:
@@ -132,17 +130,13 @@ def load(options):
 
 def word_ids(predictor, sentences):
     """Ids of the words of a treebank, which are not cut any further."""
-    index = {word: at for at, word in enumerate(predictor.vocabulary)}
     tokenizer = data.WordTokenizer(
         predictor.vocabulary, **(predictor.tokenizer_config or {})
     )
-
-    def ids(words):
-        words = np.asarray(tokenizer.normalize(words)).tolist()
-        words = [x.decode() if isinstance(x, bytes) else x for x in words]
-        return np.array([index.get(word, UNKNOWN_ID) for word in words])
-
-    return [ids(sentence.words) for sentence in sentences]
+    lexicon = data.Lexicon()
+    rows = lexicon.add_words([sentence.words for sentence in sentences])
+    ids = lexicon.token_ids(tokenizer)
+    return [ids[row] for row in rows]
 
 
 def probe_treebank(options, predictors, sentences, chosen=None):

@@ -1,6 +1,9 @@
 """Tiny word vectors and a tiny predictor for the recipes of tasks."""
 
+import dataclasses
+
 import glomo_keras as gk
+from recipes.tasks.graphs import trained_parameters
 
 WORDS = "the a dog cat bird runs sleeps eats is not happy late here .".split()
 
@@ -38,3 +41,18 @@ def write_pretrainer(folder, words=WORDS):
     predictor = make_predictor(words)
     gk.ContextPretrainer(predictor).save_to_preset(folder)
     return folder
+
+
+def check_model_without_rnn(recipe, options):
+    """Checks that a recipe trains and tests a model without RNNs.
+
+    Args:
+        recipe: module of a classifier.
+        options: its options of a run of two epochs.
+    """
+    run = dataclasses.replace(options, graph="uniform", rnn=False)
+    (metrics,) = recipe.main(run)
+    assert metrics["epochs"] == 2
+    loaded = recipe.load(run)
+    with_rnn = recipe.build(dataclasses.replace(run, rnn=True), loaded, seed=0)
+    assert metrics["trained_parameters"] < trained_parameters(with_rnn)

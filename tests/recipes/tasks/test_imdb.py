@@ -10,7 +10,6 @@ import pytest
 
 from recipes.tasks import imdb
 from recipes.tasks import run as task_runs
-from recipes.tasks.graphs import trained_parameters
 from tests.recipes import small_tasks
 from tests.recipes.resuming import check_resumed
 
@@ -126,12 +125,8 @@ def test_seed_draws_its_own_training_examples(folder, tmp_path):
 
 
 def test_model_without_rnn_is_trained_and_tested(folder, tmp_path):
-    run = options(folder, tmp_path / "run", graph="uniform", rnn=False)
-    (metrics,) = imdb.main(run)
-    assert metrics["epochs"] == 2
-    loaded = imdb.load(run)
-    with_rnn = imdb.build(dataclasses.replace(run, rnn=True), loaded, seed=0)
-    assert metrics["trained_parameters"] < trained_parameters(with_rnn)
+    run = options(folder, tmp_path / "run")
+    small_tasks.check_model_without_rnn(imdb, run)
 
 
 def test_cosine_schedule_ends_at_zero(folder, tmp_path):

@@ -6,7 +6,6 @@ import random
 import pytest
 
 from recipes.tasks import mnli
-from recipes.tasks.graphs import trained_parameters
 from tests.recipes import small_tasks
 from tests.recipes.resuming import check_resumed
 
@@ -114,12 +113,8 @@ def test_run_leaves_its_folder(run):
 
 
 def test_model_without_rnn_is_trained_and_tested(folder, tmp_path):
-    run = options(folder, tmp_path / "run", graph="uniform", rnn=False)
-    (metrics,) = mnli.main(run)
-    assert metrics["epochs"] == 2
-    loaded = mnli.load(run)
-    with_rnn = mnli.build(dataclasses.replace(run, rnn=True), loaded, seed=0)
-    assert metrics["trained_parameters"] < trained_parameters(with_rnn)
+    run = options(folder, tmp_path / "run")
+    small_tasks.check_model_without_rnn(mnli, run)
 
 
 @pytest.mark.slow
