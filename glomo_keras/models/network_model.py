@@ -83,7 +83,13 @@ class NetworkModel(GlomoModel):
         # Keras would take a tuple in the alphabetical order of the outputs.
         names = list(self.network.output)
         compiled = self._compile_config.config if self.compiled else {}
-        for name in ("targets", "loss", "loss_weights", "metrics"):
+        for name in (
+            "targets",
+            "loss",
+            "loss_weights",
+            "metrics",
+            "weighted_metrics",
+        ):
             given = y if name == "targets" else compiled.get(name)
             if len(names) > 1 and isinstance(given, tuple | list):
                 raise ValueError(

@@ -106,6 +106,8 @@ class SpanReader(TextModel):
         trainable=True,
     ):
         check.check_positive(hidden_dim=hidden_dim)
+        if num_letters is not None:
+            check.check_positive(num_letters=num_letters)
         if feature_dropout is None:
             feature_dropout = dropout
         check.check_rate(dropout=dropout, feature_dropout=feature_dropout)

@@ -104,12 +104,13 @@ def check_placement(placement, use_rnn):
 
 
 def check_bytes(name, values):
-    """Raises ValueError where values that stand for bytes are floats."""
+    """Raises ValueError where values that stand for bytes may be no bytes."""
     dtype = values.dtype if hasattr(values, "dtype") else np.array(values).dtype
-    if "float" in str(dtype):
+    if "float" in str(dtype) or "16" in str(dtype):
         raise ValueError(
             f"`{name}` must have an integer dtype, with values from 0 to 255: "
-            "floats would be cut off. Scale and cast them first. "
+            "floats and 16-bit values would be cut off. Scale them and cast "
+            "them to uint8 first. "
             f"Received: {name}.dtype={dtype}"
         )
 

@@ -189,6 +189,7 @@ def test_targets_and_losses_without_names_are_refused():
         ("loss", [loss, loss]),
         ("loss_weights", [1.0, 0.0]),
         ("metrics", ["sparse_categorical_accuracy"] * 2),
+        ("weighted_metrics", ["sparse_categorical_accuracy"] * 2),
     ):
         model.compile("adam", **{"loss": loss, name: value})
         with pytest.raises(ValueError, match=f"Received: {name} of type list"):
@@ -209,6 +210,7 @@ def test_loss_of_a_model_that_is_not_compiled_asks_for_one():
         (lambda: make_reader(dropout=1.0), "`dropout` must be"),
         (lambda: make_reader(feature_dropout=-1), "`feature_dropout`"),
         (lambda: make_reader(letter_filters=0), "`filters` must be"),
+        (lambda: make_reader(num_letters=0), "`num_letters` must be"),
         (lambda: gk.models.GivenGraphs(0, 3), "`num_layers` must be"),
         (lambda: make_reader(placement="x"), "`placement` must be one of"),
     ],

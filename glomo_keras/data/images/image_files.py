@@ -10,6 +10,7 @@ import numpy as np
 
 _DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _DEPTHS = (8, 10, 12, 14, 16)
+_PHOTOMETRIC, _WHITE_IS_0 = 262, 0  # a tag of TIFF, and one of its values
 
 
 class UnusableImage(Exception):
@@ -49,9 +50,12 @@ def read_image(path, size):
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
+                negative = _is_negative(image)
                 with contextlib.suppress(Exception):  # of damaged EXIF
                     image = ImageOps.exif_transpose(image)
                 rgb, depth = _as_rgb(image)
+                if negative:
+                    rgb = ImageOps.invert(rgb)
                 pixels = scale_image(rgb, size)
     except UnidentifiedImageError as error:
         archive = zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
@@ -93,6 +97,12 @@ def scale_image(image, size):
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.BOX)
     return np.asarray(image, "uint8")
+
+
+def _is_negative(image):
+    """Whether 0 is white: Pillow inverts such TIFF files of 8 bits alone."""
+    tags = getattr(image, "tag_v2", {})
+    return image.mode in _DEEP_MODES and tags.get(_PHOTOMETRIC) == _WHITE_IS_0
 
 
 def _as_rgb(image):

@@ -57,7 +57,7 @@ def decode_spans(start_logits, end_logits, max_tokens=16):
         spans the first.
 
     Raises:
-        ValueError: if `max_tokens` is below 1.
+        ValueError: if `max_tokens` is below 1, or a logit is NaN.
 
     Example:
 
@@ -69,6 +69,12 @@ def decode_spans(start_logits, end_logits, max_tokens=16):
     check_positive(max_tokens=max_tokens)
     starts = np.asarray(start_logits, "float32")
     ends = np.asarray(end_logits, "float32")
+    if np.isnan(starts).any() or np.isnan(ends).any():
+        raise ValueError(
+            "`start_logits` and `end_logits` must be numbers: has the training "
+            f"diverged? Received: {np.isnan(starts).sum()} start and "
+            f"{np.isnan(ends).sum()} end logits that are NaN"
+        )
     batch, length = starts.shape
     width = min(max_tokens, length)
     padded = np.pad(

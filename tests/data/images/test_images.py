@@ -181,6 +181,16 @@ def test_images_of_16_bits_may_use_fewer(tmp_path, depth):
     assert np.abs(image - wanted[..., None]).max() < 2
 
 
+def test_white_is_white_in_a_tiff_file_where_it_is_zero(tmp_path):
+    white_is_zero = {262: 0}
+    values = np.full((8, 8), 65535, "uint16")
+    values[:, :4] = 0
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo=white_is_zero)
+    image = data.read_image(tmp_path / "a.tif", 8)
+    assert np.all(image[:, :4] == 255)
+    assert np.all(image[:, 4:] == 0)
+
+
 def write_classes(folder, names, count=3):
     for label, name in enumerate(names):
         (folder / name).mkdir(parents=True)

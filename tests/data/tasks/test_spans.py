@@ -67,3 +67,8 @@ def test_equal_spans_give_the_first_and_one_token_is_enough():
 def test_no_token_at_most_is_refused():
     with pytest.raises(ValueError, match="`max_tokens` must be.*Received: "):
         data.decode_spans([[1.0]], [[2.0]], 0)
+
+
+def test_logits_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match="Received: 0 start and 1 end logits"):
+        data.decode_spans([[1.0, 0.0]], [[2.0, np.nan]])

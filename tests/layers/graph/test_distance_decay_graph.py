@@ -45,6 +45,15 @@ def test_rows_are_exponentials_of_the_distance(rate):
         )
 
 
+def test_rows_after_masked_positions_have_edges():
+    mask = np.ones((1, 40), bool)
+    mask[0, 1:38] = False
+    graphs = to_numpy(DistanceDecayGraph(rate=3.0)(mask))
+    for graph in (graphs["forward_graphs"], graphs["backward_graphs"]):
+        rows = graph[0, 0, 0].sum(-1)
+        assert np.sort(rows[[0, 38, 39]]).tolist() == [0, 1, 1]
+
+
 def test_rate_of_zero_is_the_uniform_graph():
     uniform = to_numpy(UniformGraph()(padding_mask()))
     decayed = to_numpy(DistanceDecayGraph(rate=0.0)(padding_mask()))
