@@ -228,7 +228,7 @@ def relevant(config):
     unused = {"recipe", "seed", "cache", *SIZE_OPTIONS}
     if config["graph"] == "none":
         unused |= OF_GRAPHS - {"graph"}
-    if config["graph"] == "uniform":
+    if config["graph"] == "uniform" and config.get("transfer") != "heads":
         unused |= {"predictor", "graph_layers"}
     if config["graph"] not in PREDICTED:
         unused.add("predictor_precision")

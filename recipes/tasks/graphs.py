@@ -31,15 +31,19 @@ def make_graphs(options, seed, max_length=None):
 
 def make_source(options, seed):
     """Makes the source of the graphs; the arguments are as above."""
-    if options.graph == "uniform":
+    if options.graph == "uniform" and options.transfer == "mixture":
         return gk.layers.UniformGraph(name="uniform_graph")
     predictor = gk.GraphPredictor.from_preset(
         options.predictor, dtype=options.predictor_precision
     )
-    if options.graph == "decay":
+    if options.graph in ("uniform", "decay"):
+        # As many heads as the predictor's: each projects the features.
         layers = options.graph_layers or range(predictor.num_graph_layers)
         return gk.layers.DistanceDecayGraph(
-            len(layers), predictor.num_heads, name="decay_graph"
+            len(layers),
+            predictor.num_heads,
+            rate=0.0 if options.graph == "uniform" else None,
+            name=f"{options.graph}_graph",
         )
     if options.graph == "random":
         keras.utils.set_random_seed(seed)

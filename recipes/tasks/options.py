@@ -46,9 +46,10 @@ class DataOptions:
 class GraphOptions:
     graph: Literal["none", "predicted", "uniform", "decay", "random"] = "none"
     """none: the baseline; predicted: the graphs of --predictor; uniform: equal
-    weights; decay: weights that fall with distance, at rates that are trained,
-    one for each head of the --graph-layers of --predictor; random: the same
-    predictor, untrained."""
+    weights, with --transfer heads once for each head of the --graph-layers of
+    --predictor; decay: weights that fall with distance, at rates that are
+    trained, one for each of these heads; random: the same predictor,
+    untrained."""
     transfer: Literal["mixture", "heads"] = "mixture"
     """mixture: the paper's, all features times mixtures of the graphs; heads:
     every head multiplies a projection of the features of its own."""
@@ -174,13 +175,19 @@ def check_training(options):
     check_seeds(options)
     if options.matched and options.graph == "none":
         refuse("matched", "for a --graph whose parameters to match", options)
-    if options.graph in (*PREDICTED, "decay"):
+    if reads_predictor(options):
         data.WordTokenizer.from_preset(options.predictor)
         if options.graph_layers:
             check_graph_layers(options)
     check_features(options)
     if options.graph in PREDICTED and "pretrained" in options.features:
         check_same_words(options)
+
+
+def reads_predictor(options):
+    """Whether the graphs come from a predictor, or are as many as its own."""
+    of_heads = options.graph == "uniform" and options.transfer == "heads"
+    return options.graph in (*PREDICTED, "decay") or of_heads
 
 
 def check_transfer(options):

@@ -10,6 +10,7 @@ import pytest
 
 from recipes.tasks import imdb
 from recipes.tasks import run as task_runs
+from recipes.tasks.graphs import trained_parameters
 from tests.recipes import small_tasks
 from tests.recipes.resuming import check_resumed
 
@@ -129,6 +130,23 @@ def test_model_without_rnn_is_trained_and_tested(folder, tmp_path):
     small_tasks.check_model_without_rnn(imdb, run)
 
 
+def test_with_heads_apart_all_graphs_have_as_many_parameters(folder, tmp_path):
+    counts = {}
+    for graph in ("uniform", "random", "decay"):
+        run = options(
+            folder,
+            tmp_path / "run",
+            graph=graph,
+            transfer="heads",
+            graph_layers=(2,),
+        )
+        model = imdb.build(run, imdb.load(run), seed=0)
+        counts[graph] = trained_parameters(model)
+    assert counts["uniform"] == counts["random"]
+    rates = 2 * 2  # of two heads, forwards and backwards
+    assert counts["decay"] == counts["uniform"] + rates
+
+
 def test_cosine_schedule_ends_at_zero(folder, tmp_path):
     cosine = options(
         folder,
@@ -169,6 +187,10 @@ def test_cosine_schedule_ends_at_zero(folder, tmp_path):
         (
             {"graph": "decay", "graph_layers": (1, 1)},
             "--graph-layers is different numbers from 1 to 2, layers of",
+        ),
+        (
+            {"graph": "uniform", "transfer": "heads", "predictor": "nowhere"},
+            "A preset is",
         ),
         ({"matched": True}, "--matched is for a --graph"),
         ({"data_dir": None}, "--data-dir FOLDER"),
