@@ -1,5 +1,6 @@
 """Resumable work in parts, each of which leaves files."""
 
+import contextlib
 import functools
 import json
 import os
@@ -64,7 +65,8 @@ class PartFiles:
         ]
         missing = [n for n, r in enumerate(self.records) if r is None]
         if not missing and (manifest is None or before != json.dumps(stored)):
-            self._finish()
+            with contextlib.suppress(OSError):  # a cache may be read-only
+                self._finish()
         return missing
 
     def complete(self, writer, pieces, title=None, workers=None):

@@ -20,3 +20,7 @@ class _WithMask(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape
+
+    def get_config(self):
+        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        return super().get_config()

@@ -152,13 +152,14 @@ class ContextPretrainer(TextPretrainer):
     def context_loss(
         self, token_ids, positions=None, padding_mask=None, training=False
     ):
-        """Returns the losses at given positions.
+        """Returns the losses at given positions, over all words.
 
         Args:
             token_ids: Integer tensor `(B, T)`.
             positions: Dict of `forward` and `backward` integer tensors
-                `(N,)`, each in its direction's own reading order: position p
-                of `backward` is T - 1 - p. Defaults to `None`, all positions.
+                `(N,)`, not negative, each in its direction's own reading
+                order: position p of `backward` is T - 1 - p. Defaults to
+                `None`, all positions.
             padding_mask: Boolean tensor `(B, T)`. Defaults to `None`, all
                 real.
             training: Boolean. Defaults to `False`.

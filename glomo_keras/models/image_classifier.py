@@ -129,7 +129,7 @@ class ImageClassifier(NetworkModel):
             messages = self._gather(features, inputs)
             outputs = self._classify(resnet, features, messages)
             given = {
-                name: keras.Input(x.shape[1:], dtype="float16", name=name)
+                name: keras.Input(x.shape[1:], dtype="float32", name=name)
                 for name, x in messages.items()
             }
             self._parts = types.SimpleNamespace(
@@ -242,3 +242,7 @@ class _UniformMessages(keras.layers.Layer):
         batch, length, width = features.shape
         spec = keras.KerasTensor((batch, 1, length, width), dtype="float32")
         return {"forward_messages": spec}
+
+    def get_config(self):
+        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        return super().get_config()

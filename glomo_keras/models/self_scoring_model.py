@@ -18,9 +18,11 @@ class SelfScoringModel(GlomoModel):
     Such a model is compiled with an optimizer only and fitted on a dataset of
     input dicts. A subclass makes `trackers`, a dict of metrics by the entry
     that they are updated with, and sets `input_names` and `directions`.
-    Batches are weighted by the number of their predictions, so that the losses
-    of `evaluate` do not depend on the size of batches. Training minimises the
-    losses of regularizers too, which the reported `loss` leaves out.
+    Batches are weighted by the number of their predictions, so that in
+    `evaluate` the perplexities do not depend on the size of batches. Nor does
+    `loss`, the mean of both directions, where these have as many predictions
+    in each batch. Training minimises the losses of regularizers too, which
+    the reported `loss` leaves out.
 
     Args:
         num_positions: Integer, positions per batch and direction at which

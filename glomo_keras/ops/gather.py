@@ -64,8 +64,9 @@ def gather_features(graph, features, positions=None):
             of some rows only, `(B, K, N, T)` or factors with `positions`,
             gives the sums of these.
         features: F, tensor `(B, T, d)`; K divides d.
-        positions: Integer tensor `(N,)`, the receivers wanted; `None` for
-            all rows of the graph. Defaults to `None`.
+        positions: Integer tensor `(N,)`, the receivers wanted, negative ones
+            counted from the end; `None` for all rows of the graph. Defaults
+            to `None`.
 
     Returns:
         Float32 tensor `(B, T, d)` or `(B, N, d)`.
@@ -104,10 +105,18 @@ def _rows_wanted(function, graph, values, positions, *others):
     """
     if keras.backend.standardize_dtype(values.dtype) != "bfloat16":
         values = ops.cast(values, "float32")
-    if positions is not None:
-        positions = ops.cast(positions, "int32")
-    elif not (is_factored(graph) and "positions" in graph):
+    has_some_rows = is_factored(graph) and "positions" in graph
+    if positions is None and not has_some_rows:
         return map_rows(function, graph, [values], *others)
+    if positions is not None:
+        if has_some_rows:
+            raise ValueError(
+                "`positions` choose rows of a whole graph. Received: "
+                "positions, and factors that have `positions` already"
+            )
+        positions = ops.cast(positions, "int32")
+        length = ops.shape(values)[-2]
+        positions = ops.where(positions < 0, positions + length, positions)
     return function(positions, None, graph, [values], *others)
 
 

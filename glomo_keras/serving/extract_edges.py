@@ -6,8 +6,7 @@ import os
 import pathlib
 
 from glomo_keras.data.part_files import PartFiles
-from glomo_keras.data.text.corpus import Corpus
-from glomo_keras.data.text.corpus import open_corpus
+from glomo_keras.data.text.corpus import as_corpus
 from glomo_keras.data.text.corpus_parts import BYTES_PER_WORD
 from glomo_keras.data.text.corpus_parts import pieces_of
 from glomo_keras.data.text.corpus_parts import plan_parts
@@ -19,7 +18,7 @@ from glomo_keras.utils import files
 from glomo_keras.utils.validation import check_positive
 from glomo_keras.utils.workers import Workers
 
-FORMAT = 1
+FORMAT = 2
 
 
 def extract_edges(
@@ -65,7 +64,7 @@ the characters of the word in the text |
 
     Args:
         predictor: `GraphPredictor`.
-        spec: What `open_corpus` takes, or a `Corpus`.
+        spec: What `open_corpus` takes, or a `Corpus`, which has its options.
         out: Folder for everything that is written.
         progress: Whether to show a progress bar. Defaults to True.
         num_processes: int. With more than one, a script needs
@@ -79,7 +78,8 @@ the characters of the word in the text |
         shard_words: int, the most words of a shard, give or take a text.
             Defaults to 100,000.
         texts, min_paragraph_words, data_dir, download, wiki: See
-            `open_corpus`; `min_paragraph_words` defaults to 1.
+            `open_corpus`. By default `min_paragraph_words` is 1, or what the
+            `Corpus` has.
         skip_broken: See `prepare_corpus`. Defaults to False.
 
     Returns:
@@ -167,7 +167,7 @@ class ExtractionPlan:
         batch_size=16,
         shard_words=100_000,
         texts="auto",
-        min_paragraph_words=1,
+        min_paragraph_words=None,
         data_dir=None,
         download=False,
         wiki=None,
@@ -187,11 +187,15 @@ class ExtractionPlan:
             )
         numbers["edges_per_word"] = edges_per_word
         tokenizer = checked_tokenizer(predictor, tokenizer)
-        self._corpus = spec
-        if not isinstance(spec, Corpus):
-            self._corpus = open_corpus(
-                spec, texts, min_paragraph_words, data_dir, download, wiki
-            )
+        self._corpus = as_corpus(
+            spec,
+            1,
+            min_paragraph_words,
+            texts=texts,
+            data_dir=data_dir,
+            download=download,
+            wiki=wiki,
+        )
         self._out = pathlib.Path(out).expanduser()
         key = {
             "format": FORMAT,

@@ -217,7 +217,9 @@ def _plain(value):
         return os.fspath(value)
     if isinstance(value, enum.Enum):
         return value.name
-    if hasattr(value, "tolist"):  # numpy and tensors
+    if hasattr(value, "numpy"):  # tensors
+        value = value.numpy()
+    if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(
         f"Neither JSON, a path nor an enum. Received: {type(value)}, {value!r}"

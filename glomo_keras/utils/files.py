@@ -107,6 +107,25 @@ def write_csv(path, rows):
         writer.writerows(rows)
 
 
+def read_text(path):
+    """Reads a text file in UTF-8, with or without a byte order mark.
+
+    Args:
+        path: The file.
+
+    Returns:
+        str, its lines ended by `"\\n"`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not UTF-8.
+    """
+    try:
+        return pathlib.Path(path).read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Not UTF-8. Received: {path}, {error}") from error
+
+
 def read_json(path):
     """Reads a JSON file in UTF-8, with or without a byte order mark.
 
@@ -213,7 +232,8 @@ def is_hidden(name):
 def files_below(folder):
     """Yields the paths of all files below a folder, in order.
 
-    Hidden files and folders (see `is_hidden`) are left out.
+    Links are followed, into each folder once. Hidden files and folders (see
+    `is_hidden`) are left out.
 
     Args:
         folder: The folder.
@@ -221,7 +241,13 @@ def files_below(folder):
     Yields:
         str.
     """
-    for parent, folders, names in os.walk(folder):
+    entered = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         for name in sorted(names):
             if not is_hidden(name):

@@ -75,6 +75,10 @@ def _check_config(layer):
     config = layer.get_config()
     text = json.dumps(config)
     assert layer.from_config(json.loads(text)).get_config() == config
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    typed = layer.from_config({**config, "dtype": policy})
+    again = layer.from_config(typed.get_config())
+    assert again.dtype_policy == policy
 
 
 def _check_build(layer, inputs):

@@ -80,6 +80,24 @@ def test_both_outputs_are_the_same_graphs():
     )
 
 
+def test_parts_of_models_are_saved(tmp_path):
+    predictor = small_predictor()
+    classifier = gk.ImageClassifier(
+        image_size=3, graphs=gk.layers.UniformGraph(), dtype="mixed_bfloat16"
+    )
+    for part, x in (
+        (predictor.factored(), images(count=2)),
+        (classifier.message_model(), images(count=2)[:, :3, :3]),
+    ):
+        part.save(tmp_path / "part.keras")
+        loaded = keras.saving.load_model(tmp_path / "part.keras")
+        keras.tree.map_structure(
+            np.testing.assert_array_equal,
+            to_numpy(loaded({"images": x})),
+            to_numpy(part({"images": x})),
+        )
+
+
 def test_blind_spot_is_where_the_docstring_says():
     predictor = small_predictor(coordinates=False, num_conv_layers=4)
     row, column = 4, 4

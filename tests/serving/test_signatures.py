@@ -301,7 +301,14 @@ def test_longer_text_is_refused_and_the_limit_is_not(served):
         served("serving_default", text=["word" + " ." * 4_999])
 
 
-@pytest.mark.parametrize("text", ["a" * 100_000, "日 " * 50_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 100_000,
+        "日 " * 50_000,
+        pytest.param(b"\x80" * 100_000, id="bytes"),
+    ],
+)
 def test_100_000_characters_are_refused(served, text):
     limit = "at most 20000 characters.*Received: 100000 characters"
     for name in ("serving_default", "edges"):

@@ -44,7 +44,7 @@ def test_start_prints_and_saves_the_options(tmp_path, capsys):
 
 
 def test_same_options_are_the_same_run(tmp_path):
-    start_and_close(tmp_path, Options())
+    begin(tmp_path, Options())
     start_and_close(tmp_path, Options())
 
 
@@ -153,7 +153,7 @@ def test_check_finite_names_the_epoch():
 def test_metrics_mark_the_run_as_finished(tmp_path):
     with RunFolder(tmp_path).start({}) as folder:
         assert not folder.finished
-        folder.write_metrics({"accuracy": 0.25})
+        folder.write_metrics({"accuracy": keras.ops.convert_to_tensor(0.25)})
     with RunFolder(tmp_path).start({}) as folder:
         assert folder.finished
         assert folder.read_metrics() == {"accuracy": 0.25}

@@ -71,6 +71,19 @@ def test_a_changed_file_is_found_out(tmp_path):
     assert files.find_fault(tmp_path, record) == "is missing"
 
 
+def test_links_are_followed_into_each_folder_once(tmp_path):
+    for name in ("a/b/x", "other/y"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "a/b/up").symlink_to(tmp_path / "a")
+    (tmp_path / "a/c").symlink_to(tmp_path / "other")
+    (tmp_path / "a/d").symlink_to(tmp_path / "other")
+    found = files.files_below(tmp_path / "a")
+    names = [os.path.relpath(path, tmp_path) for path in found]
+    assert names == ["a/b/x", "a/c/y"]
+
+
 def test_hidden_files_are_left_out(tmp_path):
     hidden = (".DS_Store", "__MACOSX/._b", ".x/c", "b/._c", "b/thumbs.db")
     more = ("@eaDir/a", "lost+found/a", "b/Icon\r", "b/~$c")

@@ -1,13 +1,13 @@
 """Does a pronoun draw on the name that it stands for?"""
 
 import csv
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
 from glomo_keras.analysis.probes.tally import Tally
 from glomo_keras.ops.graphs import checked_directions
+from glomo_keras.utils import files
 
 COLUMNS = (
     "Text",
@@ -51,7 +51,7 @@ def read_gap(path):
         ValueError: if a column is missing or an offset does not lead to its
             name. The message names the file and the row.
     """
-    text = pathlib.Path(path).read_text("utf-8")
+    text = files.read_text(path)
     rows = csv.DictReader(
         text.split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE
     )
@@ -141,7 +141,9 @@ def _pronoun(place, row):
                 f"Received: {name!r} at {start!r}"
             )
         spans.append((int(start), int(start) + len(name)))
-    answers = [row[f"{name}-coref"].strip().upper() == "TRUE" for name in "AB"]
+    answers = [
+        (row[f"{name}-coref"] or "").strip().upper() == "TRUE" for name in "AB"
+    ]
     answer = answers.index(True) if any(answers) else None
     return Pronoun(row["Text"], spans[0], tuple(spans[1:]), answer)
 

@@ -1,12 +1,14 @@
 """Sentences with their dependency heads, in the CoNLL-U format."""
 
-import pathlib
+import re
 from typing import NamedTuple
 
 import numpy as np
 
+from glomo_keras.utils import files
+
 COLUMNS = 10
-DOCUMENT = "# newdoc id"
+DOCUMENT = re.compile(r"#\s*newdoc\b(?:\s+id\s*=\s*(.*))?")
 
 
 class Sentence(NamedTuple):
@@ -18,8 +20,9 @@ class Sentence(NamedTuple):
             root has -1.
         relations: list of T strings.
         tags: list of T strings, universal parts of speech.
-        document: string, the name of its document (`# newdoc id`); empty
-            where the file names none.
+        document: string, the name of its document (`# newdoc id`), or the
+            line where a document without a name begins; empty where the file
+            tells no documents apart.
     """
 
     words: list
@@ -48,6 +51,7 @@ def read_conllu(path):
 
     Example:
 
+    >>> import pathlib
     >>> row = "{}\\t{}\\t_\\tNOUN\\t_\\t_\\t{}\\t{}\\t_\\t_\\n".format
     >>> _ = pathlib.Path("two.conllu").write_text(
     ...     row(1, "cats", 2, "nsubj") + row(2, "sleep", 0, "root"))
@@ -56,11 +60,11 @@ def read_conllu(path):
     (['cats', 'sleep'], array([ 1, -1], dtype=int32))
     """
     sentences, rows, document = [], [], ""
-    text = pathlib.Path(path).read_text("utf-8")
+    text = files.read_text(path)
     for number, line in enumerate([*text.split("\n"), ""], 1):
         place = f"{path}, line {number}"
-        if line.startswith(DOCUMENT):
-            document = line.partition("=")[2].strip()
+        if match := DOCUMENT.match(line):
+            document = (match[1] or f"line {number}").strip()
         if line.strip() and not line.startswith("#"):
             rows += _row(place, line.rstrip("\r"), len(rows) + 1)
         elif rows and not line.strip():

@@ -94,7 +94,8 @@ class LabelledBatches:
         seed: int, not negative.
 
     Raises:
-        ValueError: if there are fewer images than B.
+        ValueError: if there are fewer images than B, or images and labels
+            differ in number.
 
     Example:
 
@@ -109,6 +110,7 @@ class LabelledBatches:
 
     def __init__(self, images, labels, batch_size, seed=0):
         _check_batch_size(images, batch_size)
+        _check_labels(images, labels)
         self.images = images
         self.labels = labels
         self.batch_size = batch_size
@@ -133,11 +135,15 @@ class EvaluationImages:
     Args:
         images, labels, batch_size: As for `LabelledBatches`; the
             last batch may be smaller.
+
+    Raises:
+        ValueError: if images and labels differ in number.
     """
 
     one_length = True
 
     def __init__(self, images, labels, batch_size):
+        _check_labels(images, labels)
         self.images = images
         self.labels = labels
         self.size = batch_size
@@ -181,6 +187,14 @@ def _check_batch_size(images, batch_size):
         raise ValueError(
             f"`batch_size` must be 1 to {len(images)}, the number of images. "
             f"Received: batch_size={batch_size}"
+        )
+
+
+def _check_labels(images, labels):
+    if len(images) != len(labels):
+        raise ValueError(
+            "There must be a label for each image. "
+            f"Received: {len(images)} images, {len(labels)} labels"
         )
 
 

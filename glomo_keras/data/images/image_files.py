@@ -37,6 +37,7 @@ def read_image(path, size):
 
     Raises:
         UnusableImage: if the file is none of that, or is damaged.
+        OSError: if the system cannot read it.
     """
     if not os.path.isfile(path):
         raise UnusableImage("not a file")
@@ -65,7 +66,11 @@ def read_image(path, size):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise UnusableImage("too many pixels") from None
+    except MemoryError:
+        raise
     except Exception as error:  # decoders raise whatever they like
+        if getattr(error, "errno", None):  # the system's fault, which may pass
+            raise
         text = str(error) or type(error).__name__
         raise UnusableImage(f"damaged ({text})") from error
     if depth is not None:

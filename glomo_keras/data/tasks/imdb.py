@@ -125,7 +125,7 @@ def read_imdb(folder, split):
     for label, name in enumerate(IMDB_LABELS):
         for path in _files(root / name):
             ids.append(f"{name}/{path.stem}")
-            texts.append(_clean(_read(path)))
+            texts.append(_clean(files.read_text(path)))
             labels.append(label)
     return Reviews(ids, texts, np.array(labels, "int32"), str(root))
 
@@ -243,13 +243,6 @@ def _files(folder):
     if not paths:
         raise ValueError(f"There is no review. Received: {folder}")
     return sorted(paths, key=lambda path: int(_NAME.match(path.name)[1]))
-
-
-def _read(path):
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"Not UTF-8. Received: {path}, {error}") from error
 
 
 def _clean(text):

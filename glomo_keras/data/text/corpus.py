@@ -177,6 +177,38 @@ def open_corpus(
     return Corpus(sources, spec, min_paragraph_words)
 
 
+def as_corpus(spec, default_words, min_paragraph_words, **options):
+    """Returns a `Corpus` as it is, and opens anything else.
+
+    Args:
+        spec: What `open_corpus` takes, or a `Corpus`.
+        default_words: int, the `min_paragraph_words` of `None`.
+        min_paragraph_words: int or None.
+        **options: The other options of `open_corpus`.
+
+    Raises:
+        ValueError: If options are given for a `Corpus`, which has its own.
+    """
+    if not isinstance(spec, Corpus):
+        if min_paragraph_words is None:
+            min_paragraph_words = default_words
+        return open_corpus(
+            spec, min_paragraph_words=min_paragraph_words, **options
+        )
+    options["min_paragraph_words"] = min_paragraph_words
+    given = {
+        name: value
+        for name, value in options.items()
+        if value not in (None, False, "auto")
+    }
+    if given:
+        raise ValueError(
+            "A `Corpus` has options of its own: give them to `open_corpus`. "
+            f"Received: a Corpus and {given}"
+        )
+    return spec
+
+
 def _find_files(entry):
     """Returns the files that a path or glob stands for, sorted."""
     entry = os.path.expanduser(entry)

@@ -4,8 +4,7 @@ import os
 
 from glomo_keras.data.part_files import PartFiles
 from glomo_keras.data.text import vocabulary as vocabulary_lib
-from glomo_keras.data.text.corpus import Corpus
-from glomo_keras.data.text.corpus import open_corpus
+from glomo_keras.data.text.corpus import as_corpus
 from glomo_keras.data.text.corpus_parts import BYTES_PER_WORD
 from glomo_keras.data.text.corpus_parts import pieces_of
 from glomo_keras.data.text.corpus_parts import plan_parts
@@ -17,7 +16,7 @@ from glomo_keras.utils import files
 from glomo_keras.utils.validation import check_positive
 from glomo_keras.utils.workers import Workers
 
-FORMAT = 4
+FORMAT = 5
 
 
 class CorpusPlan:
@@ -40,7 +39,7 @@ class CorpusPlan:
         vocabulary_size=20000,
         lowercase=True,
         numbers="N",
-        min_paragraph_words=5,
+        min_paragraph_words=None,
         texts="auto",
         vocabulary=None,
         shard_words=2_000_000,
@@ -50,7 +49,7 @@ class CorpusPlan:
         normalize_unicode=True,
         skip_broken=False,
     ):
-        check_positive(shard_words=shard_words)
+        check_positive(shard_words=shard_words, vocabulary_size=vocabulary_size)
         if vocabulary is not None:
             vocabulary = vocabulary_lib.check_vocabulary(vocabulary)
         elif vocabulary_size < 3:
@@ -62,11 +61,15 @@ class CorpusPlan:
             numbers=numbers,
             normalize_unicode=normalize_unicode,
         ).get_config()
-        self.corpus = spec
-        if not isinstance(spec, Corpus):
-            self.corpus = open_corpus(
-                spec, texts, min_paragraph_words, data_dir, download, wiki
-            )
+        self.corpus = as_corpus(
+            spec,
+            5,
+            min_paragraph_words,
+            texts=texts,
+            data_dir=data_dir,
+            download=download,
+            wiki=wiki,
+        )
         self.writer = ShardWriter(
             _shard_folder(cache_dir, self.corpus, config, shard_words),
             config,

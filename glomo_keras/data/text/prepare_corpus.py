@@ -2,6 +2,7 @@
 
 from glomo_keras.data.text.corpus_plan import CorpusPlan
 from glomo_keras.utils.validation import check_positive
+from glomo_keras.utils.validation import check_rate
 from glomo_keras.utils.workers import Workers
 
 
@@ -11,7 +12,7 @@ def prepare_corpus(
     vocabulary_size=20000,
     lowercase=True,
     numbers="N",
-    min_paragraph_words=5,
+    min_paragraph_words=None,
     texts="auto",
     validation_fraction=0.01,
     vocabulary=None,
@@ -39,14 +40,14 @@ def prepare_corpus(
     number of processes; `prepare_on_beam` writes the same on many machines.
 
     Args:
-        spec: What `open_corpus` takes, or a `Corpus`.
+        spec: What `open_corpus` takes, or a `Corpus`, which has its options.
         cache_dir: The folder for everything that is written.
         vocabulary_size: int, the most entries, `<pad>` and `<unk>` included.
             Defaults to 20,000.
         lowercase: See `WordTokenizer`. Defaults to True.
         numbers: See `WordTokenizer`. Defaults to `"N"`.
-        min_paragraph_words, texts: See `open_corpus`. Defaults to 5 and
-            `"auto"`.
+        min_paragraph_words, texts: See `open_corpus`. Defaults to None, which
+            means 5 or what the `Corpus` has, and `"auto"`.
         validation_fraction, seed: See `TokenizedCorpus`. Defaults to 0.01
             and 0.
         vocabulary: List of str to use instead of counting, or None. Defaults
@@ -82,6 +83,7 @@ def prepare_corpus(
     ```
     """
     check_positive(num_processes=num_processes)
+    check_rate(validation_fraction=validation_fraction)
     plan = CorpusPlan(
         spec,
         cache_dir,

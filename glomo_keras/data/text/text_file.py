@@ -272,4 +272,6 @@ def _read_json(path, start, stop):
             )
         title, _, rest = article["text"].partition("\n")
         repeats = title.strip() == str(article["title"]).strip()
-        yield rest if repeats else article["text"]
+        text = rest if repeats else article["text"]
+        # JSON may hold half a surrogate pair, which is no character.
+        yield text.encode("utf-8", "replace").decode("utf-8")

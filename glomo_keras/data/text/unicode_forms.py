@@ -1,6 +1,14 @@
-"""One word typed in several ways: apostrophes, NFC and NFD."""
+"""One word typed in several ways: apostrophes, NFC, NFD and keyboards'."""
 
+import functools
+import re
 import unicodedata
+
+_TONES = "\u0300\u0301\u0303\u0309\u0323"  # grave, acute, tilde, hook, dot
+_LETTER_MARKS = "\u0302\u0306\u031b"  # circumflex, breve, horn
+_TONE_AND_LETTER_MARK = re.compile(f"([{_TONES}])([{_LETTER_MARKS}])")
+_TONE = re.compile(f"([{_TONES}])")
+_VOWEL_AND_SHADDA = re.compile("([\u064b-\u0650\u0670])\u0651")
 
 
 def normalized(word):
@@ -10,18 +18,51 @@ def normalized(word):
 
 
 def other_forms(vocabulary):
-    """Maps the composed and the combining form of each word to the word."""
+    """Maps other ways to type the words of a vocabulary to the words.
+
+    Args:
+        vocabulary: Iterable of str.
+
+    Returns:
+        Dict from the forms that are no words themselves to the words.
+    """
     known = set(vocabulary)
     return {
         form: word
         for word in vocabulary
         if not word.isascii()
-        for form in (
-            normalized(word),
-            unicodedata.normalize("NFD", normalized(word)),
-        )
+        for form in _forms(normalized(word))
         if form not in known
     }
+
+
+def _forms(composed):
+    """The ways in which keyboards and systems write a word in NFC."""
+    combining = unicodedata.normalize("NFD", composed)
+    yield composed
+    yield combining
+    # Devanagari, Hebrew: letters that Unicode composes no more.
+    yield re.sub(_uncomposed_pattern(), lambda x: _uncomposed()[x[0]], composed)
+    # Vietnamese in CP1258: a letter with its mark, then the tone.
+    tone_last = _TONE_AND_LETTER_MARK.sub(r"\2\1", combining)
+    yield "".join(
+        unicodedata.normalize("NFC", part) for part in _TONE.split(tone_last)
+    )
+    yield _VOWEL_AND_SHADDA.sub("\u0651\\1", composed)  # Arabic
+
+
+@functools.cache
+def _uncomposed():
+    """Maps what NFC makes of characters to the characters."""
+    characters = map(chr, range(0x80, 0x10000))
+    normal = ((unicodedata.normalize("NFC", x), x) for x in characters)
+    return {form: x for form, x in normal if form != x and len(form) > 1}
+
+
+@functools.cache
+def _uncomposed_pattern():
+    longest_first = sorted(_uncomposed(), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)))
 
 
 def replace_tokens(tokens, replacements):

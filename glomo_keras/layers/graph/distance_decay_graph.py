@@ -69,9 +69,10 @@ class DistanceDecayGraph(keras.layers.Layer):
         check.check_positive(num_layers=num_layers, num_heads=num_heads)
         for direction in directions:
             check.check_option("directions", direction, DIRECTIONS)
-        if rate is not None and not rate >= 0:
+        if rate is not None and not 0 <= rate < np.inf:
             raise ValueError(
-                f"`rate` must be at least 0, or None. Received: rate={rate!r}"
+                "`rate` must be a finite number of at least 0, or None. "
+                f"Received: rate={rate!r}"
             )
         self.num_layers = num_layers
         self.num_heads = num_heads

@@ -33,14 +33,16 @@ class GraphWeightedSum(keras.layers.Layer):
             for all features), or the factors of one layer. A graph that has
             some rows only, `(B, K, N, T)` or factors with `positions`, gives
             the sums of these.
-        positions: Integer tensor `(N,)`, the receivers wanted, the same for
-            the whole batch. Defaults to `None`, all rows of the graph.
+        positions: Integer tensor `(N,)`, the receivers, negative ones counted
+            from the end, the same for the whole batch. Defaults to `None`, all
+            rows of the graph.
 
     Returns:
         Tensor `(B, T, d)` or `(B, N, d)`.
 
     Raises:
-        ValueError: If ranks are wrong, lengths differ or K does not divide d.
+        ValueError: If ranks are wrong, lengths differ, K does not divide d, or
+            positions are given for a graph that has some rows only.
 
     Example:
 
@@ -90,3 +92,7 @@ class GraphWeightedSum(keras.layers.Layer):
                 f"Received: {heads} heads, features.shape={features_shape}"
             )
         return (features_shape[0], shape[-2], features_shape[2])
+
+    def get_config(self):
+        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        return super().get_config()

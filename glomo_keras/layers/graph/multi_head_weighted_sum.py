@@ -34,8 +34,9 @@ class MultiHeadWeightedSum(keras.layers.Layer):
         graph: One layer of a graph: `(B, K, T, T)`, or its factors. A graph
             that has some rows only, `(B, K, N, T)` or factors with
             `positions`, gives the sums of these.
-        positions: Integer tensor `(N,)`, the receivers to compute, the same for
-            the whole batch. Defaults to `None`, all rows of the graph.
+        positions: Integer tensor `(N,)`, the receivers, negative ones counted
+            from the end, the same for the whole batch. Defaults to `None`, all
+            rows of the graph.
 
     Returns:
         Tensor `(B, T, units)` or `(B, N, units)`.

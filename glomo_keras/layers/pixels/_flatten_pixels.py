@@ -16,6 +16,10 @@ class FlattenPixels(keras.layers.Layer):
         length = None if None in (height, width) else height * width
         return (batch, length, channels)
 
+    def get_config(self):
+        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        return super().get_config()
+
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class UnflattenPixels(keras.layers.Layer):

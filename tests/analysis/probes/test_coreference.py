@@ -79,6 +79,7 @@ def test_name_without_a_token_is_refused(pronouns):
     [
         ("ID\tText\n1\tcat", "Received: no .*'A', 'A-coref'"),
         (GAP.replace("\t18\t", "\t17\t"), "row 1: .*Received: 'she' at '17'"),
+        (f"{GAP.splitlines()[0]}\n1\tShe", "row 1: .*Received: '' at ''"),
     ],
 )
 def test_files_of_another_format_are_refused(tmp_path, text, message):

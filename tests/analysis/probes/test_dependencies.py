@@ -53,6 +53,18 @@ def test_sentences_know_their_document(tmp_path):
     assert [s.document for s in probes.read_conllu(path)] == ["web-1"] * 2
     path.write_text(TREEBANK)
     assert probes.read_conllu(path)[0].document == ""
+    first = TREEBANK.split("\n\n")[0] + "\n\n"
+    text = f"# newdoc id = a\n{first}# newdoc\n{first}#newdoc\n{first}"
+    path.write_text(text, "utf-8-sig")
+    documents = [s.document for s in probes.read_conllu(path)]
+    assert len(documents) == len(set(documents)) == 3
+
+
+def test_a_treebank_of_another_encoding_is_named(tmp_path):
+    path = tmp_path / "latin.conllu"
+    path.write_text(TREEBANK.replace("a", "é"), "latin-1")
+    with pytest.raises(ValueError, match="Not UTF-8.*latin.conllu"):
+        probes.read_conllu(path)
 
 
 def test_strongest_edges_are_compared_with_heads_by_hand(sentences):

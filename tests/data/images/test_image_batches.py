@@ -86,6 +86,8 @@ def test_evaluation_images_come_in_order_as_they_are():
         (lambda: data.CropBatches(images(), 2, 7), "Received: crop=7"),
         (lambda: data.EvaluationCrops(images(), 0, 3), "batch_size=0"),
         (lambda: data.EvaluationCrops(images(), 4, 99), "crop=99"),
+        (lambda: data.LabelledBatches(images(), [0] * 9, 2), "9 labels"),
+        (lambda: data.EvaluationImages(images(), [0] * 11, 2), "11 labels"),
     ],
 )
 def test_wrong_arguments_are_named(make, message):

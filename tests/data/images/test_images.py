@@ -70,6 +70,19 @@ def test_the_middle_square_is_scaled(tmp_path):
     assert np.all(found.images[0] == 200)
 
 
+def test_a_fault_of_the_system_is_no_property_of_the_file(
+    tmp_path, monkeypatch
+):
+    Image.new("RGB", (6, 6)).save(tmp_path / "a.png")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(PermissionError, match="a.png"):
+        data.read_image(tmp_path / "a.png", 8)
+
+
 def test_no_usable_image_is_an_error(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(

@@ -172,6 +172,12 @@ def test_json_of_wikiextractor_is_read(tmp_path):
     assert read(path) == [LINE, f"{LINE}\n{LINE}", long]
 
 
+def test_half_a_character_of_json_is_replaced(tmp_path):
+    path = tmp_path / "wiki_00"
+    path.write_text(article(text=f"{LINE} \ud83d"), "utf-8")
+    assert read(path) == [f"{LINE} ?"]
+
+
 @pytest.mark.parametrize(
     "content",
     [

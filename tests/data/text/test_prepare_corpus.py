@@ -220,3 +220,27 @@ def test_parts_may_be_done_in_any_order_and_twice(sources, tmp_path):
     again = prepare(unreadable(sources), tmp_path / "two")
     assert again.num_words == prepare(sources, tmp_path / "one").num_words
     check_same_caches(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_corpus_keeps_its_own_options(sources, tmp_path):
+    (sources / "short.txt").write_text("worda wordb")
+    corpus = open_corpus(str(sources / "short.txt"), min_paragraph_words=1)
+    assert prepare(corpus, tmp_path / "cache").num_words == 2
+    for name, value in (("texts", "file"), ("min_paragraph_words", 5)):
+        with pytest.raises(ValueError, match=f"Received: .*'{name}': "):
+            prepare(corpus, tmp_path / "cache", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"validation_fraction": 5}, "`validation_fraction` must be in"),
+        ({"vocabulary_size": 20.0}, "`vocabulary_size` must be a positive int"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(
+    sources, tmp_path, options, message
+):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        prepare(sources, tmp_path / "cache", **options)
+    assert not (tmp_path / "cache").exists()

@@ -127,6 +127,22 @@ def test_normalized_words_get_one_id_however_they_are_typed(form):
     assert plain[4] == 1 and (plain[0] == 2) == (form == "NFC")
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "\u092c\u095c\u093e",  # Devanagari with a letter of its own
+        "\u0645\u062d\u0651\u064e\u0645\u062f",  # Arabic, shadda first
+        "ti\u00ea\u0301ng",  # Vietnamese in CP1258, tone last
+        "\u01b0\u01a1\u0301c",
+    ],
+)
+def test_words_typed_as_keyboards_do_are_known(typed):
+    vocabulary = ["<pad>", "<unk>", unicodedata.normalize("NFC", typed)]
+    assert typed != vocabulary[2]
+    tokenizer = WordTokenizer(vocabulary, normalize_unicode=True)
+    assert tokenizer([typed])["token_ids"].numpy().tolist() == [[2]]
+
+
 def test_normalizing_survives_an_export_without_a_table(tmp_path):
     tokenizer = WordTokenizer(
         ["<pad>", "<unk>", "café"], normalize_unicode=True

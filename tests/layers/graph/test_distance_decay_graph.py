@@ -73,6 +73,8 @@ def test_learned_rates_start_spread_over_the_heads():
 def test_arguments_are_checked():
     with pytest.raises(ValueError, match="rate=-1"):
         DistanceDecayGraph(rate=-1)
+    with pytest.raises(ValueError, match="rate=inf"):
+        DistanceDecayGraph(rate=np.inf)
     with pytest.raises(ValueError, match="num_heads=0"):
         DistanceDecayGraph(num_heads=0)
 

@@ -68,12 +68,21 @@ def test_sum_of_three_positions_by_hand():
 
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 def test_positions_are_rows(dtype):
-    positions = np.array([6, 1, 1, 0], dtype)
+    positions = np.array([6, 1, 1, 0, -1, -7], dtype)
     for form in (graph(), factors(layers=None)):
         layer = GraphWeightedSum()
         whole = to_numpy(layer(features(), form))
         some = to_numpy(layer(features(), form, positions=positions))
         np.testing.assert_allclose(some, whole[:, positions], atol=1e-6)
+
+
+def test_positions_of_a_graph_with_some_rows_are_refused():
+    some = factors(layers=None)
+    for name in ("queries", "thresholds"):
+        some[name] = some[name][:, :, :2]
+    some["positions"] = np.array([3, 4])
+    with pytest.raises(ValueError, match="choose rows of a whole graph"):
+        GraphWeightedSum()(features(), some, positions=np.array([4]))
 
 
 def test_positions_of_masked_features_can_be_pooled():
