@@ -66,16 +66,20 @@ class NetworkModel(GlomoModel):
             )
         names = [name for name in self.network.input if name in inputs]
         inputs = {name: inputs[name] for name in names}
-        for name, x in inputs.items():
-            if self.network.input[name].dtype == "uint8":
-                check.check_bytes(name, x)
+        self._check_bytes(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
     def call(self, inputs, training=None):
         # Keras calls this directly where it builds a function of the model.
         names = [name for name in self.network.input if name in inputs]
         inputs = {name: inputs[name] for name in names}
+        self._check_bytes(inputs)
         return self.network(inputs, training=training)
+
+    def _check_bytes(self, inputs):
+        for name, x in inputs.items():
+            if self.network.input[name].dtype == "uint8":
+                check.check_bytes(name, x)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

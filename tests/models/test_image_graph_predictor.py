@@ -181,9 +181,9 @@ def test_images_of_floats_are_refused(kind):
         predictor({"images": given})
     if kind == "array":
         with pytest.raises(ValueError, match=message):
-            predictor.predict({"images": images}, verbose=0)
-        with pytest.raises(ValueError, match=message):
             gk.PixelPretrainer(predictor)({"images": images})
+        with pytest.raises(ValueError, match=message):
+            predictor.predict({"images": images}, verbose=0)
 
 
 def test_preset_of_the_package_gives_graphs():
