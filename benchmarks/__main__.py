@@ -206,7 +206,7 @@ def make_row(case, here, there=None):
     for name in ("seconds", "cpu_seconds", "peak_megabytes"):
         a, b = (x.get(name, x.get("failed")) for x in (here, there))
         row |= {f"{name} A": a, f"{name} B": b}
-        if not isinstance(a, str) and not isinstance(b, str):
+        if isinstance(a, int | float) and isinstance(b, int | float):
             row[f"{name} A / B"] = a / b
     return row
 

@@ -21,6 +21,18 @@ EAGER = (
 
 
 @pytest.fixture(scope="module", autouse=True)
+def seed_of_module():
+    """Draws the same in the fixtures of a module, whatever ran before it."""
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def seed_of_test(seed_of_module):
+    """Draws the same in a test, whatever ran before it."""
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
 def little_to_collect():
     """Keeps the models of other modules out of each collection of garbage."""
     gc.collect()

@@ -246,7 +246,7 @@ def mode_of(config):
     mode = "matched" if config.get("matched") else config["graph"]
     if config.get("placement") == "states" and config["graph"] != "none":
         mode += " on states"
-    if "pretrained" in config.get("features", ""):
+    if config.get("features", "glove") != "glove":
         mode += f", {config['features']}"
     return mode
 

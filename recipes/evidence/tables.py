@@ -115,7 +115,8 @@ def row(recipe, lines, line, size, names):
             cells[f"{title}: difference"] = (
                 f"{interval(gain)} to {best.label}, {gain['pairs']} pairs"
             )
-        decay = next((x for x in lines if x.mode == "decay"), None)
+        decays = [x for x in lines if x.mode in ("decay", "decay on states")]
+        decay = next(iter(decays), None)
         if decay is not None:
             cells[f"{title}: to decay"] = ""
             own, others = (x.values(size, metric, scale) for x in (line, decay))

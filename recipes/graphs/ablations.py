@@ -22,7 +22,8 @@ which are frozen with it (`CoupledGraphPredictor`); to the fresh features they
 are graphs like any others. Under `one_layer` the fresh features have one layer
 of graphs too, so fewer weights. The paper samples its uniform graphs; here all
 weights of a row are equal. Where `--config` has other `--messages`, `coupled`
-has `slices`, the only ones it can have.
+has `slices`, the only ones it can have; what `--config` says of convolutions,
+rotary keys and the first threshold has no effect on it.
 
 Options are those of `recipes.pretrain.text`, without --epochs and
 --steps-per-epoch, and `--transfer.*`. `--transfer.uses pretraining` applies
@@ -116,6 +117,10 @@ def check(options):
         refuse("rows", "a list that begins with full", options)
     full = pretrain_text.resolve(pretraining(options, "full", 0))
     pretrain_text.check(full)
+    for row in options.rows:
+        for name, value in CHANGES.get(row, {}).items():
+            if name != "messages" and getattr(full, name) == value:
+                refuse(name, f"not {value}, which is the row {row}", options)
     fresh_features.check_heads(options.transfer, full.num_heads)
 
 

@@ -30,6 +30,7 @@ from glomo_keras.analysis import probes
 from glomo_keras.models import presets
 from glomo_keras.ops.graphs import DIRECTIONS
 from recipes.common import check_positive
+from recipes.common import refuse
 from recipes.graphs.probe_report import HEADS
 from recipes.graphs.probe_report import NAMES
 from recipes.graphs.probe_report import NGRAMS
@@ -122,6 +123,8 @@ def load(options):
         if getattr(options, name) is not None
     }
     predictor = gk.GraphPredictor.from_preset(options.predictor)
+    if None in (predictor.vocabulary, predictor.tokenizer_config):
+        refuse("predictor", "a preset with vocabulary and tokenizer", options)
     keras.utils.set_random_seed(options.seed)
     untrained = keras.models.clone_model(predictor)
     untrained.trainable = False
@@ -131,7 +134,7 @@ def load(options):
 def word_ids(predictor, sentences):
     """Ids of the words of a treebank, which are not cut any further."""
     tokenizer = data.WordTokenizer(
-        predictor.vocabulary, **(predictor.tokenizer_config or {})
+        predictor.vocabulary, **predictor.tokenizer_config
     )
     lexicon = data.Lexicon()
     rows = lexicon.add_words([sentence.words for sentence in sentences])

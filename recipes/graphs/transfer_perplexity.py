@@ -207,6 +207,7 @@ def row_of(runs, use, source, controls):
     row = {
         "use": use,
         "graphs": source,
+        "seeds": len(own),
         "perplexity": np.mean([*own.values()]),
     }
     for control in controls:

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import time
+import warnings
 from typing import Literal
 
 import keras
@@ -10,6 +11,7 @@ import keras
 from glomo_keras import training
 from glomo_keras.models import presets
 from glomo_keras.training.warmup_cosine import warmup_cosine
+from glomo_keras.utils import files
 from glomo_keras.utils.files import digest
 from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
@@ -50,6 +52,8 @@ FREE = (
 )
 """Arguments in which a model may differ from the one that it starts from: they
 change how it is trained, or what a short training adapts."""
+SPLIT = ("seed", "validation_fraction", "validation_images", "limit")
+"""Options that say which of the data are held out."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -113,6 +117,8 @@ def check(options):
     if preset is not None and preset.resolve().parent == options.out.resolve():
         # --overwrite would delete it before it is read.
         refuse("start_from", "a preset of another run than --out", options)
+    if preset is not None:
+        warn_of_other_split(options)
 
 
 def start(options):
@@ -175,8 +181,25 @@ def compile_pretrainer(options, pretrainer, optimizer):
     return pretrainer
 
 
+def warn_of_other_split(options):
+    """Warns if other data are held out than from the run of --start-from."""
+    config = options.start_from.parent / "config.json"
+    there = files.read_json_or_none(config) or {}
+    differ = [
+        f"{name} {there[name]} there, {getattr(options, name)} now"
+        for name in SPLIT
+        if name in there and there[name] != getattr(options, name, None)
+    ]
+    if differ:
+        warnings.warn(
+            "If these are the data of --start-from, it was trained on what is "
+            f"held out now. Received: {', '.join(differ)}",
+            stacklevel=2,
+        )
+
+
 def start_facts(options):
-    """Returns what tells the weights that a run starts from, for data.json."""
+    """Returns the checksum of the weights that a run starts from."""
     if options.start_from is None:
         return {}
     return {"start_from": presets.weights_digest(options.start_from)}

@@ -30,6 +30,7 @@ from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import serving
 from glomo_keras import training
+from recipes.common import check_positive
 from recipes.graphs import transfer_perplexity
 from recipes.pretrain import text as pretrain_text
 from recipes.quickstart import standard_library_text
@@ -74,6 +75,7 @@ class Options:
 
 def main(options):
     """Runs the recipe."""
+    check_positive(options, "max_words", "epochs", "transfer_steps", "seeds")
     paragraphs = read_paragraphs(options)
     settings = {
         **dataclasses.asdict(options),

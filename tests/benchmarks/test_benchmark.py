@@ -184,3 +184,12 @@ def test_table_is_written(tmp_path):
     main.write(rows, tmp_path / "new/table.csv")
     written = (tmp_path / "new/table.csv").read_text().splitlines()
     assert written == ["case,seconds,failed", "a,1.0,", "b,,why"]
+
+
+def test_ratios_are_of_what_was_measured():
+    case = {"seconds": 3.0, "words_per_second": 5.0}
+    row = main.make_row("scale:prepare", case, {**case, "seconds": 2.0})
+    assert row["seconds A / B"] == 1.5
+    assert "cpu_seconds A / B" not in row
+    row = main.make_row("scale:prepare", {"failed": "out of memory"}, case)
+    assert "seconds A / B" not in row

@@ -114,12 +114,15 @@ def test_table_names_its_command_without_paths_and_defaults(folder, tmp_path):
     assert "/somewhere" not in page
 
 
-def test_differences_to_distance_have_their_column(folder, tmp_path):
-    write_mode(folder, "decay", 0.02, graph="decay", sizes=(100,))
+@pytest.mark.parametrize("placement", ["embeddings", "states"])
+def test_differences_to_distance_have_their_column(folder, tmp_path, placement):
+    options = {"graph": "decay", "placement": placement}
+    write_mode(folder, "decay", 0.02, **options, sizes=(100,))
     page = page_of(folder, tmp_path)
     assert cells(page, "predicted")[0][-1] == "+1.10 (0.85 to 1.35)"
     assert cells(page, "none")[0][-1] == "-2.00 (-2.00 to -2.00)"
-    assert cells(page, "decay")[0][-1] == ""
+    name = "decay" if placement == "embeddings" else "decay on states"
+    assert cells(page, name)[0][-1] == ""
     assert page.count("test accuracy: to decay") == 1  # not at 1,000
 
 
@@ -224,6 +227,7 @@ def test_modes_of_features_and_places_have_names():
             {"graph": "predicted", "matched": True},
             {"features": "glove+pretrained"},
             {"features": "pretrained", "graph": "decay"},
+            {"features": "elmo", "graph": "uniform"},
         )
     ]
     assert names == [
@@ -232,9 +236,10 @@ def test_modes_of_features_and_places_have_names():
         "matched",
         "none, glove+pretrained",
         "decay, pretrained",
+        "uniform, elmo",
     ]
     controls = [runs.Line(name, {}).is_control for name in names]
-    assert controls == [True, False, True, False, False]
+    assert controls == [True, False, True, False, False, False]
 
 
 def test_equal_differences_prove_nothing(tmp_path):

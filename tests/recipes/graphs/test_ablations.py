@@ -152,6 +152,8 @@ def test_a_row_changes_what_it_leaves_out_and_nothing_else(tmp_path, row):
         ({"start_from": pathlib.Path("preset")}, "--start-from is not given"),
         ({"rows": ("uniform",)}, "--rows is a list that begins with full"),
         ({"learning_rate": -1.0}, "--learning-rate is above 0"),
+        ({"coupled": True}, "--coupled is not True, which is the row coupled"),
+        ({"context_length": 1}, "--context-length is not 1, which is the row"),
         ({"transfer": ProbeOptions(steps=0)}, "--steps is at least 1"),
         (
             {"transfer": ProbeOptions(uses=("pretraining",), embedding_dim=9)},

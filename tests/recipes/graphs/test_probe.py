@@ -112,6 +112,17 @@ def test_options_that_fit_no_run_are_refused(options, message):
         probe.main(probe.Options(**options))
 
 
+def test_predictor_without_a_tokenizer_is_refused(files, tmp_path):
+    predictor = gk.GraphPredictor.from_preset(files / "preset")
+    predictor.tokenizer_config = None
+    predictor.save_to_preset(tmp_path / "preset")
+    given = probe.Options(
+        predictor=str(tmp_path / "preset"), treebank=files / "dev.conllu"
+    )
+    with pytest.raises(ValueError, match="--predictor is a preset with"):
+        probe.main(given)
+
+
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_words_are_looked_up_in_the_case_of_the_tokenizer(files, lowercase):
     predictor = gk.GraphPredictor.from_preset(files / "preset")

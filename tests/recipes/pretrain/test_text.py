@@ -149,6 +149,9 @@ def test_a_run_starts_from_the_weights_and_vocabulary_of_another(
     cased = options(corpus, tmp_path / "cased", lowercase=False, **start)
     with pytest.raises(ValueError, match="--lowercase is that of --start"):
         pretrain_text.pretrain(cased)
+    other_split = dataclasses.replace(goes_on, seed=run.seed + 1)
+    with pytest.warns(UserWarning, match="seed 0 there, 1 now"):
+        pretrain_text.check(pretrain_text.resolve(other_split))
     own = dataclasses.replace(run, overwrite=True, **start)
     with pytest.raises(ValueError, match="--start-from is a preset of another"):
         pretrain_text.pretrain(own)

@@ -84,6 +84,15 @@ def test_missing_text_is_an_error_before_any_work(tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("name", ["seeds", "transfer_steps"])
+def test_options_out_of_range_are_refused_before_any_work(tmp_path, name):
+    options = quickstart.Options(out=tmp_path / "run", **{name: 0})
+    flag = "--" + name.replace("_", "-")
+    with pytest.raises(ValueError, match=f"{flag} is at least 1"):
+        quickstart.main(options)
+    assert not (tmp_path / "run").exists()
+
+
 def test_small_text_is_an_error_before_any_work(tmp_path):
     write_text(tmp_path / "text.txt", sentences=30)
     out = tmp_path / "run"
