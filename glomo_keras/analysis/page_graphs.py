@@ -10,6 +10,7 @@ from keras import ops
 from glomo_keras.ops import graphs as forms
 from glomo_keras.ops.streaming import materialize
 from glomo_keras.utils.graph_arrays import checked_graphs
+from glomo_keras.utils.graph_arrays import checked_mask
 
 MAX_POSITIONS = 4096
 """Longer texts and larger images are refused."""
@@ -123,15 +124,7 @@ def _each(graph, function):
 
 
 def _real_positions(padding_mask, shape, example):
-    length = shape[-1]
-    if padding_mask is None:
-        return np.arange(length)
-    mask = ops.convert_to_numpy(padding_mask)
-    if mask.dtype != "bool" or mask.shape != (shape[0], length):
-        raise ValueError(
-            f"`padding_mask` must be boolean, of shape {(shape[0], length)}. "
-            f"Received: padding_mask of {mask.dtype}, shape {mask.shape}"
-        )
+    mask = checked_mask(padding_mask, (shape[0], shape[-1]))
     if not mask[example].any():
         raise ValueError(
             "There is no real position in this example. "

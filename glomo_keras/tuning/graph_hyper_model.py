@@ -3,6 +3,7 @@ import numpy as np
 
 from glomo_keras.tuning.spaces import context_space
 from glomo_keras.tuning.spaces import mixture_space
+from glomo_keras.utils.validation import check_option
 
 SPACES = ("mixture", "context", "all")
 
@@ -65,10 +66,7 @@ class GraphHyperModel(keras_tuner.HyperModel):
         learning_rate=None,
     ):
         super().__init__(name="graphs")
-        if space not in SPACES:
-            raise ValueError(
-                f"`space` is one of {SPACES}. Received: space={space!r}"
-            )
+        check_option("space", space, SPACES)
         if space != "context" and (num_graph_layers or 0) < 1:
             raise ValueError(
                 "A search over mixtures needs the predictor's number of graph "

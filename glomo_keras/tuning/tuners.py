@@ -5,6 +5,7 @@ import pathlib
 import keras_tuner
 
 from glomo_keras.utils import files
+from glomo_keras.utils.validation import check_option
 
 TUNERS = {
     "random": keras_tuner.RandomSearch,
@@ -57,10 +58,7 @@ def make_tuner(
         ValueError: If the kind is unknown, a number below 1, or the folder
             holds another search.
     """
-    if kind not in TUNERS:
-        raise ValueError(
-            f"`kind` is one of {tuple(TUNERS)}. Received: kind={kind!r}"
-        )
+    check_option("kind", kind, TUNERS)
     if min(max_trials, max_epochs) < 1:
         raise ValueError(
             "`max_trials` and `max_epochs` are at least 1. Received: "

@@ -53,6 +53,16 @@ def check_same_length(**lengths):
         )
 
 
+def check_same_width(**shapes):
+    """Raises ValueError unless two shapes have the same last axis."""
+    (first, one), (second, two) = shapes.items()
+    if one[-1] != two[-1]:
+        raise ValueError(
+            f"`{first}` and `{second}` must have the same width. Received: "
+            f"{first}.shape={tuple(one)}, {second}.shape={tuple(two)}"
+        )
+
+
 def chosen_numbers(name, chosen, count):
     """Checks a choice of numbers from 1 to `count`; returns it as a list.
 
@@ -131,8 +141,8 @@ def as_integers(name, values, dtype):
     return given.astype(dtype)
 
 
-def check_padding_mask(mask, length):
+def check_padding_mask(mask, length, name="padding_mask"):
     """Raises ValueError unless the mask is `(B, T)` or None."""
     if mask is not None:
-        check_rank("padding_mask", mask.shape, 2, "(B, T)")
-        check_same_length(padding_mask=mask.shape[1], inputs=length)
+        check_rank(name, mask.shape, 2, "(B, T)")
+        check_same_length(**{name: mask.shape[1], "inputs": length})

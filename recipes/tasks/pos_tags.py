@@ -25,6 +25,7 @@ import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.analysis import probes
+from glomo_keras.utils.padding import pad_rows
 from recipes.common import JIT_COMPILE
 from recipes.common import check_positive
 from recipes.common import check_rate
@@ -171,8 +172,7 @@ def as_arrays(rows, tags, tables):
     """Pads sentences to the longest, as `TreebankData.parts` has them."""
     inputs, _ = data.Examples({"": rows}, tables).take(range(len(rows)))
     mask = inputs["padding_mask"]
-    padded = np.zeros(mask.shape, "int32")
-    padded[mask] = np.concatenate(tags)
+    padded, _ = pad_rows(tags, mask.shape[1])
     return inputs, padded, mask.astype("float32")
 
 

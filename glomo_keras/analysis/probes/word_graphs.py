@@ -1,7 +1,6 @@
 """Graphs of texts that are split into words already."""
 
-import numpy as np
-
+from glomo_keras.utils.padding import pad_rows
 from glomo_keras.utils.validation import check_positive
 
 
@@ -22,16 +21,11 @@ def word_graphs(predictor, token_ids, batch_size=16):
     check_positive(batch_size=batch_size)
     for first in range(0, len(token_ids), batch_size):
         texts = token_ids[first : first + batch_size]
-        length = max(map(len, texts))
-        ids = np.zeros((len(texts), length), "int32")
-        for row, text in zip(ids, texts, strict=True):
-            row[: len(text)] = text
-        lengths = np.array([len(text) for text in texts])
-        mask = np.arange(length) < lengths[:, None]
+        ids, mask = pad_rows(texts, max(1, *map(len, texts)))
         graphs = predictor.predict_on_batch(
             {"token_ids": ids, "padding_mask": mask}
         )
-        for index, count in enumerate(lengths):
+        for index, count in enumerate(map(len, texts)):
             yield {
                 name: graph[index, :, :, :count, :count]
                 for name, graph in graphs.items()

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from glomo_keras.utils.padding import pad_rows
+
 # What a length is rounded up to: one and a half times and twice a power of 2.
 _LADDER = sorted(2**i * j for i in range(3, 20) for j in (2, 3))
 
@@ -92,14 +94,10 @@ class Examples:
         return None if self.targets is None else self.targets[indices]
 
     def _padded(self, rows):
-        lengths = np.array([len(row) for row in rows])
-        longest = max(int(lengths.max()), 1)
+        longest = max(1, *map(len, rows))
         if self.few_lengths:
             longest = _LADDER[np.searchsorted(_LADDER, longest)]
-        mask = np.arange(longest) < lengths[:, None]  # (B, T)
-        numbers = np.zeros(mask.shape, "int32")
-        numbers[mask] = np.concatenate(rows)
-        return numbers, mask
+        return pad_rows(rows, longest)
 
 
 def _check_sizes(texts, targets):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from glomo_keras.data.text.word_tokenizer import WordTokenizer
+from glomo_keras.utils.padding import pad_rows
 from glomo_keras.utils.validation import check_positive
 
 CHUNK = 256  # texts tokenised at a time
@@ -123,9 +124,6 @@ def tokenized(tokenizer, texts):
 
 def padded(ids):
     """Returns the inputs of a batch, padded to a multiple of `STEP`."""
-    lengths = np.array([len(row) for row in ids])
-    length = STEP * max(1, -(-lengths.max() // STEP))
-    mask = np.arange(length) < lengths[:, None]  # (B, T)
-    token_ids = np.zeros(mask.shape, "int32")
-    token_ids[mask] = np.concatenate(ids)
+    length = STEP * max(1, -(-max(map(len, ids)) // STEP))
+    token_ids, mask = pad_rows(ids, length)
     return {"token_ids": token_ids, "padding_mask": mask}

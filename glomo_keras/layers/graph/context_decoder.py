@@ -65,13 +65,10 @@ class ContextDecoder(keras.layers.Layer):
     def build(self, features_shape, embeddings_shape):
         check.check_rank("features", features_shape, 3, "(B, N, d)")
         check.check_rank("embeddings", embeddings_shape, 3, "(B, T, d)")
+        check.check_same_width(
+            features=features_shape, embeddings=embeddings_shape
+        )
         width = features_shape[-1]
-        if width != embeddings_shape[-1]:
-            raise ValueError(
-                "`features` and `embeddings` must have the same width. "
-                f"Received: features.shape={features_shape}, "
-                f"embeddings.shape={embeddings_shape}"
-            )
         self.cells = [
             _SplitGRUCell(
                 width,

@@ -95,9 +95,4 @@ def _check_shapes(features_shape, messages_shape):
     check.check_same_length(
         features=features_shape[1], messages=messages_shape[1]
     )
-    if features_shape[-1] != messages_shape[-1]:
-        raise ValueError(
-            "`features` and `messages` must have the same width. Received: "
-            f"features.shape={tuple(features_shape)}, "
-            f"messages.shape={tuple(messages_shape)}"
-        )
+    check.check_same_width(features=features_shape, messages=messages_shape)

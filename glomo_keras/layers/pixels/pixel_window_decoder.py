@@ -111,12 +111,8 @@ class PixelWindowDecoder(keras.layers.Layer):
         check.check_rank("features", features_shape, 3, "(B, N, d)")
         check.check_rank("images", images_shape, 4, "(B, H, W, 3)")
         check.check_rank("table", table_shape, 3, "(3, 256, d)")
+        check.check_same_width(features=features_shape, table=table_shape)
         width = features_shape[-1]
-        if table_shape[-1] != width:
-            raise ValueError(
-                "`features` and `table` must have the same width. Received: "
-                f"features.shape={features_shape}, table.shape={table_shape}"
-            )
         self.cells = [
             _SplitGRUCell(width, **self._options(f"cell_{index}"))
             for index in range(self.num_layers)

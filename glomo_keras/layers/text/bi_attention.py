@@ -117,12 +117,7 @@ class BiAttention(keras.layers.Layer):
     def _check_shapes(self, features_shape, memory_shape):
         check.check_rank("features", features_shape, 3, "(B, T, d)")
         check.check_rank("memory", memory_shape, 3, "(B, S, d)")
-        if features_shape[-1] != memory_shape[-1]:
-            raise ValueError(
-                "`features` and `memory` must have the same width. Received: "
-                f"features.shape={tuple(features_shape)}, "
-                f"memory.shape={tuple(memory_shape)}"
-            )
+        check.check_same_width(features=features_shape, memory=memory_shape)
 
     def call(
         self,
@@ -132,8 +127,10 @@ class BiAttention(keras.layers.Layer):
         memory_mask=None,
         training=None,
     ):
-        self._check_mask("features", features, features_mask)
-        self._check_mask("memory", memory, memory_mask)
+        check.check_padding_mask(
+            features_mask, features.shape[1], "features_mask"
+        )
+        check.check_padding_mask(memory_mask, memory.shape[1], "memory_mask")
         features, memory = (
             dropout(x, training=training)
             for dropout, x in zip(
@@ -158,13 +155,6 @@ class BiAttention(keras.layers.Layer):
             [features, attended, features * attended, summary * attended],
             axis=-1,
         )  # (B, T, 4 d)
-
-    def _check_mask(self, name, tensor, mask):
-        if mask is not None:
-            check.check_rank(f"{name}_mask", mask.shape, 2, "(B, T)")
-            check.check_same_length(
-                **{name: tensor.shape[1], f"{name}_mask": mask.shape[1]}
-            )
 
     def _row_shares(self, scores, admitted, features_mask):
         """Returns the softmax over i of row i's highest score, `(B, T)`."""

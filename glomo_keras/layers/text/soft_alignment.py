@@ -61,12 +61,9 @@ class SoftAlignment(keras.layers.Layer):
     def _check_shapes(self, premise_shape, hypothesis_shape):
         check.check_rank("premise", premise_shape, 3, "(B, T, d)")
         check.check_rank("hypothesis", hypothesis_shape, 3, "(B, S, d)")
-        if premise_shape[-1] != hypothesis_shape[-1]:
-            raise ValueError(
-                "`premise` and `hypothesis` must have the same width. "
-                f"Received: premise.shape={tuple(premise_shape)}, "
-                f"hypothesis.shape={tuple(hypothesis_shape)}"
-            )
+        check.check_same_width(
+            premise=premise_shape, hypothesis=hypothesis_shape
+        )
 
     def call(
         self, premise, hypothesis, premise_mask=None, hypothesis_mask=None
@@ -98,8 +95,8 @@ class SoftAlignment(keras.layers.Layer):
             the hypothesis, `(B, T, S)`, and the reverse, `(B, S, T)`. A row
             sums to 1, or to 0 where there is nothing to be aligned with.
         """
-        columns = self._checked_mask("hypothesis", hypothesis, hypothesis_mask)
-        rows = self._checked_mask("premise", premise, premise_mask)
+        columns = _checked_mask("hypothesis_mask", hypothesis, hypothesis_mask)
+        rows = _checked_mask("premise_mask", premise, premise_mask)
         scores = ops.matmul(
             ops.cast(premise, "float32"),
             ops.swapaxes(ops.cast(hypothesis, "float32"), 1, 2),
@@ -116,15 +113,6 @@ class SoftAlignment(keras.layers.Layer):
     def _cast(self, tensor):
         return ops.cast(tensor, self.compute_dtype)
 
-    def _checked_mask(self, name, tensor, mask):
-        if mask is None:
-            return None
-        check.check_rank(f"{name}_mask", mask.shape, 2, "(B, T)")
-        check.check_same_length(
-            **{name: tensor.shape[1], f"{name}_mask": mask.shape[1]}
-        )
-        return ops.cast(mask, "bool")
-
     def compute_mask(self, inputs, previous_mask):
         return previous_mask
 
@@ -135,3 +123,8 @@ class SoftAlignment(keras.layers.Layer):
     def get_config(self):
         # Keras cannot serialize a layer without one that got a `DTypePolicy`.
         return super().get_config()
+
+
+def _checked_mask(name, tensor, mask):
+    check.check_padding_mask(mask, tensor.shape[1], name)
+    return None if mask is None else ops.cast(mask, "bool")
