@@ -202,6 +202,16 @@ def notes(recipe, lines, size, names):
             f"{listed(others)}. Their differences are not due to the mode "
             "alone."
         )
+    if any(
+        options.get("train_examples") is not None
+        and options["train_examples"] == options.get("limit")
+        for options in sized
+    ):
+        found.append(
+            "All seeds trained on the same examples, since `--limit` leaves no "
+            "more than `--train-examples`: the intervals are over what else a "
+            "seed draws."
+        )
     values = {}
     for line in lines:
         for facts in line.data[size]:

@@ -264,6 +264,21 @@ def test_lines_of_one_mode_are_told_apart():
     ]
 
 
+@pytest.mark.parametrize("limit", [900, 1000, None])
+def test_seeds_that_share_their_examples_are_told(tmp_path, limit):
+    for seed in range(2):
+        write_run(
+            tmp_path / "runs",
+            seed,
+            0.8,
+            recipe="recipes.tasks.imdb",
+            train_examples=900,
+            **({} if limit is None else {"limit": limit}),
+        )
+    page = page_of(tmp_path / "runs", tmp_path)
+    assert ("trained on the same examples" in page) == (limit == 900)
+
+
 def test_sizes_stand_in_the_metrics_too(tmp_path):
     for seed in range(2):
         write_run(
