@@ -13,6 +13,8 @@ from recipes.tasks.compare import paired
 
 SHOWN = 5
 """Names of options or data that a note lists."""
+SAME_SIZE = 1.05
+"""Ratio of numbers of parameters from which a note tells them."""
 
 
 def flags(values, defaults=None):
@@ -212,6 +214,21 @@ def notes(recipe, lines, size, names):
             "more than `--train-examples`: the intervals are over what else a "
             "seed draws."
         )
+    parameters = {
+        line.label: row["trained_parameters"]
+        for line in lines
+        if line.mode != "none" and "," not in line.mode
+        for row in line.results[size].values()
+        if "trained_parameters" in row
+    }
+    if parameters:
+        low, high = min(parameters.values()), max(parameters.values())
+        if high > SAME_SIZE * low:
+            counts = [f"{name} {x:,}" for name, x in parameters.items()]
+            found.append(
+                "These modes train different numbers of parameters: "
+                f"{', '.join(counts)}."
+            )
     values = {}
     for line in lines:
         for facts in line.data[size]:

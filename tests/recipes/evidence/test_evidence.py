@@ -279,6 +279,17 @@ def test_seeds_that_share_their_examples_are_told(tmp_path, limit):
     assert ("trained on the same examples" in page) == (limit == 900)
 
 
+@pytest.mark.parametrize(("count", "told"), [(105, False), (106, True)])
+def test_other_numbers_of_parameters_are_told(tmp_path, count, told):
+    for graph, trained in (("none", 1), ("uniform", 100), ("random", count)):
+        path = write_run(tmp_path / "runs" / graph, 0, 0.8, graph=graph)
+        metrics = json.loads((path / "metrics.json").read_text())
+        metrics["trained_parameters"] = trained
+        (path / "metrics.json").write_text(json.dumps(metrics))
+    page = page_of(tmp_path / "runs", tmp_path)
+    assert ("of parameters: uniform 100, random 106." in page) == told
+
+
 def test_sizes_stand_in_the_metrics_too(tmp_path):
     for seed in range(2):
         write_run(
