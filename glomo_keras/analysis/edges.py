@@ -3,6 +3,7 @@
 import numpy as np
 
 from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.ops.graphs import GRAPHS
 from glomo_keras.ops.graphs import checked_directions
 from glomo_keras.ops.graphs import direction_of
 from glomo_keras.ops.graphs import is_factored
@@ -15,7 +16,6 @@ from glomo_keras.utils.graph_arrays import side_of
 from glomo_keras.utils.validation import check_option
 
 SIDES = (*DIRECTIONS, "both")
-GRAPHS = {f"{direction}_graphs" for direction in DIRECTIONS}
 INDICES = ("example", "layer", "head", "receiver", "source")
 
 
@@ -122,7 +122,7 @@ def as_columns(edges):
 
 def by_side(graphs, direction):
     """Pairs of side and graph, of all that `graph_edges` takes."""
-    if isinstance(graphs, dict) and not set(graphs) & GRAPHS:
+    if isinstance(graphs, dict) and not set(graphs) & set(GRAPHS):
         return [(direction_of(graphs), graphs)]
     if isinstance(graphs, dict):
         return [

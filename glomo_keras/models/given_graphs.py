@@ -1,6 +1,6 @@
 import keras
 
-from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.ops.graphs import GRAPHS
 from glomo_keras.utils import validation as check
 
 
@@ -37,7 +37,7 @@ class GivenGraphs(keras.layers.Layer):
     (None, 3, 8, None, None)
     """
 
-    input_names = tuple(f"{direction}_graphs" for direction in DIRECTIONS)
+    input_names = GRAPHS
 
     def __init__(self, num_layers, num_heads, **kwargs):
         super().__init__(**kwargs)

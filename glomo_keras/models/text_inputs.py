@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.ops.graphs import GRAPHS
 from glomo_keras.utils import validation as check
 
 INPUT_SHAPES = {
@@ -14,7 +14,6 @@ INPUT_SHAPES = {
     "letter_ids": (16,),
 }
 """Shape of each input at one position of a text."""
-GRAPHS = tuple(f"{direction}_graphs" for direction in DIRECTIONS)
 
 
 def text_inputs(names, prefix="", graphs=None):

@@ -27,6 +27,7 @@ from keras import ops
 from glomo_keras.utils import validation as check
 
 DIRECTIONS = ("forward", "backward")
+GRAPHS = tuple(f"{direction}_graphs" for direction in DIRECTIONS)
 KEYS = {"forward": "past_keys", "backward": "future_keys"}
 
 

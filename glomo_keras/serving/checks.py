@@ -6,11 +6,9 @@ import numbers
 import keras
 
 from glomo_keras.data.text.predict_graphs import check_tokenizer_options
-from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.ops.graphs import GRAPHS
 from glomo_keras.serving.signatures import IMAGE_INPUTS
 from glomo_keras.serving.signatures import TEXT_INPUTS
-
-OUTPUTS = [f"{direction}_graphs" for direction in DIRECTIONS]
 
 
 def check_backend(what):
@@ -42,10 +40,10 @@ def check_predictor(predictor):
             f"with the names {TEXT_INPUTS} or {IMAGE_INPUTS}. "
             f"Received: inputs={inputs}"
         )
-    if not isinstance(outputs, list) or not set(outputs) <= set(OUTPUTS):
+    if not isinstance(outputs, list) or not set(outputs) <= set(GRAPHS):
         raise ValueError(
             "`predictor` must be a functional model whose outputs are a dict "
-            f"with the names {OUTPUTS}, or one of them. "
+            f"with the names {list(GRAPHS)}, or one of them. "
             f"Received: outputs={outputs}"
         )
 
