@@ -45,7 +45,7 @@ def graph_edges(graphs, padding_mask=None, direction=None):
         `weight` has the dtype of the graphs, `direction` holds strings.
 
     Raises:
-        ValueError: if a graph has another rank or is not square, the mask is
+        ValueError: If a graph has another rank or is not square, the mask is
             not of the form above, or a weight is negative or not finite.
 
     Example:
@@ -78,7 +78,7 @@ def dense_graphs(edges, shape):
         which there is an edge.
 
     Raises:
-        ValueError: if an edge does not fit into the shape or stands there
+        ValueError: If an edge does not fit into the shape or stands there
             twice.
 
     Example:

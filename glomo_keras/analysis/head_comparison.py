@@ -48,7 +48,7 @@ def compare_heads(graphs, padding_mask=None):
         `tabulate.tabulate(rows, headers="keys")` or `pandas.DataFrame(rows)`.
 
     Raises:
-        ValueError: if a graph has another rank, negative or non-finite
+        ValueError: If a graph has another rank, negative or non-finite
             entries or edges against its direction, or the mask is not of the
             form above.
 

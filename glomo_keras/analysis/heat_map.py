@@ -48,7 +48,7 @@ def plot_graph(
         A `matplotlib.figure.Figure`, not known to pyplot.
 
     Raises:
-        ValueError: if the graph has the wrong rank, negative or non-finite
+        ValueError: If the graph has the wrong rank, negative or non-finite
             entries, or does not match the tokens.
 
     Example:

@@ -37,7 +37,7 @@ class Example:
         T' is the number of real positions.
 
         Raises:
-            ValueError: if an entry is negative or not finite, or an edge
+            ValueError: If an entry is negative or not finite, or an edge
                 leads from or to padding.
         """
         name = f"{direction}_graphs"
@@ -68,7 +68,7 @@ def read_example(graphs, padding_mask, example):
         An `Example`.
 
     Raises:
-        ValueError: if an argument is not of this form.
+        ValueError: If an argument is not of this form.
     """
     directions = forms.checked_directions(graphs)
     chosen, shapes = {}, set()

@@ -41,7 +41,7 @@ def subword_graphs(graphs, word_offsets, subword_offsets):
         Array `(B, ..., S, S)` of the dtype of the graphs, or a dict of them.
 
     Raises:
-        ValueError: if the shapes do not fit, or a weight is negative or not
+        ValueError: If the shapes do not fit, or a weight is negative or not
             finite.
 
     Example:

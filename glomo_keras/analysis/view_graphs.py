@@ -113,7 +113,7 @@ def view_graphs(
         A `GraphPage`: shown by notebooks, written by `page.save(path)`.
 
     Raises:
-        ValueError: if the graphs, the mask or the weights are not of these
+        ValueError: If the graphs, the mask or the weights are not of these
             forms, have negative or non-finite entries or edges of padding, do
             not match the tokens or the image, or have more than 4096
             positions.

@@ -69,7 +69,7 @@ class BatchPart:
         size: int, how many processes there are; it divides the batch size.
 
     Raises:
-        ValueError: if the batch size cannot be divided.
+        ValueError: If the batch size cannot be divided.
 
     Example:
 

@@ -23,7 +23,7 @@ def make_pipeline(options):
         `apache_beam.Pipeline`.
 
     Raises:
-        ImportError: Without the package apache-beam.
+        ImportError: If the package apache-beam is missing.
     """
     try:
         import apache_beam as beam

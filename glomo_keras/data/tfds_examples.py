@@ -25,9 +25,9 @@ class TfdsExamples:
         download: bool. Whether to download and prepare what is not there.
 
     Raises:
-        ImportError: without `tensorflow-datasets`.
-        FileNotFoundError: if the dataset is not prepared.
-        ValueError: if the spec cannot be read, the split does not exist, or
+        ImportError: If `tensorflow-datasets` is missing.
+        FileNotFoundError: If the dataset is not prepared.
+        ValueError: If the spec cannot be read, the split does not exist, or
             a feature is missing.
     """
 

@@ -21,7 +21,7 @@ class GlomoModel(keras.Model):
         """Refuses: scores and tied embeddings need floating point numbers.
 
         Raises:
-            ValueError: always, before anything is changed.
+            ValueError: Always, before anything is changed.
         """
         raise ValueError(
             f"{type(self).__name__} cannot be quantized: scores of graphs "

@@ -80,7 +80,7 @@ def load(options):
     """Returns the tokens of the sentences: a dict of arrays `(B, T)`.
 
     Raises:
-        ValueError: there are fewer than four sentences of such lengths.
+        ValueError: If there are fewer than four sentences of such lengths.
     """
     premises = data.read_mnli(options.data_dir)["matched"].premises
     tokenizer = data.WordTokenizer.from_preset(options.predictor)

@@ -94,7 +94,7 @@ def read_text(text, tokenizer):
     """Returns the inputs of a text, its words and those that are unknown.
 
     Raises:
-        ValueError: if there is no word in the text.
+        ValueError: If there is no word in the text.
     """
     batch = tokenizer([text])
     if not np.any(batch["padding_mask"]):

@@ -139,7 +139,7 @@ def split(options, sentences):
     """Returns the numbers of the sentences of each part, by document.
 
     Raises:
-        ValueError: a part has no document.
+        ValueError: If a part has no document.
     """
     documents = list(dict.fromkeys(s.document for s in sentences))
     order = np.random.default_rng(options.split_seed).permutation(

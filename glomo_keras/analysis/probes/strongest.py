@@ -28,7 +28,7 @@ def strongest_sources(graphs):
         backward ones positive: a row can name no word on the other side.
 
     Raises:
-        ValueError: if there is no text, or a graph has another rank.
+        ValueError: If there is no text, or a graph has another rank.
 
     Example:
 

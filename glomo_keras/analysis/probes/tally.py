@@ -68,7 +68,7 @@ class Tally:
             Array `(2, ...)`, the low and the high end.
 
         Raises:
-            ValueError: if there is no question, the confidence is not
+            ValueError: If there is no question, the confidence is not
                 between 0 and 1, or `resamples` is not positive.
         """
         check_positive(resamples=resamples)

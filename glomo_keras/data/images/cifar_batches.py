@@ -84,7 +84,7 @@ def read_batch(path):
         `(images, labels)`: uint8 `(N, 32, 32, 3)` and int32 `(N,)`.
 
     Raises:
-        ValueError: if the file is not such a batch, or damaged.
+        ValueError: If the file is not such a batch, or damaged.
     """
     read = _read_binary if path.suffix == ".bin" else _read_python
     pixels, labels = read(path)

@@ -16,7 +16,7 @@ class CropBatches:
         seed: int, not negative.
 
     Raises:
-        ValueError: if there are fewer images than B, or no such crop.
+        ValueError: If there are fewer images than B, or no such crop.
 
     Example:
 
@@ -56,7 +56,7 @@ class EvaluationCrops:
         crop: int, pixels a side.
 
     Raises:
-        ValueError: if there are fewer images than a batch, or the crop does
+        ValueError: If there are fewer images than a batch, or the crop does
             not fit.
     """
 
@@ -94,7 +94,7 @@ class LabelledBatches:
         seed: int, not negative.
 
     Raises:
-        ValueError: if there are fewer images than B, or images and labels
+        ValueError: If there are fewer images than B, or images and labels
             differ in number.
 
     Example:
@@ -137,7 +137,7 @@ class EvaluationImages:
             last batch may be smaller.
 
     Raises:
-        ValueError: if images and labels differ in number.
+        ValueError: If images and labels differ in number.
     """
 
     one_length = True

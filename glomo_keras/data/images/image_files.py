@@ -36,8 +36,8 @@ def read_image(path, size):
         uint8 array `(size, size, 3)`.
 
     Raises:
-        UnusableImage: if the file is none of that, or is damaged.
-        OSError: if the system cannot read it.
+        UnusableImage: If the file is none of that, or is damaged.
+        OSError: If the system cannot read it.
     """
     if not os.path.isfile(path):
         raise UnusableImage("not a file")

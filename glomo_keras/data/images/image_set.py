@@ -49,7 +49,7 @@ def prepare_images(sources, cache, size):
         `ImageSet`.
 
     Raises:
-        ValueError: if none of the files is an image that can be used, or the
+        ValueError: If none of the files is an image that can be used, or the
             classes of the sources differ.
     """
     classes = sources[0].class_names

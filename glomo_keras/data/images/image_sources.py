@@ -42,7 +42,7 @@ def open_images(spec, data_dir=None):
         data_dir: folder of prepared TFDS data sets.
 
     Raises:
-        FileNotFoundError, ValueError: if the spec does not exist or holds
+        FileNotFoundError, ValueError: If the spec does not exist or holds
             no file.
     """
     spec = str(spec)
@@ -74,7 +74,7 @@ def open_labelled(spec, data_dir=None):
         alone, `train` only.
 
     Raises:
-        FileNotFoundError, ValueError: if there is no such thing, or the
+        FileNotFoundError, ValueError: If there is no such thing, or the
             classes of training and test differ.
     """
     spec = str(spec)

@@ -23,8 +23,8 @@ def elmo_char_ids(tokens, max_length=None, max_characters=50):
         int32 array (B, T, C), 0 in the padding.
 
     Raises:
-        TypeError: if a text is one string rather than a sequence of words.
-        ValueError: if `max_characters` leaves no room for a character.
+        TypeError: If a text is one string rather than a sequence of words.
+        ValueError: If `max_characters` leaves no room for a character.
 
     Example:
 

@@ -16,7 +16,7 @@ class EvaluationBatches:
         batch_size: int.
 
     Raises:
-        ValueError: if `batch_size` is below 1.
+        ValueError: If `batch_size` is below 1.
 
     Attributes:
         batch_size: as given, or None where the last batch is smaller.
@@ -55,7 +55,7 @@ class EvaluationBatches:
             step: int, below `len(self)`.
 
         Raises:
-            IndexError: if there is no such batch.
+            IndexError: If there is no such batch.
         """
         if not 0 <= step < len(self):
             raise IndexError(

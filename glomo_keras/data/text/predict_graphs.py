@@ -68,7 +68,7 @@ def checked_tokenizer(predictor, tokenizer):
     """Returns a predictor's tokenizer, or the given one if it fits.
 
     Raises:
-        ValueError: see `predict_graphs`.
+        ValueError: See `predict_graphs`.
     """
     known = predictor.vocabulary
     if tokenizer is None:

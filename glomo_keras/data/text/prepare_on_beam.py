@@ -47,7 +47,7 @@ def prepare_on_beam(
         A `TokenizedCorpus`.
 
     Raises:
-        ImportError: Without the package apache-beam.
+        ImportError: If the package apache-beam is missing.
         FileNotFoundError, ValueError: See `prepare_corpus`. What a worker
             raises arrives as the runner reports it.
 

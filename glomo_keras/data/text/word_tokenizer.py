@@ -150,7 +150,7 @@ class WordTokenizer:
             int32 `(B, T, 2)` padded with 0.
 
         Raises:
-            ValueError: Without a vocabulary, or a negative `max_length`.
+            ValueError: If there is no vocabulary, or `max_length` is negative.
         """
         if max_length is not None and max_length < 0:
             raise ValueError(
