@@ -71,7 +71,9 @@ def read_conllu(path):
             sentences.append(_sentence(place, rows, document))
             rows = []
     if not sentences:
-        raise ValueError(f"{path} has no sentence. Received: {len(text)} signs")
+        raise ValueError(
+            f"{path} contains no sentence. Received: {len(text)} characters"
+        )
     return sentences
 
 

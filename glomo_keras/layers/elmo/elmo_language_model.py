@@ -135,8 +135,8 @@ class ElmoLanguageModel(keras.layers.Layer):
             check.check_positive(num_highway=self.num_highway)
         if self.num_characters < NUM_CHARACTERS:
             raise ValueError(
-                f"`num_characters` must be at least {NUM_CHARACTERS}: bytes, "
-                "five signs and padding. "
+                f"`num_characters` must be at least {NUM_CHARACTERS}: 256 "
+                "bytes, five special characters and padding. "
                 f"Received: num_characters={self.num_characters}"
             )
         for name in ("cell_clip", "projection_clip"):
