@@ -7,8 +7,8 @@ import numpy as np
 def as_dataset(batches, start_step=0, num_steps=None):
     """Returns batches as a data set for the backend in use.
 
-    The position is no hidden state: a data set with `start_step=n` begins
-    with the batch that another one gives after n steps.
+    The data set keeps no position: with `start_step=n` it starts at batch n,
+    the batch that another data set gives after n steps.
 
     Args:
         batches: Object with `batch(step)`: `WindowSampler`,
@@ -61,7 +61,7 @@ class PyBatches(keras.utils.PyDataset):
 
 
 class BatchPart:
-    """The part of each batch that one of several processes reads.
+    """Reads one part of each batch, for one of several processes.
 
     Args:
         batches: Object with `batch(step, rows)` and `batch_size`.

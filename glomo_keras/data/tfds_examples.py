@@ -48,7 +48,7 @@ class TfdsExamples:
         self._num_examples = self._count_examples()
 
     def signature(self):
-        """Returns what tells this state of the data set from any other."""
+        """Returns a list that identifies this state of the data set."""
         folder = os.path.abspath(str(self._builder.data_path))
         return [folder, self._split, self._num_examples]
 

@@ -12,7 +12,7 @@ from glomo_keras.ops.pixels import window_indices
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class PixelPretrainer(Pretrainer):
-    """g and f trained together to predict windows of pixels, Sec. 3.5.
+    """Trains g and f together to predict windows of pixels, Sec. 3.5.
 
     The loss is the cross entropy per predicted channel of a pixel, in nats,
     the mean of the directions; `bits_per_dim` is the same in bits. Compile

@@ -137,7 +137,7 @@ class SelfScoringModel(GlomoModel):
 
 
 class _ComputedLoss(keras.losses.Loss):
-    """A loss that is computed already.
+    """Passes on a loss that the model has already computed.
 
     Keras divides what a `Loss` returns by the number of replicas, whose
     gradients it adds.

@@ -16,7 +16,7 @@ TEXTS = ("context", "question")
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class SpanReader(TextModel):
-    """Answers of questions as spans of a context: the paper's SQuAD model.
+    """Answers questions with spans of a context: the paper's SQuAD model.
 
     With all weights up to the states shared by context c and question q:
 

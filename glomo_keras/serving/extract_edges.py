@@ -146,7 +146,7 @@ def extract_edges_on_beam(predictor, spec, out, beam_options=(), **options):
 
 
 class ExtractionPlan:
-    """What is to be done for a corpus: the parts, where, and by whom.
+    """Plans the work on a corpus: its parts, the folder and the writer.
 
     Args:
         predictor, spec, out, ...: See `extract_edges`.

@@ -89,7 +89,7 @@ class RunFolder:
         """Refuses to go on with other data than the run began with.
 
         Args:
-            facts: Dict, what tells the data from others; written to
+            facts: Dict of values that identify the data; written to
                 `data.json` the first time. Later, names that are not in it
                 do not count.
 

@@ -95,7 +95,7 @@ def make_tuner(
 
 
 def _search(kind, hypermodel, objective, max_epochs):
-    """Returns what tells a search from others, as JSON has it."""
+    """Returns facts that identify a search, as values of JSON."""
     hp = keras_tuner.HyperParameters()
     hypermodel.declare_hyperparameters(hp)
     search = {

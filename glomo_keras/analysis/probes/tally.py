@@ -12,9 +12,9 @@ from glomo_keras.utils.validation import check_positive
 class Tally:
     """Right answers of rules, counted by text.
 
-    Questions of one text hang together, so intervals come from drawing texts,
-    with replacement (the percentile bootstrap); draws without a question do
-    not count. The interval of a rule that was chosen on the same texts is too
+    Questions from one text are not independent, so intervals are bootstrapped
+    over texts (the percentile bootstrap); draws without a question do not
+    count. The interval of a rule that was chosen on the same texts is too
     favourable: choose on others.
 
     Attributes:
@@ -55,7 +55,7 @@ class Tally:
         )
 
     def interval(self, other=None, confidence=0.95, resamples=1000, seed=0):
-        """Returns the bootstrap's interval of the accuracy.
+        """Returns the bootstrap interval of the accuracy.
 
         Args:
             other: `Tally` of the same texts, whose accuracy is subtracted.

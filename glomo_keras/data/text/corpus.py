@@ -87,7 +87,7 @@ class TfdsTexts:
         self._examples = TfdsExamples(*self._options)
 
     def signature(self):
-        """Returns what distinguishes this state of the data set."""
+        """Returns a list that identifies this state of the data set."""
         return [self.wiki, *self._examples.signature()]
 
     def spans(self, num_bytes):

@@ -73,7 +73,7 @@ class TextFile:
         return self.path
 
     def signature(self):
-        """Returns what distinguishes this state of the file from any other."""
+        """Returns a list that identifies this state of the file."""
         status = os.stat(self.path)
         return [
             os.path.abspath(self.path),

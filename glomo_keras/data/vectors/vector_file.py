@@ -13,7 +13,7 @@ from tqdm import tqdm
 from glomo_keras.data import lines as lines_lib
 
 SAMPLE_LINES = 20
-"""The lines from which the number of dimensions is told."""
+"""Number of lines read to find the vector size."""
 
 _NUMBER_BYTES = b"0123456789.+-eE"
 _HEADER = re.compile(rb"(\d+) (\d+)")
