@@ -111,7 +111,7 @@ def read_text(text, tokenizer):
 
 
 def listed(words, most=10):
-    """Returns the first of the words, and how many there are more."""
+    """Returns the first words, and how many more there are."""
     rest = len(words) - most
     more = f" and {rest} more" if rest > 0 else ""
     return ", ".join(words[:most]) + more

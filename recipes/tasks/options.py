@@ -209,7 +209,7 @@ def check_graph_layers(options):
 
 
 def check_same_words(options):
-    """Refuses a predictor and a pretrainer whose ids mean other words."""
+    """Refuses a predictor and a pretrainer whose ids mean different words."""
     tokenizers = [
         data.WordTokenizer.from_preset(preset)
         for preset in (options.predictor, options.pretrainer)

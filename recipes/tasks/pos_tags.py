@@ -1,4 +1,4 @@
-r"""Parts of speech: many small decisions, so a task of little variance.
+r"""Tags parts of speech, a task of many decisions and little variance.
 
     python -m recipes.tasks.pos_tags --treebank en_ewt-ud-dev.conllu \
         --vectors glove.6B.50d.txt --graph predicted \

@@ -20,7 +20,7 @@ BEST = "best.weights.h5"
 
 @dataclasses.dataclass
 class TaskData:
-    """The data of a recipe, ready for all seeds.
+    """Holds the data of a recipe, ready for all seeds.
 
     Attributes:
         train, validation: `data.Examples`.
