@@ -78,7 +78,7 @@ def _larger(first, second):
 
 
 def _padded(tensor, length):
-    """A tensor `(B, T, ...)` with zeros up to `length` positions."""
+    """Pads a tensor `(B, T, ...)` with zeros to `length` positions."""
     batch, units, *rest = ops.shape(tensor)
     zeros = ops.zeros((batch, length - units, *rest), dtype=tensor.dtype)
     return ops.concatenate([tensor, zeros], axis=1)

@@ -2,7 +2,7 @@ import keras
 
 
 class GlomoModel(keras.Model):
-    """The base of the models of this package.
+    """Base class for the models of this package.
 
     They do not subclass `keras.Functional`: `keras.models.clone_model` would
     turn them into plain functional models, without their methods and with

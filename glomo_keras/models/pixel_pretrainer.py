@@ -242,7 +242,7 @@ class PixelPretrainer(Pretrainer):
 
 
 def _mean_loss(losses, inside):
-    """The mean over the values inside the image, and how many these are."""
+    """Returns the mean over the values inside the image, and their number."""
     weights = ops.cast(inside, "float32")[None, :, :, None]
     weights = ops.broadcast_to(weights, ops.shape(losses))
     total = ops.sum(ops.cast(losses, "float32") * weights)

@@ -10,7 +10,7 @@ from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
 
 
 class SelfScoringModel(GlomoModel):
-    """The base of models that compute their own loss.
+    """Base class for models that compute their own loss.
 
     `call` returns a dict of scalars: `loss`, and for each direction the mean
     over what is predicted, such as `forward_loss`, and the number of

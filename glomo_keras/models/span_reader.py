@@ -226,7 +226,7 @@ class SpanReader(TextModel):
         self.seed = seed
 
     def _encode(self, inputs, text):
-        """The states of a text's units, `(B, T, 2 or 4 hidden_dim)`."""
+        """Returns the states of a text's units, `(B, T, 2 or 4 hidden_dim)`."""
         embedded = self.embed(inputs, text)
         if self.character_cnn is not None:
             letters = self.character_cnn(inputs[f"{text}_letter_ids"])

@@ -248,7 +248,7 @@ class ElmoLanguageModel(keras.layers.Layer):
         return ops.cast(char_ids, "int32"), ops.cast(mask, "bool")
 
     def _run(self, direction, index, inputs, mask):
-        """Runs one LSTM; the backward one meets the padding first, skips it."""
+        """Runs one LSTM; the backward one skips the leading padding."""
         lstm = self.lstms[direction][index]
         if direction == "backward":
             flipped, mask = ops.flip(inputs, axis=1), ops.flip(mask, axis=1)
