@@ -1,4 +1,4 @@
-"""From arrays of edges to graphs of other libraries.
+"""Converts arrays of edges to graphs of other libraries.
 
 `pandas.DataFrame(edges)` makes a table and needs no function.
 """

@@ -67,7 +67,7 @@ def graph_edges(graphs, padding_mask=None, direction=None):
 
 
 def dense_graphs(edges, shape):
-    """Makes graphs of the arrays of `graph_edges`.
+    """Makes graphs from the arrays of `graph_edges`.
 
     Args:
         edges: dict of arrays, as `graph_edges` returns it, or a DataFrame.
@@ -116,12 +116,12 @@ def dense_graphs(edges, shape):
 
 
 def as_columns(edges):
-    """Returns a dict of arrays, of a dict or a DataFrame."""
+    """Converts a dict or a DataFrame to a dict of arrays."""
     return {name: np.asarray(values) for name, values in edges.items()}
 
 
 def by_side(graphs, direction):
-    """Pairs of side and graph, of all that `graph_edges` takes."""
+    """Returns pairs of side and graph, from any form `graph_edges` takes."""
     if isinstance(graphs, dict) and not set(graphs) & GRAPHS:
         return [(direction_of(graphs), graphs)]
     if isinstance(graphs, dict):
@@ -134,7 +134,7 @@ def by_side(graphs, direction):
 
 
 def _edges_of(graph, padding_mask, side):
-    """The entries of `graph_edges` of one direction."""
+    """Returns the entries of `graph_edges` for one direction."""
     graph = as_array(materialize(graph) if is_factored(graph) else graph)
     check_axes(graph, 5)
     present = graph != 0
@@ -149,7 +149,7 @@ def _edges_of(graph, padding_mask, side):
 
 
 def _places(present):
-    """What `np.nonzero` gives, as int32, from the counts of edges in rows.
+    """Returns what `np.nonzero` would, as int32, from the edge counts of rows.
 
     Repeating the few indices of an axis takes a quarter of the time.
     """
@@ -166,7 +166,7 @@ def _places(present):
 
 
 def _joined(parts):
-    """One dict of arrays for several."""
+    """Joins several dicts of arrays to one."""
     return {
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]

@@ -1,4 +1,4 @@
-"""The graphs of one example, checked, and as bytes for a page."""
+"""Checks the graphs of one example, and packs them as bytes for a page."""
 
 import base64
 import dataclasses

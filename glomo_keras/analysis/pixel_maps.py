@@ -1,4 +1,4 @@
-"""Where a pixel looks: small maps next to the image, as in Fig. 4."""
+"""Draws where a pixel looks: small maps next to the image, as in Fig. 4."""
 
 import numpy as np
 

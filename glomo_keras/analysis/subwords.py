@@ -160,7 +160,7 @@ def _without_marker(piece):
 
 
 def _shared_characters(pieces, words):
-    """How many characters each piece shares with each word, `(B, S, T)`."""
+    """Counts the characters that pieces share with words, `(B, S, T)`."""
     pieces, words = pieces.astype("int64"), words.astype("int64")
     starts = np.maximum(pieces[:, :, None, 0], words[:, None, :, 0])
     ends = np.minimum(pieces[:, :, None, 1], words[:, None, :, 1])

@@ -27,7 +27,7 @@ SCRIPTS = (
 
 
 class GraphPage:
-    """A page of graphs; `view_graphs` makes it.
+    """Holds an interactive page of graphs, made by `view_graphs`.
 
     A notebook shows it when it is the last value of a cell, in a frame that
     can reach neither the notebook nor the network.

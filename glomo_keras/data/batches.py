@@ -1,4 +1,4 @@
-"""Batches as what `fit` takes."""
+"""Turns batches into data sets for `fit`."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def as_dataset(batches, start_step=0, num_steps=None):
 
 
 class PyBatches(keras.utils.PyDataset):
-    """Batches for backends other than TensorFlow.
+    """Gives batches to `fit` on backends other than TensorFlow.
 
     A batch takes a fraction of a millisecond to cut, so no worker is needed.
 

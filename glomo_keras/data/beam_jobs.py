@@ -65,7 +65,7 @@ def spread_parts(pipeline, plan, missing):
 
 
 def attempt(function, *args):
-    """Calls a function, again if it fails, three times in all.
+    """Calls a function up to three times, until it succeeds.
 
     Most runners try a failed bundle again; Beam's runners for one machine do
     not. A broken file stays broken: it is not tried again.

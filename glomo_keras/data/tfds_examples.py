@@ -1,4 +1,4 @@
-"""The examples of one split of a TensorFlow Datasets data set."""
+"""Reads the examples of one split of a TensorFlow Datasets data set."""
 
 import os
 import re
@@ -10,7 +10,7 @@ _SPEC = re.compile(
 
 
 class TfdsExamples:
-    """Some features of one split of a TFDS dataset, example by example.
+    """Reads some features of one split of a TFDS data set, one by one.
 
     Prepared files are opened straight from `data_dir`, so neither the
     dataset's builder class nor a network is needed. Iterating gives dicts of
@@ -64,7 +64,7 @@ class TfdsExamples:
         yield from self.read()
 
     def spans(self, num_bytes):
-        """Returns parts of the split of about a size.
+        """Returns parts of the split of about equal size.
 
         Args:
             num_bytes: int. A split that is itself a part of one, such as

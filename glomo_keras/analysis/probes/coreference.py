@@ -1,4 +1,4 @@
-"""Does a pronoun draw on the name that it stands for?"""
+"""Tests whether pronouns give weight to the name that they stand for."""
 
 import csv
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Do the strongest edges lead to the heads of dependency trees?"""
+"""Tests whether the strongest edges lead to the heads of dependency trees."""
 
 import numpy as np
 

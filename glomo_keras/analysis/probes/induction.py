@@ -1,4 +1,4 @@
-"""Do the strongest edges lead to where an n-gram stood before?"""
+"""Tests whether the strongest edges lead to where an n-gram stood before."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The answer that each head gives: the source of a row's strongest edge."""
+"""Reads each head's answer: the source of a row's strongest edge."""
 
 import numpy as np
 

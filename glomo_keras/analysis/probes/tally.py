@@ -1,4 +1,4 @@
-"""Counts of right answers, with intervals over texts."""
+"""Counts right answers, with intervals over texts."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from glomo_keras.utils.validation import check_positive
 
 @dataclasses.dataclass(frozen=True)
 class Tally:
-    """Right answers of rules, counted by text.
+    """Holds the right answers of rules, counted by text.
 
     Questions from one text are not independent, so intervals are bootstrapped
     over texts (the percentile bootstrap); draws without a question do not
@@ -47,7 +47,7 @@ class Tally:
         return Tally(self.correct[index], self.total)
 
     def __add__(self, other):
-        """Returns the tally of both questions of the same texts."""
+        """Returns the tally of two sets of questions on the same texts."""
         # Booleans count too; `+` would be their "or".
         return Tally(
             np.add(self.correct, other.correct, dtype="int64"),
@@ -101,7 +101,7 @@ class Tally:
         return np.quantile(values, (tails, 1 - tails), axis=-1)
 
     def _drawn(self, draws):
-        """Accuracies in each drawing of texts, `(..., R)`."""
+        """Returns the accuracies in each resample of the texts, `(..., R)`."""
         return ratio(self.correct @ draws.T, self.total @ draws.T)
 
 

@@ -1,4 +1,4 @@
-"""Graphs of texts that are split into words already."""
+"""Predicts graphs of texts that are already split into words."""
 
 import numpy as np
 

@@ -4,7 +4,7 @@ import numpy as np
 
 
 class CropBatches:
-    """Endless batches of crops, each a pure function of `(seed, step)`.
+    """Gives endless batches of crops, each a pure function of `(seed, step)`.
 
     All images of a batch are cut at one place drawn for it; an epoch shows
     each image once, in a new order, but for the last `N % batch_size`.
@@ -48,7 +48,7 @@ class CropBatches:
 
 
 class EvaluationCrops:
-    """Batches of the middles of all images, each once, of one size.
+    """Gives the middle of each image once, in batches of one size.
 
     Args:
         images: uint8 array `(N, S, S, 3)`.
@@ -82,7 +82,7 @@ class EvaluationCrops:
 
 
 class LabelledBatches:
-    """Endless batches of labelled images, each a pure function of its step.
+    """Gives endless batches of labelled images, pure functions of the step.
 
     An epoch shows each image once, in a new order, but for the last
     `N % batch_size`; half of them, drawn anew, are mirrored.
@@ -130,7 +130,7 @@ class LabelledBatches:
 
 
 class EvaluationImages:
-    """Batches of all labelled images, each once, in order.
+    """Gives each labelled image once, in order, in batches.
 
     Args:
         images, labels, batch_size: As for `LabelledBatches`; the

@@ -164,7 +164,7 @@ def _files_below(path):
 
 
 class ImageFiles:
-    """Image files, read one by one; faults are passed on, not raised."""
+    """Reads image files one by one; faults are returned, not raised."""
 
     def __init__(self, name, paths, class_names=None):
         if not paths:
@@ -197,7 +197,7 @@ class ImageFiles:
 
 
 class CifarBatches:
-    """Official batches of CIFAR-10, in the official order."""
+    """Reads official batches of CIFAR-10, in the official order."""
 
     class_names = list(CIFAR10_CLASSES)
 
@@ -225,7 +225,7 @@ class CifarBatches:
 
 
 class TfdsImages:
-    """The feature `image`, and `label` if wanted, of a TFDS split."""
+    """Reads the feature `image`, and `label` if wanted, of a TFDS split."""
 
     def __init__(self, spec, names, data_dir=None):
         self.name = spec

@@ -62,6 +62,6 @@ def _checked(text):
 
 def _ids(word, max_characters):
     if isinstance(word, str):
-        # A lone surrogate is no UTF-8, but what texts hold may be read.
+        # A lone surrogate is not UTF-8, but texts may contain one.
         word = word.encode("utf-8", "replace")
     return elmo_characters.word_ids([byte + 1 for byte in word], max_characters)

@@ -25,7 +25,7 @@ _NAME = re.compile(r"(\d+)_\d+\.txt")
 
 @dataclasses.dataclass(frozen=True)
 class Reviews:
-    """Reviews with their labels.
+    """Holds reviews with their labels.
 
     Attributes:
         ids: list of N str: `"pos/123_8"`, the file, or the number in TFDS.
@@ -181,7 +181,7 @@ def read_imdb_file(path):
 
 
 def _lines(file):
-    """Yields decoded lines one by one, so that a fault is that of its line."""
+    """Yields decoded lines one by one, so that a fault names its line."""
     for number, line in enumerate(file):
         text = line.decode("utf-8-sig" if number == 0 else "utf-8")
         yield from io.StringIO(text, newline="")

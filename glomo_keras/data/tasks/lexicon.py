@@ -10,7 +10,7 @@ CHUNK = 256
 
 
 class Lexicon:
-    """Numbers for the words of all texts of a task.
+    """Numbers the words of all texts of a task.
 
     A text is tokenised once, cased; whatever a model wants of a unit (its id
     in a predictor's vocabulary, its row of word vectors, its characters) is a

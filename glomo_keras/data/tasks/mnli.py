@@ -40,7 +40,7 @@ _FIELDS = ("gold_label", "sentence1", "sentence2")
 
 @dataclasses.dataclass(frozen=True)
 class SentencePairs:
-    """Pairs of raw texts with their labels.
+    """Holds pairs of raw texts with their labels.
 
     Attributes:
         premises: list of N str.

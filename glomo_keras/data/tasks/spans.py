@@ -1,4 +1,4 @@
-"""Between characters of a text and spans of its tokens."""
+"""Converts between characters of a text and spans of its tokens."""
 
 import numpy as np
 

@@ -21,7 +21,7 @@ _TFDS_SPLITS = {"train": "train", "dev": "validation"}
 
 @dataclasses.dataclass(frozen=True)
 class SquadQuestions:
-    """Questions, each on one of the contexts, with reference answers.
+    """Holds questions, each on one of the contexts, with reference answers.
 
     Attributes:
         contexts: list of str, untouched.
@@ -224,7 +224,7 @@ def read_squad_tfds(spec, data_dir=None):
 
 
 class _Collector:
-    """Questions on their way to `SquadQuestions`; equal contexts are one."""
+    """Collects questions for `SquadQuestions`; equal contexts become one."""
 
     def __init__(self, source):
         self.source = str(source)

@@ -208,7 +208,7 @@ def _clean_brackets(text):
 
 
 def _until_stable(pattern, replacement, text, rounds=8):
-    """Replace from the inside out: links and templates nest."""
+    """Replaces from the inside out, because links and templates nest."""
     for _ in range(rounds):
         text, count = pattern.subn(replacement, text)
         if not count:

@@ -7,7 +7,7 @@ from glomo_keras.utils.validation import check_positive
 
 
 class EvaluationWindows:
-    """A finite, fixed sequence of batches that cover a stream once.
+    """Gives a finite, fixed sequence of batches that cover a stream once.
 
     The texts are joined in their stored order and cut every `max_length`
     tokens, so the windows do not depend on the batch size. The end of the

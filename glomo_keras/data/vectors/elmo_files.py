@@ -31,7 +31,7 @@ def load_elmo(
     finetune=False,
     **kwargs,
 ):
-    """Makes an `Elmo` layer of published files, AllenNLP's or bilm-tf's.
+    """Makes an `Elmo` layer from published files, AllenNLP's or bilm-tf's.
 
     Args:
         options_path: str or path of the JSON file.
@@ -95,7 +95,7 @@ def read_elmo_options(path):
             f"{path}: char_cnn.n_characters must be at least "
             f"{NUM_CHARACTERS - 1}. Received: n_characters={count!r}"
         )
-    # Models are trained with one id less: 0, the padding, came later.
+    # Models are trained with one id fewer: 0, the padding, came later.
     options["num_characters"] = max(count, NUM_CHARACTERS)
     return options
 
