@@ -1,4 +1,4 @@
-"""The one folder that a run leaves."""
+"""Keeps all that a run writes in one folder."""
 
 import dataclasses
 import enum
@@ -12,7 +12,7 @@ from glomo_keras.utils import files
 
 
 class RunFolder:
-    """Options, logs, metrics, figures and checkpoints of one run.
+    """Keeps options, logs, metrics, figures and checkpoints of one run.
 
     `config.json, data.json, history.csv, metrics.json, tensorboard/,
     figures/, checkpoint/`, and its results. One process at a time may work
@@ -172,12 +172,12 @@ class RunFolder:
 
     @property
     def _begun(self):
-        """Whether more was written than a start that failed at once leaves."""
+        """Whether more was written than a failed start leaves behind."""
         left = (self.data_path, self.figures_dir, self.tensorboard_dir)
         return any(path not in left for path in self._contents())
 
     def _contents(self):
-        """What there is of the run, without `config.json`."""
+        """Returns the existing paths of the run, without `config.json`."""
         names = (
             self.data_path,
             self.history_path,

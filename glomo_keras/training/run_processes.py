@@ -109,7 +109,7 @@ def _wait(processes, num_processes, receiver):
 
 
 def _run(function, arguments, index, num_processes, addresses, sender):
-    """What a process does."""
+    """Runs the function in a process of the job."""
     end_with_parent()
     if index:
         sys.stdout.flush()

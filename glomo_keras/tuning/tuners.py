@@ -26,7 +26,7 @@ def make_tuner(
     project_name="trials",
     seed=None,
 ):
-    """Makes a tuner that goes on with the trials it finds in its folder.
+    """Makes a tuner that resumes from the trials in its folder.
 
     A trial that was running when its process was killed is run again from
     its start. All trials are run however many of them fail. A folder with the
