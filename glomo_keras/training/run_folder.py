@@ -108,7 +108,7 @@ class RunFolder:
             raise ValueError(
                 "The data have changed since this run began:\n"
                 + _indented(differences)
-                + "\nChoose another folder, or bring back the data. "
+                + "\nChoose another folder, or restore the data. "
                 f"Received: path={self.path}"
             )
 
