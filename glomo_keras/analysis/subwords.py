@@ -83,7 +83,7 @@ def find_offsets(text, pieces):
     """Finds the pieces of a tokenizer in their text, one after the other.
 
     Case, accents and the marks of inner or first pieces (`##`, `▁`, `Ġ`) do
-    not count, nor do characters between the pieces that are no letters or
+    not count, nor do characters between the pieces other than letters and
     digits. A piece that does not come next, such as `[CLS]` or `[UNK]`, gets
     the offsets (0, 0); the one after it is looked for in the rest of the
     text. Not for byte-level pieces of letters outside ASCII: take the offsets

@@ -113,7 +113,7 @@ class SpanReader(TextModel):
         check.check_rate(dropout=dropout, feature_dropout=feature_dropout)
         super().__init__(features, graphs, transfer, placement, dtype, name)
         dtype = self.dtype_policy
-        # A layer with several dropouts counts on from its seed.
+        # Steps of 10: a layer with several dropouts uses the seeds that follow.
         seeds = (
             itertools.repeat(None)
             if seed is None

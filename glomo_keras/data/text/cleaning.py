@@ -43,7 +43,7 @@ _EMPTY_REFERENCE = re.compile(rf"<ref{_ATTRIBUTES}\s*/>", flags=re.IGNORECASE)
 
 
 def _element(names):
-    """Returns a pattern of elements whose content is no text."""
+    """Returns a pattern of elements whose content is not text."""
     return re.compile(
         rf"<({names})\b[^<>]*>(?:(?!<\1\b).)*?</\1\s*>",
         flags=re.DOTALL | re.IGNORECASE,

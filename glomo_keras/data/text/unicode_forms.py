@@ -24,7 +24,7 @@ def other_forms(vocabulary):
         vocabulary: Iterable of str.
 
     Returns:
-        Dict from the forms that are no words themselves to the words.
+        Dict from the forms that are not words themselves to the words.
     """
     known = set(vocabulary)
     return {
