@@ -20,7 +20,7 @@ def find(preset):
         `pathlib.Path`.
 
     Raises:
-        ValueError: there is neither.
+        ValueError: If there is neither.
     """
     known = names()
     name = str(preset)

@@ -8,7 +8,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class CrossEntropy(keras.metrics.Mean):
-    """The mean cross entropy, NaN as long as nothing was predicted."""
+    """Computes the mean cross entropy, NaN until something was predicted."""
 
     def result(self):
         mean = super().result()
@@ -17,7 +17,7 @@ class CrossEntropy(keras.metrics.Mean):
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class Perplexity(CrossEntropy):
-    """`exp` of the mean cross entropy."""
+    """Computes `exp` of the mean cross entropy."""
 
     def result(self):
         return ops.exp(super().result())
@@ -25,7 +25,7 @@ class Perplexity(CrossEntropy):
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class BitsPerDimension(CrossEntropy):
-    """The mean cross entropy in bits."""
+    """Computes the mean cross entropy in bits."""
 
     def result(self):
         return super().result() / math.log(2)

@@ -65,7 +65,7 @@ def read_options(run, options_class, needed=()):
         out.
 
     Raises:
-        ValueError: if the run is not finished.
+        ValueError: If the run is not finished.
     """
     needed = ("config.json", "metrics.json", *needed)
     missing = [name for name in needed if not (run / name).exists()]
@@ -95,7 +95,7 @@ def check_data(facts, run):
         run: path of the run folder.
 
     Raises:
-        ValueError: a fact is another one, or the run has no data.json.
+        ValueError: If a fact differs, or the run has no data.json.
     """
     path = run / "data.json"
     if not path.exists():

@@ -48,8 +48,8 @@ def run_seeds(options, load, train, describe, results=(), harmless=()):
         load: function of the options that returns the data of all runs.
         train: function of `(options, loaded, seed, folder)` that trains and
             tests a model and returns its metrics.
-        describe: function of `(options, loaded)` that returns what tells
-            these data from others.
+        describe: function of `(options, loaded)` that returns facts that
+            identify the data.
         results: names of files that a run leaves besides the usual ones.
         harmless: names of options that may differ in a run that goes on.
 

@@ -1,4 +1,4 @@
-"""From arrays of edges to graphs of other libraries.
+"""Converts arrays of edges to graphs of other libraries.
 
 `pandas.DataFrame(edges)` makes a table and needs no function.
 """
@@ -27,8 +27,8 @@ def to_networkx(edges, tokens):
         `networkx.MultiDiGraph`.
 
     Raises:
-        ImportError: if networkx is not installed.
-        ValueError: if there are edges of several examples, or between
+        ImportError: If networkx is not installed.
+        ValueError: If there are edges of several examples, or between
             positions that have no token.
 
     Example:
@@ -78,8 +78,8 @@ def to_pytorch_geometric(edges, lengths):
         both 2.
 
     Raises:
-        ImportError: if torch or torch_geometric is not installed.
-        ValueError: if there are edges of an example without a length, or
+        ImportError: If torch or torch_geometric is not installed.
+        ValueError: If there are edges of an example without a length, or
             between positions beyond it.
     """
     import torch

@@ -1,4 +1,4 @@
-"""Shared by all pictures: figures that fit, matrices, labels, files.
+"""Helpers of all pictures: figures that fit, matrices, labels, files.
 
 The pictures use matplotlib without pyplot, which chooses a window system and
 keeps every figure.

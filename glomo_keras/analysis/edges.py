@@ -45,7 +45,7 @@ def graph_edges(graphs, padding_mask=None, direction=None):
         `weight` has the dtype of the graphs, `direction` holds strings.
 
     Raises:
-        ValueError: if a graph has another rank or is not square, the mask is
+        ValueError: If a graph has another rank or is not square, the mask is
             not of the form above, or a weight is negative or not finite.
 
     Example:
@@ -67,7 +67,7 @@ def graph_edges(graphs, padding_mask=None, direction=None):
 
 
 def dense_graphs(edges, shape):
-    """Makes graphs of the arrays of `graph_edges`.
+    """Makes graphs from the arrays of `graph_edges`.
 
     Args:
         edges: dict of arrays, as `graph_edges` returns it, or a DataFrame.
@@ -78,7 +78,7 @@ def dense_graphs(edges, shape):
         which there is an edge.
 
     Raises:
-        ValueError: if an edge does not fit into the shape or stands there
+        ValueError: If an edge does not fit into the shape or stands there
             twice.
 
     Example:
@@ -116,12 +116,12 @@ def dense_graphs(edges, shape):
 
 
 def as_columns(edges):
-    """Returns a dict of arrays, of a dict or a DataFrame."""
+    """Converts a dict or a DataFrame to a dict of arrays."""
     return {name: np.asarray(values) for name, values in edges.items()}
 
 
 def by_side(graphs, direction):
-    """Pairs of side and graph, of all that `graph_edges` takes."""
+    """Returns pairs of side and graph, from any form `graph_edges` takes."""
     if isinstance(graphs, dict) and not set(graphs) & set(GRAPHS):
         return [(direction_of(graphs), graphs)]
     if isinstance(graphs, dict):
@@ -134,7 +134,7 @@ def by_side(graphs, direction):
 
 
 def _edges_of(graph, padding_mask, side):
-    """The entries of `graph_edges` of one direction."""
+    """Returns the entries of `graph_edges` for one direction."""
     graph = as_array(materialize(graph) if is_factored(graph) else graph)
     check_axes(graph, 5)
     present = graph != 0
@@ -149,7 +149,7 @@ def _edges_of(graph, padding_mask, side):
 
 
 def _places(present):
-    """What `np.nonzero` gives, as int32, from the counts of edges in rows.
+    """Returns what `np.nonzero` would, as int32, from the edge counts of rows.
 
     Repeating the few indices of an axis takes a quarter of the time.
     """
@@ -166,7 +166,7 @@ def _places(present):
 
 
 def _joined(parts):
-    """One dict of arrays for several."""
+    """Joins several dicts of arrays to one."""
     return {
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]

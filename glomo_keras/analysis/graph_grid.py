@@ -37,7 +37,7 @@ def plot_graph_grid(graphs, tokens, *, terms=None, title=None, path=None):
         A `matplotlib.figure.Figure`, not known to pyplot.
 
     Raises:
-        ValueError: if the graphs have the wrong rank, negative or non-finite
+        ValueError: If the graphs have the wrong rank, negative or non-finite
             entries, or do not match the tokens or the terms.
 
     Example:

@@ -1,4 +1,4 @@
-"""What sets the heads of a predictor apart, as a table."""
+"""Compares the heads of a predictor in a table."""
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def compare_heads(graphs, padding_mask=None):
         `tabulate.tabulate(rows, headers="keys")` or `pandas.DataFrame(rows)`.
 
     Raises:
-        ValueError: if a graph has another rank, negative or non-finite
+        ValueError: If a graph has another rank, negative or non-finite
             entries or edges against its direction, or the mask is not of the
             form above.
 
@@ -106,7 +106,7 @@ def _rows(graphs, padding_mask, direction):
 
 
 def _excess(weights, pairs):
-    """Weights less uniform shares, and what distance does not explain of them.
+    """Returns excess over uniform shares, and what distance leaves unexplained.
 
     Args:
         weights: array `(H, B, T, T)`, of H heads.
@@ -126,7 +126,7 @@ def _excess(weights, pairs):
 
 
 def _profile(weights, sums, pairs):
-    """The mean weight at each distance, over rows with an edge, `(H, T)`."""
+    """Returns mean weights by distance, over rows with an edge, `(H, T)`."""
     filled = (sums > 0) & pairs  # (H, B, T, T)
     profile = np.zeros((len(weights), pairs.shape[-1]))
     for distance in range(1, pairs.shape[-1]):
@@ -148,7 +148,7 @@ def _empty_rows(weights, pairs):
 
 
 def _peaks(weights):
-    """The mean of the largest weight of the rows with an edge, `(H,)`."""
+    """Returns the mean largest weight of the rows with an edge, `(H,)`."""
     largest = weights.max(-1)  # (H, B, T)
     return ratio(largest.sum((1, 2)), (largest > 0).sum((1, 2)))
 

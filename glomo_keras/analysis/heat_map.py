@@ -48,7 +48,7 @@ def plot_graph(
         A `matplotlib.figure.Figure`, not known to pyplot.
 
     Raises:
-        ValueError: if the graph has the wrong rank, negative or non-finite
+        ValueError: If the graph has the wrong rank, negative or non-finite
             entries, or does not match the tokens.
 
     Example:
@@ -75,7 +75,7 @@ def plot_graph(
 
 
 def _choose(graph, max_tokens, drop_empty_rows):
-    """Indices of the rows to draw, and what the title says of the others."""
+    """Returns the rows to draw, and the title's note on the others."""
     notes = []
     kept = np.arange(len(graph))
     full = np.flatnonzero(graph.any(axis=1))

@@ -1,4 +1,4 @@
-"""What a page of graphs holds, as the dict that its JSON is made of."""
+"""Builds the content of a page of graphs: the dict that becomes its JSON."""
 
 import base64
 
@@ -13,7 +13,7 @@ from glomo_keras.utils.validation import check_positive
 def page_content(
     graphs, tokens, image, padding_mask, example, weights, max_edges
 ):
-    """Returns what a page holds, but for its title.
+    """Returns the content of a page, without its title.
 
     The arguments are those of `view_graphs`.
 
@@ -116,7 +116,7 @@ def _common_shape(examples):
 
 
 def _pack(examples, max_edges):
-    """Returns the packed graphs of each text, and what was kept, in words."""
+    """Returns the packed graphs of each text, and a note on what was kept."""
     rows = sum(
         len(each.graphs) * each.shape[0] * each.shape[1] * len(each.kept)
         for each in examples

@@ -1,4 +1,4 @@
-"""The graphs of one example, checked, and as bytes for a page."""
+"""Checks the graphs of one example, and packs them as bytes for a page."""
 
 import base64
 import dataclasses
@@ -38,7 +38,7 @@ class Example:
         T' is the number of real positions.
 
         Raises:
-            ValueError: if an entry is negative or not finite, or an edge
+            ValueError: If an entry is negative or not finite, or an edge
                 leads from or to padding.
         """
         name = f"{direction}_graphs"
@@ -69,7 +69,7 @@ def read_example(graphs, padding_mask, example):
         An `Example`.
 
     Raises:
-        ValueError: if an argument is not of this form.
+        ValueError: If an argument is not of this form.
     """
     directions = forms.checked_directions(graphs)
     chosen, shapes = {}, set()

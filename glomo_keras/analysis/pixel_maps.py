@@ -1,4 +1,4 @@
-"""Where a pixel looks: small maps next to the image, as in Fig. 4."""
+"""Draws where a pixel looks: small maps next to the image, as in Fig. 4."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def plot_pixel_maps(graphs, image, pixel, *, title=None, path=None):
         A `matplotlib.figure.Figure`, not known to pyplot.
 
     Raises:
-        ValueError: if the graphs do not fit the image, or the pixel is
+        ValueError: If the graphs do not fit the image, or the pixel is
             outside it.
 
     Example:

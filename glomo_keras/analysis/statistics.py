@@ -37,7 +37,7 @@ def graph_statistics(graphs, padding_mask=None, direction=None):
           row scaled to sum 1.
 
     Raises:
-        ValueError: if the graphs have the wrong rank, negative or non-finite
+        ValueError: If the graphs have the wrong rank, negative or non-finite
             entries or edges that are not admissible, or the mask or the
             direction is not of the form above.
 

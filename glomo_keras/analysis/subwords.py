@@ -41,7 +41,7 @@ def subword_graphs(graphs, word_offsets, subword_offsets):
         Array `(B, ..., S, S)` of the dtype of the graphs, or a dict of them.
 
     Raises:
-        ValueError: if the shapes do not fit, or a weight is negative or not
+        ValueError: If the shapes do not fit, or a weight is negative or not
             finite.
 
     Example:
@@ -83,7 +83,7 @@ def find_offsets(text, pieces):
     """Finds the pieces of a tokenizer in their text, one after the other.
 
     Case, accents and the marks of inner or first pieces (`##`, `▁`, `Ġ`) do
-    not count, nor do characters between the pieces that are no letters or
+    not count, nor do characters between the pieces other than letters and
     digits. A piece that does not come next, such as `[CLS]` or `[UNK]`, gets
     the offsets (0, 0); the one after it is looked for in the rest of the
     text. Not for byte-level pieces of letters outside ASCII: take the offsets
@@ -160,7 +160,7 @@ def _without_marker(piece):
 
 
 def _shared_characters(pieces, words):
-    """How many characters each piece shares with each word, `(B, S, T)`."""
+    """Counts the characters that pieces share with words, `(B, S, T)`."""
     pieces, words = pieces.astype("int64"), words.astype("int64")
     starts = np.maximum(pieces[:, :, None, 0], words[:, None, :, 0])
     ends = np.minimum(pieces[:, :, None, 1], words[:, None, :, 1])

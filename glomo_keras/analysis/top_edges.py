@@ -61,7 +61,7 @@ def top_edges(graphs, tokens, k=5, *, layer=None, head=None, direction=None):
         the order of `graph_edges`.
 
     Raises:
-        ValueError: if a graph has another rank, negative or non-finite
+        ValueError: If a graph has another rank, negative or non-finite
             entries, the tokens are not T, a number is not positive, or there
             is no such layer, head or direction.
 
@@ -110,7 +110,7 @@ def ranked_edges(graphs, k):
         `direction`, strings.
 
     Raises:
-        ValueError: see `top_edges`.
+        ValueError: See `top_edges`.
     """
     return _ranked(_of_one_text(graphs), k)
 

@@ -27,7 +27,7 @@ SCRIPTS = (
 
 
 class GraphPage:
-    """A page of graphs; `view_graphs` makes it.
+    """Holds an interactive page of graphs, made by `view_graphs`.
 
     A notebook shows it when it is the last value of a cell, in a frame that
     can reach neither the notebook nor the network.
@@ -113,7 +113,7 @@ def view_graphs(
         A `GraphPage`: shown by notebooks, written by `page.save(path)`.
 
     Raises:
-        ValueError: if the graphs, the mask or the weights are not of these
+        ValueError: If the graphs, the mask or the weights are not of these
             forms, have negative or non-finite entries or edges of padding, do
             not match the tokens or the image, or have more than 4096
             positions.

@@ -1,4 +1,8 @@
-"""Data: text corpora, tokens and vocabularies, training windows.
+"""Data: text corpora and vocabularies, tasks, images and word vectors.
+
+For pretraining: corpora, tokenizers, vocabularies and training windows, and
+batches of images. For tasks: IMDB, MultiNLI and SQuAD 1.1, batches of their
+examples, word vectors and published ELMo weights.
 
 TensorFlow is imported when it is first needed: to tokenise, and for a data
 set on that backend.

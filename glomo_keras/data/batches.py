@@ -1,4 +1,4 @@
-"""Batches as what `fit` takes."""
+"""Turns batches into data sets for `fit`."""
 
 import keras
 import numpy as np
@@ -7,8 +7,8 @@ import numpy as np
 def as_dataset(batches, start_step=0, num_steps=None):
     """Returns batches as a data set for the backend in use.
 
-    The position is no hidden state: a data set with `start_step=n` begins
-    with the batch that another one gives after n steps.
+    The data set keeps no position: with `start_step=n` it starts at batch n,
+    the batch that another data set gives after n steps.
 
     Args:
         batches: Object with `batch(step)`: `WindowSampler`,
@@ -37,7 +37,7 @@ def as_dataset(batches, start_step=0, num_steps=None):
 
 
 class PyBatches(keras.utils.PyDataset):
-    """Batches for backends other than TensorFlow.
+    """Gives batches to `fit` on backends other than TensorFlow.
 
     A batch takes a fraction of a millisecond to cut, so no worker is needed.
 
@@ -61,7 +61,7 @@ class PyBatches(keras.utils.PyDataset):
 
 
 class BatchPart:
-    """The part of each batch that one of several processes reads.
+    """Reads one part of each batch, for one of several processes.
 
     Args:
         batches: Object with `batch(step, rows)` and `batch_size`.
@@ -69,7 +69,7 @@ class BatchPart:
         size: int, how many processes there are; it divides the batch size.
 
     Raises:
-        ValueError: if the batch size cannot be divided.
+        ValueError: If the batch size cannot be divided.
 
     Example:
 

@@ -23,7 +23,7 @@ def make_pipeline(options):
         `apache_beam.Pipeline`.
 
     Raises:
-        ImportError: Without the package apache-beam.
+        ImportError: If the package apache-beam is missing.
     """
     try:
         import apache_beam as beam
@@ -65,7 +65,7 @@ def spread_parts(pipeline, plan, missing):
 
 
 def attempt(function, *args):
-    """Calls a function, again if it fails, three times in all.
+    """Calls a function up to three times, until it succeeds.
 
     Most runners try a failed bundle again; Beam's runners for one machine do
     not. A broken file stays broken: it is not tried again.

@@ -27,7 +27,7 @@ _SIGNATURES = {
 
 
 class BrokenFile(OSError, ValueError):
-    """A file whose content cannot be read as text, however often it is tried.
+    """Reports content that cannot be read as text, however often it is tried.
 
     The message names the file and says what to do. Files that are missing or
     may not be read, and faults of a disk or a network, are plain `OSError`s.
@@ -81,7 +81,7 @@ def _read_line(file, path, max_bytes):
     try:
         return file.readline(max_bytes)
     except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        # Only the system's own errors, as of a disk, have a number.
+        # Only errors of the system, such as of a disk, have a number.
         kind = OSError if getattr(error, "errno", None) else BrokenFile
         raise kind(
             f"{path} cannot be read to its end. Received: {error}"

@@ -18,7 +18,7 @@ MOST_NAMED = 10
 
 
 class PartFiles:
-    """The files of work that is done in parts, in one folder.
+    """Manages the files of work that is done in parts, in one folder.
 
     A part is done when its record, `parts/part-NUMBER.json`, is there: it is
     written after the files. Once all parts are done, `manifest.json` has their

@@ -1,4 +1,4 @@
-"""The examples of one split of a TensorFlow Datasets data set."""
+"""Reads the examples of one split of a TensorFlow Datasets data set."""
 
 import os
 import re
@@ -10,7 +10,7 @@ _SPEC = re.compile(
 
 
 class TfdsExamples:
-    """Some features of one split of a TFDS dataset, example by example.
+    """Reads some features of one split of a TFDS data set, one by one.
 
     Prepared files are opened straight from `data_dir`, so neither the
     dataset's builder class nor a network is needed. Iterating gives dicts of
@@ -25,9 +25,9 @@ class TfdsExamples:
         download: bool. Whether to download and prepare what is not there.
 
     Raises:
-        ImportError: without `tensorflow-datasets`.
-        FileNotFoundError: if the dataset is not prepared.
-        ValueError: if the spec cannot be read, the split does not exist, or
+        ImportError: If `tensorflow-datasets` is missing.
+        FileNotFoundError: If the dataset is not prepared.
+        ValueError: If the spec cannot be read, the split does not exist, or
             a feature is missing.
     """
 
@@ -48,7 +48,7 @@ class TfdsExamples:
         self._num_examples = self._count_examples()
 
     def signature(self):
-        """Returns what tells this state of the data set from any other."""
+        """Returns a list that identifies this state of the data set."""
         folder = os.path.abspath(str(self._builder.data_path))
         return [folder, self._split, self._num_examples]
 
@@ -64,7 +64,7 @@ class TfdsExamples:
         yield from self.read()
 
     def spans(self, num_bytes):
-        """Returns parts of the split of about a size.
+        """Returns parts of the split of about equal size.
 
         Args:
             num_bytes: int. A split that is itself a part of one, such as

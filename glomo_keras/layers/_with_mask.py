@@ -22,5 +22,5 @@ class _WithMask(keras.layers.Layer):
         return inputs_shape
 
     def get_config(self):
-        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        # Without this, Keras cannot serialize a layer with a `DTypePolicy`.
         return super().get_config()

@@ -4,11 +4,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class _PairRNN(keras.layers.Layer):
-    """One RNN over two texts as one batch of twice the size.
+    """Runs one RNN over two texts, stacked into one batch.
 
     The weights are shared, so the shorter text is padded to the length of the
-    longer one and both take the same steps: half as many loops to trace and
-    to run as one after the other.
+    longer one and both take the same steps. That is half as many loops to
+    trace and run as for one text after the other.
 
     Args:
         rnn: recurrent layer that returns sequences.
@@ -78,7 +78,7 @@ def _larger(first, second):
 
 
 def _padded(tensor, length):
-    """A tensor `(B, T, ...)` with zeros up to `length` positions."""
+    """Pads a tensor `(B, T, ...)` with zeros to `length` positions."""
     batch, units, *rest = ops.shape(tensor)
     zeros = ops.zeros((batch, length - units, *rest), dtype=tensor.dtype)
     return ops.concatenate([tensor, zeros], axis=1)

@@ -4,7 +4,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
 class ResNet:
-    """The layers of a ResNet for small images, to be called more than once.
+    """Makes the layers of a ResNet for small images, for one or more calls.
 
     The form that is usual on CIFAR: a first convolution of 3x3 pixels with
     stride 1, no pooling after it, four stages of 64 to 512 channels, the mean

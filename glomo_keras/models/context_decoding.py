@@ -1,4 +1,4 @@
-"""From features to the loss of the context, Eq. 3, for every direction."""
+"""Computes the loss of the context from features, Eq. 3, by direction."""
 
 from keras import ops
 

@@ -12,7 +12,7 @@ from glomo_keras.ops.graphs import DIRECTIONS
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class ContextPretrainer(TextPretrainer):
-    """g and f trained together to predict each position's context, Eq. 3.
+    """Trains g and f together to predict each position's context, Eq. 3.
 
     The loss is the mean of the two directions' cross entropies per predicted
     token, in nats. It is computed inside the model, since the softmax is tied

@@ -13,7 +13,7 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class CoupledGraphPredictor(TextPredictor):
-    """The ablation without g: graphs from the features they act on.
+    """Predicts graphs from the features they act on: the ablation without g.
 
     There are no CNNs. Layer l's graphs are computed from the features
     F^(l-1), which this model computes for the purpose; a `ContextPretrainer`

@@ -16,7 +16,7 @@ MESSAGES = ("slices", "values", "mixture")
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class FeaturePredictor(GlomoModel):
-    """f, the network that pretraining needs and transfer throws away.
+    """Computes features from graphs: f, which only pretraining needs.
 
     From the embeddings F^0 and the graphs of each direction it computes the
     features of all layers, Eq. 2:

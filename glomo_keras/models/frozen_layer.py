@@ -2,7 +2,7 @@ import keras
 
 
 class FrozenLayer(keras.layers.Layer):
-    """The base of layers around pretrained models, which stay frozen.
+    """Base class for layers around pretrained models, which stay frozen.
 
     A model hands its own `trainable` down to its layers; here it has no
     effect. All weights are those of the models within.

@@ -6,12 +6,12 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class GivenGraphs(keras.layers.Layer):
-    """A source of graphs for a task model: inputs of the model itself.
+    """Takes the graphs of a task model from the model's own inputs.
 
     For graphs that were computed before, or by something else: a parser, the
-    released code. The model gets, for each text, `forward_graphs` and
-    `backward_graphs`, float32 `(B, L, K, T, T)`, their names beginning with
-    the text's prefix.
+    released code. For each text the model has the inputs `forward_graphs` and
+    `backward_graphs`, float32 `(B, L, K, T, T)`, with the text's prefix
+    before their names.
 
     Args:
         num_layers: Integer L.

@@ -2,7 +2,7 @@ import keras
 
 
 class GlomoModel(keras.Model):
-    """The base of the models of this package.
+    """Base class for the models of this package.
 
     They do not subclass `keras.Functional`: `keras.models.clone_model` would
     turn them into plain functional models, without their methods and with
@@ -21,7 +21,7 @@ class GlomoModel(keras.Model):
         """Refuses: scores and tied embeddings need floating point numbers.
 
         Raises:
-            ValueError: always, before anything is changed.
+            ValueError: Always, before anything is changed.
         """
         raise ValueError(
             f"{type(self).__name__} cannot be quantized: scores of graphs "

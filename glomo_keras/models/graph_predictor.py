@@ -10,7 +10,7 @@ from glomo_keras.ops.graphs import DIRECTIONS
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class GraphPredictor(TextPredictor):
-    """g, the network that is pretrained, frozen and transferred.
+    """Predicts graphs from tokens: g, pretrained, frozen and transferred.
 
     For each direction a key CNN and a query CNN over the token embeddings,
     and from their output the graphs of all layers and heads (Eq. 1). The

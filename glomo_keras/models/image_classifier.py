@@ -19,7 +19,7 @@ CHANNEL_DEVIATIONS = (0.2023, 0.1994, 0.2010)
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class ImageClassifier(NetworkModel):
-    """A ResNet for small images, with graphs between the pixels or without.
+    """Classifies small images with a ResNet, with or without pixel graphs.
 
     The features H are the pixels, normalised by channel. With graphs they are
     mixed into one M, and `[H; gate(H, M H)]` goes into the network in place
@@ -149,7 +149,7 @@ class ImageClassifier(NetworkModel):
         self.include_products = include_products
 
     def _gather(self, features, inputs):
-        """The messages, dict of `(B, N, T, 3)`."""
+        """Returns the messages, dict of `(B, N, T, 3)`."""
         if isinstance(self.graphs, UniformGraph):
             return self.messages(features)
         return self.messages(features, self.graphs(inputs))
@@ -225,7 +225,7 @@ def _message_layer(graphs, include_products, dtype):
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class _UniformMessages(keras.layers.Layer):
-    """`A H` of the forward graph of `UniformGraph`: running means.
+    """Computes `A H` of the forward graph of `UniformGraph`: running means.
 
     They are computed from sums, without the T x T graph.
     """
@@ -244,5 +244,5 @@ class _UniformMessages(keras.layers.Layer):
         return {"forward_messages": spec}
 
     def get_config(self):
-        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        # Without this, Keras cannot serialize a layer with a `DTypePolicy`.
         return super().get_config()

@@ -14,7 +14,7 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class ImageGraphPredictor(Predictor):
-    """g for images: graphs between pixels, Sec. 3.5.
+    """Predicts graphs between pixels: g for images, Sec. 3.5.
 
     The positions are the T = H W pixels in raster order. A key CNN and a
     query CNN of PixelCNN's masked convolutions (the first of mask type A, the
@@ -185,7 +185,7 @@ class ImageGraphPredictor(Predictor):
         self.dropout = dropout
 
     def _keys_and_queries(self, direction, embedded, training=None):
-        """`(B, T, d)` each, of embedded pixels `(B, H, W, d)`."""
+        """Returns `(B, T, d)` each, of embedded pixels `(B, H, W, d)`."""
         if self.pixel_coordinates is not None:
             embedded = self.pixel_coordinates(embedded, training=training)
         keys, queries = self.convolutions[direction](

@@ -7,7 +7,7 @@ from glomo_keras.utils import validation as check
 
 
 class NetworkModel(GlomoModel):
-    """A model that runs a functional one, its `network`.
+    """Runs a functional model, its `network`.
 
     A subclass sets its layers as attributes (from which Keras takes the
     weights and their order), connects them to a network of named inputs and

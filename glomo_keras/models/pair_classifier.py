@@ -15,7 +15,7 @@ TEXTS = ("premise", "hypothesis")
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class PairClassifier(TextModel):
-    """ESIM with self-attention: classifies the relation of two texts.
+    """Classifies the relation of two texts: ESIM with self-attention.
 
     Per text, with all weights shared by the two:
 
@@ -206,7 +206,7 @@ class PairClassifier(TextModel):
         ]
 
     def _compare(self, states, aligned, mask):
-        """One text in view of the other, `(B, T, hidden_dim)`."""
+        """Compares one text with the other, `(B, T, hidden_dim)`."""
         compared = [states, aligned, states * aligned, states - aligned]
         z = self.projection(ops.concatenate(compared, axis=-1))
         z = self.dropouts["projection"](z)

@@ -12,7 +12,7 @@ from glomo_keras.ops.pixels import window_indices
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class PixelPretrainer(Pretrainer):
-    """g and f trained together to predict windows of pixels, Sec. 3.5.
+    """Trains g and f together to predict windows of pixels, Sec. 3.5.
 
     The loss is the cross entropy per predicted channel of a pixel, in nats,
     the mean of the directions; `bits_per_dim` is the same in bits. Compile
@@ -242,7 +242,7 @@ class PixelPretrainer(Pretrainer):
 
 
 def _mean_loss(losses, inside):
-    """The mean over the values inside the image, and how many these are."""
+    """Returns the mean over the values inside the image, and their number."""
     weights = ops.cast(inside, "float32")[None, :, :, None]
     weights = ops.broadcast_to(weights, ops.shape(losses))
     total = ops.sum(ops.cast(losses, "float32") * weights)

@@ -9,7 +9,7 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class PredictedGraphs(FrozenLayer):
-    """A source of graphs for a task model: those of a pretrained predictor.
+    """Takes the graphs of a task model from a pretrained predictor.
 
     It works with a frozen copy of the predictor, in inference mode whatever
     the model around it does: nothing trains the copy, no gradient reaches it,

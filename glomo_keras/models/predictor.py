@@ -8,7 +8,7 @@ from glomo_keras.models.network_model import NetworkModel
 
 
 class Predictor(NetworkModel):
-    """The base of graph predictors: both forms of their graphs, and presets.
+    """Base class for graph predictors: both forms of graphs, and presets.
 
     A subclass makes its layers, among them `graph`, and connects them up to
     the factors. It has the attributes `embedding_dim`, `num_heads`,

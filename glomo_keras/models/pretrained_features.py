@@ -9,7 +9,7 @@ from glomo_keras.models.text_predictor import check_of_texts
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class PretrainedFeatures(keras.layers.Layer):
-    """Features for a task model: the mixed layers of a frozen f.
+    """Computes features for a task model: the mixed layers of a frozen f.
 
     The feature predictor f, which GLoMo throws away after pretraining, is a
     language model of both directions. As ELMo does with its own, this layer
@@ -113,7 +113,7 @@ class PretrainedFeatures(keras.layers.Layer):
 
 
 class _FrozenNetworks(FrozenLayer):
-    """The embeddings and all layers of f: a layer, so that it has a policy."""
+    """Computes embeddings and layers of f; a layer, so it has a policy."""
 
     def __init__(self, graph_predictor, feature_predictor, **kwargs):
         super().__init__(**kwargs)

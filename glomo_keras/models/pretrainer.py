@@ -10,7 +10,7 @@ from glomo_keras.utils import validation as check
 
 
 class Pretrainer(SelfScoringModel):
-    """The base of pretrainers: g and f together, their loss and presets.
+    """Base class for pretrainers: g and f together, their loss and presets.
 
     Args:
         graph_predictor: g. It is trained with f where it is trainable.

@@ -1,4 +1,4 @@
-"""A smaller predictor, of some graph layers and heads of another."""
+"""Makes a smaller predictor from some layers and heads of another."""
 
 import keras
 import numpy as np
@@ -65,7 +65,7 @@ def _selected(projection, layers, heads):
 
 
 def _rotated(rotary_heads, layers, heads):
-    """The `rotary_heads` of a projection for the heads kept."""
+    """Returns the `rotary_heads` of a projection for the heads kept."""
     if rotary_heads is None:
         return None
     return np.array(rotary_heads)[layers[:, None], heads].tolist()

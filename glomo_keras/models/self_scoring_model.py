@@ -10,7 +10,7 @@ from glomo_keras.ops.cross_entropy import tied_cross_entropy_value
 
 
 class SelfScoringModel(GlomoModel):
-    """The base of models that compute their own loss.
+    """Base class for models that compute their own loss.
 
     `call` returns a dict of scalars: `loss`, and for each direction the mean
     over what is predicted, such as `forward_loss`, and the number of
@@ -137,7 +137,7 @@ class SelfScoringModel(GlomoModel):
 
 
 class _ComputedLoss(keras.losses.Loss):
-    """A loss that is computed already.
+    """Passes on a loss that the model has already computed.
 
     Keras divides what a `Loss` returns by the number of replicas, whose
     gradients it adds.

@@ -8,7 +8,7 @@ from glomo_keras.ops.graphs import DIRECTIONS
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class SkipThoughtPretrainer(TextPretrainer):
-    """The ablation of unit-level objectives: g and f trained by skip-thought.
+    """Trains g and f by skip-thought: the ablation of unit-level objectives.
 
     One vector of a text has to predict the words of its neighbour, where
     `ContextPretrainer` predicts the context of each position. g and f are the

@@ -16,7 +16,7 @@ TEXTS = ("context", "question")
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class SpanReader(TextModel):
-    """Answers of questions as spans of a context: the paper's SQuAD model.
+    """Answers questions with spans of a context: the paper's SQuAD model.
 
     With all weights up to the states shared by context c and question q:
 
@@ -113,7 +113,7 @@ class SpanReader(TextModel):
         check.check_rate(dropout=dropout, feature_dropout=feature_dropout)
         super().__init__(features, graphs, transfer, placement, dtype, name)
         dtype = self.dtype_policy
-        # A layer with several dropouts counts on from its seed.
+        # Steps of 10: a layer with several dropouts uses the seeds that follow.
         seeds = (
             itertools.repeat(None)
             if seed is None
@@ -226,7 +226,7 @@ class SpanReader(TextModel):
         self.seed = seed
 
     def _encode(self, inputs, text):
-        """The states of a text's units, `(B, T, 2 or 4 hidden_dim)`."""
+        """Returns the states of a text's units, `(B, T, 2 or 4 hidden_dim)`."""
         embedded = self.embed(inputs, text)
         if self.character_cnn is not None:
             letters = self.character_cnn(inputs[f"{text}_letter_ids"])

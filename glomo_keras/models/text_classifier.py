@@ -9,7 +9,7 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class TextClassifier(TextModel):
-    """Classes of texts by an RNN, linear layers and self-attention.
+    """Classifies texts with an RNN, linear layers and self-attention.
 
         E = embed(inputs)   or transfer(embed(inputs), graphs)
         S = BiGRU(E)        or transfer(BiGRU(E), graphs)

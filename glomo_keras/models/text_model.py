@@ -11,7 +11,7 @@ PLACEMENTS = ("embeddings", "states")
 
 
 class TextModel(NetworkModel):
-    """The base of task models of texts: where graphs meet their features.
+    """Base class for task models of texts: where graphs meet features.
 
     Graphs come from a *source*, a layer: `PredictedGraphs`, `GivenGraphs`,
     `UniformGraph`, or one's own. It is called with a dict of the inputs that

@@ -6,7 +6,7 @@ from glomo_keras.utils import validation as check
 
 
 class TextPredictor(Predictor):
-    """The base of graph predictors of texts: their embedding and arguments.
+    """Base class for graph predictors of texts: embedding and arguments.
 
     A subclass calls `make_embedding` first, and keeps each argument as an
     attribute of the same name.

@@ -7,7 +7,7 @@ from glomo_keras.utils import validation as check
 
 
 class TextPretrainer(Pretrainer):
-    """The base of pretrainers of texts: their checks and metrics.
+    """Base class for pretrainers of texts: their checks and metrics.
 
     Args:
         graph_predictor: g, of texts.

@@ -6,7 +6,7 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class TokenClassifier(TextModel):
-    """Classes of the words of a text by a linear layer.
+    """Classifies each word of a text with a linear layer.
 
         E = embed(inputs)   or transfer(embed(inputs), graphs)
         logits = W E        or W relu(W_1 E) with a hidden layer

@@ -23,7 +23,7 @@ _parts = None
 
 @contextlib.contextmanager
 def batch_in_parts(index, count, add):
-    """Says that batches are parts of larger ones, for the length of a block.
+    """Marks each batch in this block as one part of a larger batch.
 
     Args:
         index: Integer, or integer scalar, which part of each batch this

@@ -139,7 +139,7 @@ def _recorded_loss(tensors, numbers, chunk_rows):
                 for gradient in gradients
             )
 
-        # One output: Keras' custom gradients have no more on PyTorch.
+        # One output: Keras' custom gradients support no more on PyTorch.
         total = ops.reshape(ops.sum(parts), (1,))
         return ops.concatenate([total, parts]), grad
 

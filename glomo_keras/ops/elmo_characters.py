@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Ids of AllenNLP: bytes and the signs below them, plus one; 0 is padding.
+# Ids of AllenNLP: bytes, then special characters, plus one; 0 is padding.
 BEGIN_SENTENCE = 257
 END_SENTENCE = 258
 BEGIN_WORD = 259

@@ -42,7 +42,7 @@ def join_heads(parts):
 
 
 def sums_of_rows(rows, columns, graph, values):
-    """Rows of `G F` for each F in a list, side by side on the last axis.
+    """Returns rows of `G F` for each F in a list, joined on the last axis.
 
     Args:
         rows, columns, graph: See `streaming.edge_rows`.

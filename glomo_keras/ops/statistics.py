@@ -1,4 +1,4 @@
-"""How sparse graphs are, watched while they are learned."""
+"""Statistics of how sparse graphs are during training."""
 
 from keras import ops
 

@@ -252,6 +252,6 @@ def _map_blocks(function, arguments, rows, columns, previous):
 
 
 def _after(tensor, numbers):
-    """Returns the integers, to be had once the tensor is computed."""
+    """Returns the integers, but makes them wait for the tensor."""
     known = ops.any(tensor[..., -1, -1] > 0)
     return numbers + ops.minimum(ops.cast(known, "int32"), 0)

@@ -21,7 +21,7 @@ def check_backend(what):
 
 
 def check_whole(name, value, smallest, largest=math.inf):
-    """Raises ValueError unless a number is an integer from a range."""
+    """Raises ValueError unless a number is an integer in a range."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not smallest <= value <= largest:
         limit = "or more" if math.isinf(largest) else f"to {largest}"

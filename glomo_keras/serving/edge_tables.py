@@ -101,7 +101,7 @@ def _edge_table(documents, edges):
 
 
 def _word_numbers(documents):
-    """Numbers of all words of the documents, and the list of the words."""
+    """Returns numbers for the words of all documents, and the word list."""
     numbers, words = [], {}
     for document in documents:
         for start, end in document.token_offsets.tolist():
@@ -111,7 +111,7 @@ def _word_numbers(documents):
 
 
 def _categories(numbers, names):
-    """A column of strings, each of them stored once."""
+    """Returns a column of strings, each of them stored once."""
     pyarrow = import_pyarrow()
     return pyarrow.DictionaryArray.from_arrays(
         pyarrow.array(numbers, "int32"),

@@ -1,4 +1,4 @@
-"""Strongest edges of the texts of a part of a corpus, anywhere."""
+"""Writes the strongest edges of a part of a corpus, on any machine."""
 
 from typing import NamedTuple
 
@@ -181,7 +181,7 @@ class EdgeWriter:
 
 
 class EdgeModel:
-    """The strongest edges of batches of windows, from a SavedModel.
+    """Finds the strongest edges of batches of windows, by a SavedModel.
 
     Args:
         path: str, the folder of a version, see `export_saved_model`.

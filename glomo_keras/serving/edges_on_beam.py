@@ -76,7 +76,7 @@ def build_pipeline(pipeline, plan, missing):
 
 
 def _read(part, writer):
-    """Yields the shards and batches of a part; of the part what is broken."""
+    """Yields the documents and batches of a part, and its broken files."""
     number, plan, pieces = part
     for shard, documents in enumerate(writer.read(number, pieces)):
         key = number, shard

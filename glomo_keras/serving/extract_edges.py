@@ -87,7 +87,7 @@ the characters of the word in the text |
 
     Raises:
         FileNotFoundError: If a source does not exist.
-        ImportError: Without the package pyarrow.
+        ImportError: If the package pyarrow is missing.
         RuntimeError: If Keras does not run on TensorFlow, or one of several
             processes was killed.
         ValueError: If an argument is wrong, a file is broken, no text has a
@@ -127,7 +127,7 @@ def extract_edges_on_beam(predictor, spec, out, beam_options=(), **options):
         `pathlib.Path`, `out`.
 
     Raises:
-        ImportError: Without the packages apache-beam and pyarrow.
+        ImportError: If the package apache-beam or pyarrow is missing.
         FileNotFoundError, RuntimeError, ValueError: See `extract_edges`. What
             a worker raises arrives as the runner reports it.
     """
@@ -146,7 +146,7 @@ def extract_edges_on_beam(predictor, spec, out, beam_options=(), **options):
 
 
 class ExtractionPlan:
-    """What is to be done for a corpus: the parts, where, and by whom.
+    """Plans the work on a corpus: its parts, the folder and the writer.
 
     Args:
         predictor, spec, out, ...: See `extract_edges`.

@@ -123,7 +123,7 @@ class GraphClient:
             Dict of arrays, `forward_graphs` and `backward_graphs`
             `(B, L, K, T, T)`, and of texts also `tokens` (str) `(B, T)`,
             `token_offsets` `(B, T, 2)` and `length` `(B,)`: `text[start:end]`
-            is a token, where bytes that are no UTF-8 count as in
+            is a token, where bytes that are not UTF-8 count as in
             `bytes.decode("utf-8", "replace")`.
 
         Raises:

@@ -62,7 +62,7 @@ def check_characters(text, max_characters):
 
     if max_characters is None:
         return []
-    # Bytes that are no UTF-8 are counted as the characters they are read as.
+    # Bytes that are not UTF-8 are counted as the characters they are read as.
     text = tf.strings.unicode_transcode(
         text, "UTF-8", "UTF-8", errors="replace"
     )

@@ -1,4 +1,4 @@
-"""Cuts requests in batches, and puts the answers together."""
+"""Cuts requests into batches, and puts the answers together."""
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def rows_of(arrays, rows, batch_size):
 
 
 def without_padding(answer, inputs):
-    """Cuts the positions that a server's own batching has added.
+    """Cuts off the positions that a server's own batching has added.
 
     Args:
         answer: Dict of arrays.

@@ -1,5 +1,5 @@
 class ServingError(RuntimeError):
-    """A server has answered that it will not, or could not, do it.
+    """Reports that a server refused a request, or failed to answer it.
 
     The message ends in what the server said. A server that cannot be reached
     is a `ConnectionError`, one that takes too long a `TimeoutError`.

@@ -29,8 +29,8 @@ def text_batches(texts, tokenizer, max_length, max_characters):
         List of dicts of arrays.
 
     Raises:
-        ImportError: Without the package `tensorflow-serving-api`.
-        ValueError: Without a tokenizer, or if a text is beyond a limit.
+        ImportError: If the package `tensorflow-serving-api` is missing.
+        ValueError: If there is no tokenizer, or a text is beyond a limit.
     """
     if tokenizer is None:
         raise ValueError(
@@ -62,7 +62,7 @@ def image_batches(images, max_length):
         List of dicts of arrays.
 
     Raises:
-        ImportError: Without the package `tensorflow-serving-api`.
+        ImportError: If the package `tensorflow-serving-api` is missing.
         ValueError: If the images are not such an array, or exceed the limit.
     """
     images = as_integers("images", images, "uint8")

@@ -1,4 +1,4 @@
-"""What a callback remembers from one epoch to the next."""
+"""Saves what a callback remembers from one epoch to the next."""
 
 import keras
 import numpy as np

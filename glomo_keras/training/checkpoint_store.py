@@ -98,7 +98,7 @@ def _storable(array):
 
 
 def _read(path):
-    # Opened here: of a damaged file numpy would leave the handle open.
+    # Opened here: numpy would leave the handle of a damaged file open.
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as npz:
         arrays = {name: npz[name] for name in npz.files}
     return arrays, json.loads(arrays.pop(_STATE).tobytes())

@@ -1,4 +1,4 @@
-"""`fit` with batches of which each process has a part."""
+"""Runs `fit` on batches of which each process has a part."""
 
 import contextlib
 import functools
@@ -51,7 +51,7 @@ def fit_parts(model):
 
 @contextlib.contextmanager
 def _methods(model, **methods):
-    """Gives a model other methods, for the length of a block."""
+    """Replaces methods of a model within a block."""
     for name, method in methods.items():
         setattr(model, name, method)
     try:
@@ -62,7 +62,7 @@ def _methods(model, **methods):
 
 
 def _in_parts(whole, weights, *state, training=False, **kwargs):
-    """What `compute_loss_and_updates` of a model returns, from parts.
+    """Returns what a model's `compute_loss_and_updates` does, from parts.
 
     Args:
         whole: The model's own `compute_loss_and_updates`.

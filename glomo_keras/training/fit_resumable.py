@@ -1,4 +1,4 @@
-"""`model.fit` that a kill cannot change."""
+"""Runs `model.fit` so that a kill does not change the result."""
 
 import importlib.util
 
@@ -23,7 +23,7 @@ def fit_resumable(
     validation_steps=None,
     verbose="auto",
 ):
-    """Trains a model, going on where the run in the folder stopped.
+    """Trains a model, and resumes where the run in the folder stopped.
 
     A run killed at any moment and started again makes the same steps as one
     that was not: an epoch is the unit that is redone, so epochs are short.

@@ -42,7 +42,7 @@ def current_job():
 
 @contextlib.contextmanager
 def joined(index, size, addresses):
-    """Joins this process with others, for the length of a block.
+    """Joins this process with others within a block.
 
     Nothing may have been computed before.
 
@@ -98,7 +98,7 @@ def _tensorflow_strategy(index, addresses):
 
 
 def numbers_of_all(number):
-    """Returns an integer of each process, in the order of the processes.
+    """Returns the integers of all processes, in their order.
 
     Args:
         number: Integer of this process, 32 bits.

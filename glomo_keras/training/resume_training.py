@@ -1,4 +1,4 @@
-"""Training that goes on as the same run after a kill."""
+"""Resumes a training after a kill, as the same run."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""The one folder that a run leaves."""
+"""Keeps all that a run writes in one folder."""
 
 import dataclasses
 import enum
@@ -12,7 +12,7 @@ from glomo_keras.utils import files
 
 
 class RunFolder:
-    """Options, logs, metrics, figures and checkpoints of one run.
+    """Keeps options, logs, metrics, figures and checkpoints of one run.
 
     `config.json, data.json, history.csv, metrics.json, tensorboard/,
     figures/, checkpoint/`, and its results. One process at a time may work
@@ -89,7 +89,7 @@ class RunFolder:
         """Refuses to go on with other data than the run began with.
 
         Args:
-            facts: Dict, what tells the data from others; written to
+            facts: Dict of values that identify the data; written to
                 `data.json` the first time. Later, names that are not in it
                 do not count.
 
@@ -108,7 +108,7 @@ class RunFolder:
             raise ValueError(
                 "The data have changed since this run began:\n"
                 + _indented(differences)
-                + "\nChoose another folder, or bring back the data. "
+                + "\nChoose another folder, or restore the data. "
                 f"Received: path={self.path}"
             )
 
@@ -172,12 +172,12 @@ class RunFolder:
 
     @property
     def _begun(self):
-        """Whether more was written than a start that failed at once leaves."""
+        """Whether more was written than a failed start leaves behind."""
         left = (self.data_path, self.figures_dir, self.tensorboard_dir)
         return any(path not in left for path in self._contents())
 
     def _contents(self):
-        """What there is of the run, without `config.json`."""
+        """Returns the existing paths of the run, without `config.json`."""
         names = (
             self.data_path,
             self.history_path,

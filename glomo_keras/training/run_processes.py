@@ -97,8 +97,8 @@ def _wait(processes, num_processes, receiver):
                 raise RuntimeError(
                     f"Process {index} of {num_processes} {how}, and the job "
                     "ends; its error, or that of the process that it lost, "
-                    "stands above. The same command goes on from the last "
-                    "checkpoint."
+                    "stands above. Run the same command again to go on from "
+                    "the last checkpoint."
                 )
     if not results:
         raise RuntimeError(
@@ -109,7 +109,7 @@ def _wait(processes, num_processes, receiver):
 
 
 def _run(function, arguments, index, num_processes, addresses, sender):
-    """What a process does."""
+    """Runs the function in a process of the job."""
     end_with_parent()
     if index:
         sys.stdout.flush()

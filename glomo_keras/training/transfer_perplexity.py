@@ -1,4 +1,4 @@
-"""How much frozen graphs help freshly initialised features."""
+"""Measures how much frozen graphs help freshly initialised features."""
 
 import keras
 import numpy as np

@@ -9,7 +9,7 @@ SPACES = ("mixture", "context", "all")
 
 
 class GraphHyperModel(keras_tuner.HyperModel):
-    """Models of a task that differ in how they use graphs.
+    """Makes models of a task that differ in how they use graphs.
 
     A trial whose loss, in training or validation, stops being finite counts
     as failed.

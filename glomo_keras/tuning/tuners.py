@@ -27,7 +27,7 @@ def make_tuner(
     project_name="trials",
     seed=None,
 ):
-    """Makes a tuner that goes on with the trials it finds in its folder.
+    """Makes a tuner that resumes from the trials in its folder.
 
     A trial that was running when its process was killed is run again from
     its start. All trials are run however many of them fail. A folder with the
@@ -93,7 +93,7 @@ def make_tuner(
 
 
 def _search(kind, hypermodel, objective, max_epochs):
-    """Returns what tells a search from others, as JSON has it."""
+    """Returns facts that identify a search, as values of JSON."""
     hp = keras_tuner.HyperParameters()
     hypermodel.declare_hyperparameters(hp)
     search = {

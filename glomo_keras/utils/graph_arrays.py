@@ -8,7 +8,7 @@ def as_array(values):
     """Returns a numpy array of the same dtype, also of a tensor.
 
     Raises:
-        ValueError: if the values are a dict, such as a factored graph.
+        ValueError: If the values are a dict, such as a factored graph.
     """
     if isinstance(values, dict):
         raise ValueError(
@@ -33,7 +33,7 @@ def checked_graphs(graphs, rank, name="graphs", square=True):
             Defaults to True.
 
     Raises:
-        ValueError: if the rank is wrong, an axis is empty, a graph is not
+        ValueError: If the rank is wrong, an axis is empty, a graph is not
             square, or an entry is negative or not finite.
     """
     array = as_array(graphs).astype("float64")
@@ -76,7 +76,7 @@ def checked_mask(padding_mask, shape):
         shape: `(B, T)`, which it must have.
 
     Raises:
-        ValueError: if it has another shape or dtype.
+        ValueError: If it has another shape or dtype.
     """
     if padding_mask is None:
         return np.ones(shape, "bool")

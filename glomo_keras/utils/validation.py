@@ -64,7 +64,7 @@ def check_same_width(**shapes):
 
 
 def chosen_numbers(name, chosen, count):
-    """Checks a choice of numbers from 1 to `count`; returns it as a list.
+    """Checks a choice of numbers from 1 to `count`, and returns it as a list.
 
     Args:
         name: String, of the argument.
@@ -114,7 +114,7 @@ def check_placement(placement, use_rnn):
 
 
 def check_bytes(name, values):
-    """Raises ValueError where values that stand for bytes may be no bytes."""
+    """Raises ValueError unless the dtype of values can be that of bytes."""
     dtype = values.dtype if hasattr(values, "dtype") else np.array(values).dtype
     if "float" in str(dtype) or "16" in str(dtype):
         raise ValueError(

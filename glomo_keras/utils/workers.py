@@ -62,8 +62,8 @@ class Workers:
         except concurrent.futures.BrokenExecutor as error:
             raise RuntimeError(
                 "A process ended before its work was done: it was killed, "
-                "perhaps for want of memory. The same command goes on with "
-                "the parts that are missing. "
+                "perhaps because memory ran out. Run the same command again "
+                "to finish the missing parts. "
                 f"Received: num_processes={self.count}"
             ) from error
 

@@ -63,7 +63,7 @@ def read_arrays(path):
 
 
 class OfficialState:
-    """The arrays of a state_dict, with clear errors and a set of those left."""
+    """Holds the arrays of a state_dict, and the names not yet taken."""
 
     def __init__(
         self,

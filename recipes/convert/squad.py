@@ -69,8 +69,8 @@ def convert(state, predictor=None, num_graph_layers=3, num_heads=None):
         `glomo_keras.models.SpanReader`, without dropout.
 
     Raises:
-        ValueError: a parameter is missing, left over or of another shape, or
-            the variant has no counterpart.
+        ValueError: If a parameter is missing, left over or of another shape,
+            or the variant has no counterpart.
     """
     check_variant(state)
     words = state.take("word_emb.weight")

@@ -22,7 +22,7 @@ def read(paths):
         `name` and `measured`, a row of runs.csv.
 
     Raises:
-        ValueError: a path is neither.
+        ValueError: If a path is neither.
     """
     found = {}
     for path in paths:

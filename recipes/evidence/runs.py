@@ -39,7 +39,7 @@ OF_GRAPHS = {
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """How to compare the runs of a recipe.
+    """Says how to compare the runs of a recipe.
 
     Attributes:
         title: str.

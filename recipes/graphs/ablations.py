@@ -194,7 +194,7 @@ def load(options, seed):
     """Returns the stream to train on, and windows of the held-out one.
 
     Raises:
-        ValueError: a row of this seed was pretrained on other text.
+        ValueError: If a row of this seed was pretrained on other text.
     """
     corpus = pretrain_text.load(
         pretrain_text.resolve(pretraining(options, "full", seed))

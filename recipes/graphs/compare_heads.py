@@ -55,7 +55,7 @@ def load(options):
     """Returns token ids and padding mask of the texts.
 
     Raises:
-        ValueError: no line is long enough.
+        ValueError: If no line is long enough.
     """
     lines = options.texts.read_text("utf-8").split("\n")
     lines = [line for line in lines if len(line.split()) >= SHORTEST]

@@ -34,8 +34,8 @@ from recipes.common import check_positive
 from recipes.common import refuse
 
 COUNT = 4
-RELEVANT = 0.2  # what an edge of a row that is shown exceeds its share by
-EDGES = 3  # of a sentence, that choose it
+RELEVANT = 0.2  # the least excess of an edge for its row to be shown
+EDGES = 3  # strongest edges of a sentence, by which it is chosen
 
 
 @dataclasses.dataclass
@@ -80,7 +80,7 @@ def load(options):
     """Returns the tokens of the sentences: a dict of arrays `(B, T)`.
 
     Raises:
-        ValueError: there are fewer than four sentences of such lengths.
+        ValueError: If there are fewer than four sentences of such lengths.
     """
     premises = data.read_mnli(options.data_dir)["matched"].premises
     tokenizer = data.WordTokenizer.from_preset(options.predictor)
@@ -129,7 +129,7 @@ def choose_heads(rows):
 
 
 def choose_sentences(heads, graphs, texts):
-    """Returns what to draw of each head: rule 3."""
+    """Returns a sentence to draw for each head: rule 3."""
     lengths = texts["padding_mask"].sum(1)
     drawn, used = [], set()
     for head in heads:

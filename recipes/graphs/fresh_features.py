@@ -40,7 +40,7 @@ class ProbeOptions:
 
 
 class PretrainingUse(keras.layers.Layer):
-    """Graphs act as in pretraining: layer by layer, a slice for each head."""
+    """Applies graphs as in pretraining: by layer, a slice for each head."""
 
     def __init__(self, num_layers, **kwargs):
         super().__init__(**kwargs)

@@ -94,7 +94,7 @@ def read_text(text, tokenizer):
     """Returns the inputs of a text, its words and those that are unknown.
 
     Raises:
-        ValueError: if there is no word in the text.
+        ValueError: If there is no word in the text.
     """
     batch = tokenizer([text])
     if not np.any(batch["padding_mask"]):
@@ -111,7 +111,7 @@ def read_text(text, tokenizer):
 
 
 def listed(words, most=10):
-    """Returns the first of the words, and how many there are more."""
+    """Returns the first words, and how many more there are."""
     rest = len(words) - most
     more = f" and {rest} more" if rest > 0 else ""
     return ", ".join(words[:most]) + more

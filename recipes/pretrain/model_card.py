@@ -104,7 +104,7 @@ def make_preset(options):
         `pathlib.Path`, the README.
 
     Raises:
-        ValueError: if the run or its evaluation is not complete, the n-grams
+        ValueError: If the run or its evaluation is not complete, the n-grams
             are of other events, or the preset is too large.
     """
     found = load(options.run)
@@ -153,7 +153,7 @@ def load(run):
     """Reads the files of a finished run.
 
     Raises:
-        ValueError: if one is missing, the n-grams are of other windows, or
+        ValueError: If one is missing, the n-grams are of other windows, or
             another predictor was measured.
     """
     found = {}

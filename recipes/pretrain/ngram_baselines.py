@@ -1,4 +1,4 @@
-"""Perplexities of n-grams on the held-out windows of a pretraining.
+"""Measures n-gram perplexities on the held-out windows of a pretraining.
 
     python -m recipes.pretrain.ngram_baselines --run runs/wiki
 
@@ -48,7 +48,7 @@ CONTEXTS_KEPT = 64
 
 @dataclasses.dataclass
 class Options:
-    """Perplexities of unigrams, bigrams and trigrams on held-out windows."""
+    """Measures unigrams, bigrams and trigrams on held-out windows."""
 
     run: pathlib.Path
     """The run folder of recipes.pretrain.text."""

@@ -79,7 +79,7 @@ def pack(options):
         options: `Options`.
 
     Raises:
-        ValueError: if the file's name does not end in `.tar.bz2`.
+        ValueError: If the file's name does not end in `.tar.bz2`.
     """
     if not options.out.name.endswith(ENDING):
         raise ValueError(
@@ -120,8 +120,8 @@ def open_packed(options):
         `glomo_keras.data.TokenizedCorpus`.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the corpus was tokenised with other options, or the
+        FileNotFoundError: If there is no such file.
+        ValueError: If the corpus was tokenised with other options, or the
             file is damaged.
     """
     path = pathlib.Path(options.corpus[0]).expanduser()

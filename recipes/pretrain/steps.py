@@ -258,7 +258,7 @@ def save(options, pretrainer, history, folder):
     """Saves predictor and pretrainer, and returns the best epoch's metrics.
 
     Raises:
-        RuntimeError: if the loss stopped being finite.
+        RuntimeError: If the loss stopped being finite.
     """
     training.check_finite(history)
     save_presets(pretrainer, folder)

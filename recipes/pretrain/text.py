@@ -135,7 +135,7 @@ def load(options):
 
 
 def describe(corpus, options):
-    """Returns what tells a corpus, and weights to start from, from others."""
+    """Returns facts that identify the corpus and the starting weights."""
     return {**describe_text(corpus), **steps.start_facts(options)}
 
 

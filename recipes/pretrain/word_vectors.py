@@ -72,9 +72,9 @@ def check(options):
     """Refuses options before any work.
 
     Raises:
-        ValueError: for a number out of its range.
-        FileExistsError: if OUT is there and is not to be replaced.
-        NotADirectoryError: if the folder of OUT cannot be made.
+        ValueError: If a number is out of its range.
+        FileExistsError: If OUT is there and is not to be replaced.
+        NotADirectoryError: If the folder of OUT cannot be made.
     """
     check_positive(
         options, "dim", "window", "negative", "epochs", "workers", "min_count"
@@ -108,7 +108,7 @@ def count_words(options, corpus):
     """Returns the counts of the words that get a vector.
 
     Raises:
-        ValueError: if no word is frequent enough.
+        ValueError: If no word is frequent enough.
     """
     counts = np.bincount(
         corpus.train.token_ids, minlength=len(corpus.vocabulary)

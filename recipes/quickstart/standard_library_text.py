@@ -35,7 +35,7 @@ DOCUMENTED = (
     ast.FunctionDef,
     ast.AsyncFunctionDef,
 )
-# What ends a paragraph and is no prose: code between fences, underlined
+# What ends a paragraph and is not prose: code between fences, underlined
 # headings, numpydoc's `name : type`, `name: ` and the marks of lists.
 NO_PROSE = re.compile(
     r"^\s*```(?s:.*?)(?:^\s*```|\Z)"

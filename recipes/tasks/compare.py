@@ -73,7 +73,7 @@ def load(options):
         Dict of a run's name to a dict of seed to metrics.
 
     Raises:
-        ValueError: no seed of a run is finished.
+        ValueError: If no seed of a run is finished.
     """
     common = os.path.commonpath([run.absolute() for run in options.runs])
     runs = {}
@@ -115,7 +115,7 @@ def compare(options, runs, name):
     """Compares one metric; returns a row for each run.
 
     Raises:
-        ValueError: a seed lacks the metric.
+        ValueError: If a seed lacks the metric.
     """
     baseline, rows = None, []
     for run, seeds in runs.items():

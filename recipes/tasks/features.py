@@ -47,7 +47,7 @@ def check_features(options):
         options: `FeatureOptions`.
 
     Raises:
-        ValueError: if a file is not given, missing or damaged, or a
+        ValueError: If a file is not given, missing or damaged, or a
             pretrainer is another model.
     """
     kinds = options.features.split("+")
@@ -78,7 +78,7 @@ def read_pretrainer(options):
     """Returns the `ContextPretrainer` of --pretrainer.
 
     Raises:
-        ValueError: it is another model, or the folder is damaged.
+        ValueError: If it is another model, or the folder is damaged.
     """
     model = presets.load(options.pretrainer)
     if not isinstance(model, gk.ContextPretrainer):
@@ -124,7 +124,7 @@ def load_word_vectors(options, lexicon):
         `Features` of `word_ids`, int32.
 
     Raises:
-        ValueError: no word has a vector, or the file is damaged.
+        ValueError: If no word has a vector, or the file is damaged.
     """
     words = lexicon.words
     vocabulary = ["<pad>", "<unk>", *words[1:]]

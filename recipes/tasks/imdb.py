@@ -136,7 +136,7 @@ def build(options, loaded, seed):
 
 
 def callbacks(options, loaded):
-    """Returns what changes the learning rate after an epoch."""
+    """Returns the callback that changes the learning rate, if any."""
     if options.schedule == "cosine":
         return []
     return [

@@ -50,7 +50,7 @@ MONITOR = "val_accuracy"
 
 @dataclasses.dataclass(kw_only=True)
 class Options(ClassifierOptions):
-    """MultiNLI with ESIM and self-attention, with and without graphs."""
+    """Trains and tests ESIM with self-attention on MultiNLI."""
 
     hidden_dim: int = 100
     """Units of the LSTMs in each direction and of the linear layers."""

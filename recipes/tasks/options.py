@@ -146,8 +146,8 @@ def check_task(options):
     """Refuses options that no recipe of a task can work with.
 
     Raises:
-        ValueError: an option out of its range or missing, a file that is
-            missing or damaged, or no such preset.
+        ValueError: If an option is out of its range or missing, a file is
+            missing or damaged, or there is no such preset.
     """
     check_positive(options, "limit")
     if options.data_dir is None and options.tfds is None:
@@ -209,7 +209,7 @@ def check_graph_layers(options):
 
 
 def check_same_words(options):
-    """Refuses a predictor and a pretrainer whose ids mean other words."""
+    """Refuses a predictor and a pretrainer whose ids mean different words."""
     tokenizers = [
         data.WordTokenizer.from_preset(preset)
         for preset in (options.predictor, options.pretrainer)

@@ -1,4 +1,4 @@
-r"""Parts of speech: many small decisions, so a task of little variance.
+r"""Tags parts of speech, a task of many decisions and little variance.
 
     python -m recipes.tasks.pos_tags --treebank en_ewt-ud-dev.conllu \
         --vectors glove.6B.50d.txt --graph predicted \
@@ -140,7 +140,7 @@ def split(options, sentences):
     """Returns the numbers of the sentences of each part, by document.
 
     Raises:
-        ValueError: a part has no document.
+        ValueError: If a part has no document.
     """
     documents = list(dict.fromkeys(s.document for s in sentences))
     order = np.random.default_rng(options.split_seed).permutation(

@@ -20,7 +20,7 @@ BEST = "best.weights.h5"
 
 @dataclasses.dataclass
 class TaskData:
-    """The data of a recipe, ready for all seeds.
+    """Holds the data of a recipe, ready for all seeds.
 
     Attributes:
         train, validation: `data.Examples`.
@@ -108,7 +108,7 @@ def draw_examples(options, loaded, seed):
         seed: int.
 
     Raises:
-        ValueError: there are fewer examples than --train-examples.
+        ValueError: If there are fewer examples than --train-examples.
     """
     examples, count = loaded.train, options.train_examples or len(loaded.train)
     if count > len(examples):
@@ -161,7 +161,7 @@ def fit(options, loaded, model, seed, folder, callbacks, monitor):
         and its validation metrics.
 
     Raises:
-        RuntimeError: the loss stopped being finite.
+        RuntimeError: If the loss stopped being finite.
     """
     facts = {**loaded.facts, **describe_model(options, model)}
     frozen = graphs.frozen_digest(model)

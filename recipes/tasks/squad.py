@@ -235,7 +235,7 @@ def make_optimizer(options):
 
 
 def callbacks(options, loaded):
-    """Returns what answers the held-out questions after each epoch."""
+    """Returns the callback that answers the held-out questions."""
     reading = loaded.texts["validation"]
     return [
         ValidationAnswers(

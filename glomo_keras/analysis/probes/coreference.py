@@ -1,4 +1,4 @@
-"""Does a pronoun draw on the name that it stands for?"""
+"""Tests whether pronouns give weight to the name that they stand for."""
 
 import csv
 from typing import NamedTuple
@@ -48,7 +48,7 @@ def read_gap(path):
         List of `Pronoun`.
 
     Raises:
-        ValueError: if a column is missing or an offset does not lead to its
+        ValueError: If a column is missing or an offset does not lead to its
             name. The message names the file and the row.
     """
     text = files.read_text(path)
@@ -86,7 +86,7 @@ def coreference_tallies(graphs, pronouns, token_offsets):
         Dict of `Tally` with rules `(L, K)`, for the directions of the graphs.
 
     Raises:
-        ValueError: if there are not as many graphs as pronouns, or a pronoun
+        ValueError: If there are not as many graphs as pronouns, or a pronoun
             or name has no token.
     """
     correct = {}

@@ -1,4 +1,4 @@
-"""Do the strongest edges lead to the heads of dependency trees?"""
+"""Tests whether the strongest edges lead to the heads of dependency trees."""
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def dependency_tallies(found, sentences, punctuation=True):
         Dict of `Tally` with rules `(L, K)`, for the directions of `found`.
 
     Raises:
-        ValueError: if there are not as many words as answers.
+        ValueError: If there are not as many words as answers.
     """
     wanted = head_distances(sentences, punctuation)
     lengths = [len(sentence.words) for sentence in sentences]
@@ -85,7 +85,7 @@ def dependency_table(rules, sentences, by="relation", punctuation=True):
         distance, `words`, and for each rule the share of right answers.
 
     Raises:
-        ValueError: if there are not as many words as answers, or `by` is
+        ValueError: If there are not as many words as answers, or `by` is
             another.
     """
     wanted = head_distances(sentences, punctuation)
@@ -141,8 +141,8 @@ def tree_tallies(graphs, sentences, pair=None, punctuation=True):
         and, with a pair, `both` with one rule.
 
     Raises:
-        ImportError: if scipy is not installed.
-        ValueError: if there are not as many graphs as sentences, or a graph
+        ImportError: If scipy is not installed.
+        ValueError: If there are not as many graphs as sentences, or a graph
             is of another length.
     """
     correct, total = {}, []

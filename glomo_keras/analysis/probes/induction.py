@@ -1,4 +1,4 @@
-"""Do the strongest edges lead to where an n-gram stood before?"""
+"""Tests whether the strongest edges lead to where an n-gram stood before."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def induction_tallies(found, texts, length=1, target="occurrence"):
         Dict of `Tally` with rules `(L, K)`, for the directions of `found`.
 
     Raises:
-        ValueError: if there are not as many words as answers, the length is
+        ValueError: If there are not as many words as answers, the length is
             not positive or the target another.
 
     Example:

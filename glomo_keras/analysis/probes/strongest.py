@@ -1,4 +1,4 @@
-"""The answer that each head gives: the source of a row's strongest edge."""
+"""Reads each head's answer: the source of a row's strongest edge."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def strongest_sources(graphs):
         backward ones positive: a row can name no word on the other side.
 
     Raises:
-        ValueError: if there is no text, or a graph has another rank.
+        ValueError: If there is no text, or a graph has another rank.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Counts of right answers, with intervals over texts."""
+"""Counts right answers, with intervals over texts."""
 
 import dataclasses
 
@@ -10,11 +10,11 @@ from glomo_keras.utils.validation import check_positive
 
 @dataclasses.dataclass(frozen=True)
 class Tally:
-    """Right answers of rules, counted by text.
+    """Holds the right answers of rules, counted by text.
 
-    Questions of one text hang together, so intervals come from drawing texts,
-    with replacement (the percentile bootstrap); draws without a question do
-    not count. The interval of a rule that was chosen on the same texts is too
+    Questions from one text are not independent, so intervals are bootstrapped
+    over texts (the percentile bootstrap); draws without a question do not
+    count. The interval of a rule that was chosen on the same texts is too
     favourable: choose on others.
 
     Attributes:
@@ -47,7 +47,7 @@ class Tally:
         return Tally(self.correct[index], self.total)
 
     def __add__(self, other):
-        """Returns the tally of both questions of the same texts."""
+        """Returns the tally of two sets of questions on the same texts."""
         # Booleans count too; `+` would be their "or".
         return Tally(
             np.add(self.correct, other.correct, dtype="int64"),
@@ -55,7 +55,7 @@ class Tally:
         )
 
     def interval(self, other=None, confidence=0.95, resamples=1000, seed=0):
-        """Returns the bootstrap's interval of the accuracy.
+        """Returns the bootstrap interval of the accuracy.
 
         Args:
             other: `Tally` of the same texts, whose accuracy is subtracted.
@@ -68,7 +68,7 @@ class Tally:
             Array `(2, ...)`, the low and the high end.
 
         Raises:
-            ValueError: if there is no question, the confidence is not
+            ValueError: If there is no question, the confidence is not
                 between 0 and 1, or `resamples` is not positive.
         """
         check_positive(resamples=resamples)
@@ -101,7 +101,7 @@ class Tally:
         return np.quantile(values, (tails, 1 - tails), axis=-1)
 
     def _drawn(self, draws):
-        """Accuracies in each drawing of texts, `(..., R)`."""
+        """Returns the accuracies in each resample of the texts, `(..., R)`."""
         return ratio(self.correct @ draws.T, self.total @ draws.T)
 
 

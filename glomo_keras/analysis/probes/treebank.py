@@ -45,7 +45,7 @@ def read_conllu(path):
         List of `Sentence`.
 
     Raises:
-        ValueError: if a line is not of the format, words are not numbered one
+        ValueError: If a line is not of the format, words are not numbered one
             by one, or a head is not a word of the sentence. The message names
             the file and the line.
 
@@ -71,7 +71,9 @@ def read_conllu(path):
             sentences.append(_sentence(place, rows, document))
             rows = []
     if not sentences:
-        raise ValueError(f"{path} has no sentence. Received: {len(text)} signs")
+        raise ValueError(
+            f"{path} contains no sentence. Received: {len(text)} characters"
+        )
     return sentences
 
 

@@ -1,4 +1,4 @@
-"""Graphs of texts that are split into words already."""
+"""Predicts graphs of texts that are already split into words."""
 
 from glomo_keras.utils.padding import pad_rows
 from glomo_keras.utils.validation import check_positive

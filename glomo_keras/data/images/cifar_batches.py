@@ -84,7 +84,7 @@ def read_batch(path):
         `(images, labels)`: uint8 `(N, 32, 32, 3)` and int32 `(N,)`.
 
     Raises:
-        ValueError: if the file is not such a batch, or damaged.
+        ValueError: If the file is not such a batch, or damaged.
     """
     read = _read_binary if path.suffix == ".bin" else _read_python
     pixels, labels = read(path)
@@ -108,7 +108,7 @@ def _read_binary(path):
     if not len(content) or len(content) % RECORD:
         raise ValueError(
             f"{path} must have a multiple of {RECORD} bytes: it is cut off, "
-            f"or no batch of CIFAR-10. Received: {len(content)} bytes"
+            f"or is not a batch of CIFAR-10. Received: {len(content)} bytes"
         )
     records = content.reshape(-1, RECORD)
     return records[:, 1:], records[:, 0].astype("int32")

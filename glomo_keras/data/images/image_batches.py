@@ -4,7 +4,7 @@ import numpy as np
 
 
 class CropBatches:
-    """Endless batches of crops, each a pure function of `(seed, step)`.
+    """Gives endless batches of crops, each a pure function of `(seed, step)`.
 
     All images of a batch are cut at one place drawn for it; an epoch shows
     each image once, in a new order, but for the last `N % batch_size`.
@@ -16,7 +16,7 @@ class CropBatches:
         seed: int, not negative.
 
     Raises:
-        ValueError: if there are fewer images than B, or no such crop.
+        ValueError: If there are fewer images than B, or no such crop.
 
     Example:
 
@@ -48,7 +48,7 @@ class CropBatches:
 
 
 class EvaluationCrops:
-    """Batches of the middles of all images, each once, of one size.
+    """Gives the middle of each image once, in batches of one size.
 
     Args:
         images: uint8 array `(N, S, S, 3)`.
@@ -56,7 +56,7 @@ class EvaluationCrops:
         crop: int, pixels a side.
 
     Raises:
-        ValueError: if there are fewer images than a batch, or the crop does
+        ValueError: If there are fewer images than a batch, or the crop does
             not fit.
     """
 
@@ -82,7 +82,7 @@ class EvaluationCrops:
 
 
 class LabelledBatches:
-    """Endless batches of labelled images, each a pure function of its step.
+    """Gives endless batches of labelled images, pure functions of the step.
 
     An epoch shows each image once, in a new order, but for the last
     `N % batch_size`; half of them, drawn anew, are mirrored.
@@ -94,7 +94,7 @@ class LabelledBatches:
         seed: int, not negative.
 
     Raises:
-        ValueError: if there are fewer images than B, or images and labels
+        ValueError: If there are fewer images than B, or images and labels
             differ in number.
 
     Example:
@@ -130,14 +130,14 @@ class LabelledBatches:
 
 
 class EvaluationImages:
-    """Batches of all labelled images, each once, in order.
+    """Gives each labelled image once, in order, in batches.
 
     Args:
         images, labels, batch_size: As for `LabelledBatches`; the
             last batch may be smaller.
 
     Raises:
-        ValueError: if images and labels differ in number.
+        ValueError: If images and labels differ in number.
     """
 
     one_length = True

@@ -1,4 +1,4 @@
-"""One image from a file: as RGB of a given size, or the reason why not."""
+"""Reads one image file as RGB of a given size, or says why it cannot."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ _PHOTOMETRIC, _WHITE_IS_0 = 262, 0  # a tag of TIFF, and one of its values
 
 
 class UnusableImage(Exception):
-    """A file that is no image that can be used; the text says why."""
+    """Reports that a file cannot be used as an image; the message says why."""
 
 
 def read_image(path, size):
@@ -36,8 +36,8 @@ def read_image(path, size):
         uint8 array `(size, size, 3)`.
 
     Raises:
-        UnusableImage: if the file is none of that, or is damaged.
-        OSError: if the system cannot read it.
+        UnusableImage: If the file is none of that, or is damaged.
+        OSError: If the system cannot read it.
     """
     if not os.path.isfile(path):
         raise UnusableImage("not a file")
@@ -68,7 +68,7 @@ def read_image(path, size):
         raise UnusableImage("too many pixels") from None
     except MemoryError:
         raise
-    except Exception as error:  # decoders raise whatever they like
+    except Exception as error:  # decoders raise any kind of error
         if getattr(error, "errno", None):  # the system's fault, which may pass
             raise
         text = str(error) or type(error).__name__
@@ -105,7 +105,7 @@ def scale_image(image, size):
 
 
 def _is_negative(image):
-    """Whether 0 is white: Pillow inverts such TIFF files of 8 bits alone."""
+    """Returns whether 0 is white; Pillow inverts such TIFFs at 8 bits only."""
     tags = getattr(image, "tag_v2", {})
     return image.mode in _DEEP_MODES and tags.get(_PHOTOMETRIC) == _WHITE_IS_0
 

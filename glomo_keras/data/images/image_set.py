@@ -9,12 +9,12 @@ import numpy as np
 from glomo_keras.utils import files
 
 FORMAT = 2
-LISTED = 10  # files named of each fault
+LISTED = 10  # files named for each fault
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-    """Images of one size, in the order of their source.
+    """Holds images of one size, in the order of their source.
 
     Attributes:
         images: uint8 array `(N, S, S, 3)`, mapped from disk.
@@ -49,7 +49,7 @@ def prepare_images(sources, cache, size):
         `ImageSet`.
 
     Raises:
-        ValueError: if none of the files is an image that can be used, or the
+        ValueError: If none of the files is an image that can be used, or the
             classes of the sources differ.
     """
     classes = sources[0].class_names

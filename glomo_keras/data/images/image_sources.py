@@ -42,7 +42,7 @@ def open_images(spec, data_dir=None):
         data_dir: folder of prepared TFDS data sets.
 
     Raises:
-        FileNotFoundError, ValueError: if the spec does not exist or holds
+        FileNotFoundError, ValueError: If the spec does not exist or holds
             no file.
     """
     spec = str(spec)
@@ -74,7 +74,7 @@ def open_labelled(spec, data_dir=None):
         alone, `train` only.
 
     Raises:
-        FileNotFoundError, ValueError: if there is no such thing, or the
+        FileNotFoundError, ValueError: If there is no such thing, or the
             classes of training and test differ.
     """
     spec = str(spec)
@@ -164,7 +164,7 @@ def _files_below(path):
 
 
 class ImageFiles:
-    """Image files, read one by one; faults are passed on, not raised."""
+    """Reads image files one by one; faults are returned, not raised."""
 
     def __init__(self, name, paths, class_names=None):
         if not paths:
@@ -197,7 +197,7 @@ class ImageFiles:
 
 
 class CifarBatches:
-    """Official batches of CIFAR-10, in the official order."""
+    """Reads official batches of CIFAR-10, in the official order."""
 
     class_names = list(CIFAR10_CLASSES)
 
@@ -225,7 +225,7 @@ class CifarBatches:
 
 
 class TfdsImages:
-    """The feature `image`, and `label` if wanted, of a TFDS split."""
+    """Reads the feature `image`, and `label` if wanted, of a TFDS split."""
 
     def __init__(self, spec, names, data_dir=None):
         self.name = spec

@@ -6,7 +6,7 @@ POOL_BATCHES = 50  # how many batches are sorted together
 
 
 class BucketedBatches:
-    """Endless batches, each a pure function of `(seed, step)`.
+    """Gives endless batches, each a pure function of `(seed, step)`.
 
     An epoch puts the examples in a new order, sorts those of every 50 batches
     by length, cuts batches and puts these in a new order: little is padded,

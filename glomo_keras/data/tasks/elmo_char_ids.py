@@ -23,8 +23,8 @@ def elmo_char_ids(tokens, max_length=None, max_characters=50):
         int32 array (B, T, C), 0 in the padding.
 
     Raises:
-        TypeError: if a text is one string rather than a sequence of words.
-        ValueError: if `max_characters` leaves no room for a character.
+        TypeError: If a text is one string rather than a sequence of words.
+        ValueError: If `max_characters` leaves no room for a character.
 
     Example:
 
@@ -62,6 +62,6 @@ def _checked(text):
 
 def _ids(word, max_characters):
     if isinstance(word, str):
-        # A lone surrogate is no UTF-8, but what texts hold may be read.
+        # A lone surrogate is not UTF-8, but texts may contain one.
         word = word.encode("utf-8", "replace")
     return elmo_characters.word_ids([byte + 1 for byte in word], max_characters)

@@ -1,4 +1,4 @@
-"""Every example once, for evaluation."""
+"""Evaluation batches: every example exactly once."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from glomo_keras.utils.validation import check_positive
 
 
 class EvaluationBatches:
-    """A finite, fixed sequence of batches that cover examples once.
+    """Gives a finite, fixed sequence of batches that cover examples once.
 
     The examples are sorted by length; the last batch, of the longest, may be
     smaller.
@@ -16,7 +16,7 @@ class EvaluationBatches:
         batch_size: int.
 
     Raises:
-        ValueError: if `batch_size` is below 1.
+        ValueError: If `batch_size` is below 1.
 
     Attributes:
         batch_size: as given, or None where the last batch is smaller.
@@ -55,7 +55,7 @@ class EvaluationBatches:
             step: int, below `len(self)`.
 
         Raises:
-            IndexError: if there is no such batch.
+            IndexError: If there is no such batch.
         """
         if not 0 <= step < len(self):
             raise IndexError(
@@ -65,7 +65,7 @@ class EvaluationBatches:
         return self.examples.take(self.order[start : start + self._size])
 
     def restore(self, outputs):
-        """Puts what a model gave, batch after batch, in the examples' order.
+        """Puts the outputs of all batches in the order of the examples.
 
         Args:
             outputs: array `(N, ...)`.

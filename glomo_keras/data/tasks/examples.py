@@ -9,7 +9,7 @@ _LADDER = sorted(2**i * j for i in range(3, 20) for j in (2, 3))
 
 
 class Examples:
-    """Texts of any length with their targets, padded when they are taken.
+    """Holds texts of any length with targets; pads them when they are taken.
 
     Args:
         texts: dict. The keys are prefixes of the inputs' names (`""` where

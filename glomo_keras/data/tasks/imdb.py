@@ -25,7 +25,7 @@ _NAME = re.compile(r"(\d+)_\d+\.txt")
 
 @dataclasses.dataclass(frozen=True)
 class Reviews:
-    """Reviews with their labels.
+    """Holds reviews with their labels.
 
     Attributes:
         ids: list of N str: `"pos/123_8"`, the file, or the number in TFDS.
@@ -62,7 +62,7 @@ class Reviews:
             Two `Reviews`, in the order of this one.
 
         Raises:
-            ValueError: if `fraction` is out of range, or a part is empty.
+            ValueError: If `fraction` is out of range, or a part is empty.
         """
         if not 0 < fraction < 1:
             raise ValueError(
@@ -98,10 +98,11 @@ def read_imdb(folder, split):
         numbers; those of a file in its order.
 
     Raises:
-        FileNotFoundError: No such folder, or one without `neg` and `pos`.
-        ValueError: A label without reviews, also in a half of a CSV file, a
-            file whose name is not of the official form `NUMBER_STARS.txt`, or
-            that is not UTF-8.
+        FileNotFoundError: If there is no such folder, or it lacks `neg` and
+            `pos`.
+        ValueError: If a label has no reviews, also in a half of a CSV file,
+            or a file's name is not of the official form `NUMBER_STARS.txt`,
+            or a file is not UTF-8.
     """
     check_option("split", split, ("train", "test"))
     folder = pathlib.Path(folder)
@@ -142,10 +143,10 @@ def read_imdb_file(path):
         rows.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: No such columns, more cells than columns, quotes that do
-            not match, an unknown sentiment, or not UTF-8. The message names
-            the file and the line.
+        FileNotFoundError: If there is no such file.
+        ValueError: If a column is missing, a row has more cells than
+            columns, quotes do not match, a sentiment is unknown, or the text
+            is not UTF-8. The message names the file and the line.
     """
     texts, labels = [], []
     with open(path, "rb") as file:
@@ -180,7 +181,7 @@ def read_imdb_file(path):
 
 
 def _lines(file):
-    """Yields decoded lines one by one, so that a fault is that of its line."""
+    """Yields decoded lines one by one, so that a fault names its line."""
     for number, line in enumerate(file):
         text = line.decode("utf-8-sig" if number == 0 else "utf-8")
         yield from io.StringIO(text, newline="")
@@ -208,8 +209,8 @@ def read_imdb_tfds(split, name="imdb_reviews", data_dir=None):
         `Reviews`, in the stored order.
 
     Raises:
-        FileNotFoundError: the data set is not prepared.
-        ValueError: features missing, or a label that is neither 0 nor 1.
+        FileNotFoundError: If the data set is not prepared.
+        ValueError: If a feature is missing, or a label is neither 0 nor 1.
     """
     spec = f"tfds:{name.removeprefix('tfds:')}:{split}"
     examples = TfdsExamples(spec, ("text", "label"), data_dir)

@@ -10,12 +10,13 @@ CHUNK = 256
 
 
 class Lexicon:
-    """Numbers for the words of all texts of a task.
+    """Numbers the words of all texts of a task.
 
-    A text is tokenised once, cased; whatever a model wants of a unit (its id
-    in a predictor's vocabulary, its row of word vectors, its characters) is a
-    table with one row for each word, so that all inputs of a text align and
-    take the memory of one. Number 0 is padding and stands for no word.
+    A text is tokenised once, cased. Each input that a model needs for a word
+    (its id in a predictor's vocabulary, its row of word vectors, its
+    characters) is a table with one row for each word, so that all inputs of a
+    text align and take the memory of one. Number 0 is padding and stands for
+    no word.
 
     Attributes:
         words: list of str, the words by number; `words[0]` is `""`.

@@ -40,7 +40,7 @@ _FIELDS = ("gold_label", "sentence1", "sentence2")
 
 @dataclasses.dataclass(frozen=True)
 class SentencePairs:
-    """Pairs of raw texts with their labels.
+    """Holds pairs of raw texts with their labels.
 
     Attributes:
         premises: list of N str.
@@ -83,7 +83,7 @@ class SentencePairs:
             Two `SentencePairs`.
 
         Raises:
-            ValueError: if `fraction` is out of range, or a part is empty.
+            ValueError: If `fraction` is out of range, or a part is empty.
         """
         if not 0 < fraction < 1:
             raise ValueError(
@@ -120,9 +120,9 @@ def read_mnli_file(path):
         `SentencePairs`, in the order of the file.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a line that is no JSON object with these fields, or an
-            unknown label; the message names the file and the line.
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is not a JSON object with these fields, or a
+            label is unknown; the message names the file and the line.
 
     Example:
 
@@ -155,9 +155,10 @@ def read_mnli_tfds(spec, data_dir=None):
         `SentencePairs`, in the order stored.
 
     Raises:
-        ValueError: features other than `premise`, `hypothesis` and `label`,
-            or a label outside 0 to 2; the message names the example.
-        ImportError, FileNotFoundError: as `open_corpus` with such a spec.
+        ValueError: If the features are not `premise`, `hypothesis` and
+            `label`, or a label is outside 0 to 2; the message names the
+            example.
+        ImportError, FileNotFoundError: As `open_corpus` with such a spec.
     """
     examples = TfdsExamples(spec, ("premise", "hypothesis", "label"), data_dir)
     premises, hypotheses, labels = [], [], []
@@ -189,8 +190,8 @@ def read_mnli(data_dir=None, tfds=None):
         Dict of `SentencePairs`: `train`, `matched` and `mismatched`.
 
     Raises:
-        FileNotFoundError: a file is missing; the message has its name.
-        ValueError: as `read_mnli_file` and `read_mnli_tfds`.
+        FileNotFoundError: If a file is missing; the message has its name.
+        ValueError: As `read_mnli_file` and `read_mnli_tfds`.
     """
     if tfds is not None:
         return {

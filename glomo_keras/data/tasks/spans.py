@@ -1,4 +1,4 @@
-"""Between characters of a text and spans of its tokens."""
+"""Converts between characters of a text and spans of its tokens."""
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def decode_spans(start_logits, end_logits, max_tokens=16):
         spans the first.
 
     Raises:
-        ValueError: if `max_tokens` is below 1, or a logit is NaN.
+        ValueError: If `max_tokens` is below 1, or a logit is NaN.
 
     Example:
 

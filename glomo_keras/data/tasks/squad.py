@@ -21,7 +21,7 @@ _TFDS_SPLITS = {"train": "train", "dev": "validation"}
 
 @dataclasses.dataclass(frozen=True)
 class SquadQuestions:
-    """Questions, each on one of the contexts, with reference answers.
+    """Holds questions, each on one of the contexts, with reference answers.
 
     Attributes:
         contexts: list of str, untouched.
@@ -69,7 +69,7 @@ class SquadQuestions:
             Two `SquadQuestions`.
 
         Raises:
-            ValueError: if a part would be empty.
+            ValueError: If a part would be empty.
         """
         order = np.random.default_rng(seed).permutation(len(self.contexts))
         counts = np.bincount(self.context_of, minlength=len(order))[order]
@@ -122,8 +122,8 @@ def read_squad(data_dir=None, tfds=None):
         Dict of `SquadQuestions`: `train` and `dev`.
 
     Raises:
-        FileNotFoundError: a file is missing; the message has its name.
-        ValueError: as `read_squad_file` and `read_squad_tfds`.
+        FileNotFoundError: If a file is missing; the message has its name.
+        ValueError: As `read_squad_file` and `read_squad_tfds`.
     """
     if tfds is not None:
         return {
@@ -159,8 +159,8 @@ def read_squad_file(path):
         `SquadQuestions`, in the order of the file.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a file of another schema, SQuAD 2.0's among them; the
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file has another schema, such as SQuAD 2.0's; the
             message names the file, the place in it and the fault.
 
     Example:
@@ -201,9 +201,9 @@ def read_squad_tfds(spec, data_dir=None):
         `SquadQuestions`, in the order stored.
 
     Raises:
-        ValueError: features other than `id`, `context`, `question` and
-            `answers`, or a question without an answer.
-        ImportError, FileNotFoundError: as `open_corpus` with such a spec.
+        ValueError: If the features are not `id`, `context`, `question` and
+            `answers`, or a question has no answer.
+        ImportError, FileNotFoundError: As `open_corpus` with such a spec.
     """
     names = ("id", "context", "question", "answers")
     collected = _Collector(spec)
@@ -224,7 +224,7 @@ def read_squad_tfds(spec, data_dir=None):
 
 
 class _Collector:
-    """Questions on their way to `SquadQuestions`; equal contexts are one."""
+    """Collects questions for `SquadQuestions`; equal contexts become one."""
 
     def __init__(self, source):
         self.source = str(source)

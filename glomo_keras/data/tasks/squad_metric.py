@@ -72,7 +72,7 @@ def squad_scores(questions, predictions):
         integers `questions` and `missing`, those without a prediction.
 
     Raises:
-        ValueError: without a question.
+        ValueError: If there is no question.
 
     Example:
 
@@ -122,8 +122,8 @@ def read_predictions(path):
         Dict of str to str.
 
     Raises:
-        ValueError: not JSON, or not such an object; the message names the
-            file and what is wrong.
+        ValueError: If the file is not JSON, or not such an object; the
+            message names the file and what is wrong.
     """
     predictions = files.read_json(path)
     wanted = f"{path}: predictions are one JSON object, {{id: answer}}. "

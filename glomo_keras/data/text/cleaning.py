@@ -43,7 +43,7 @@ _EMPTY_REFERENCE = re.compile(rf"<ref{_ATTRIBUTES}\s*/>", flags=re.IGNORECASE)
 
 
 def _element(names):
-    """Returns a pattern of elements whose content is no text."""
+    """Returns a pattern of elements whose content is not text."""
     return re.compile(
         rf"<({names})\b[^<>]*>(?:(?!<\1\b).)*?</\1\s*>",
         flags=re.DOTALL | re.IGNORECASE,
@@ -208,7 +208,7 @@ def _clean_brackets(text):
 
 
 def _until_stable(pattern, replacement, text, rounds=8):
-    """Replace from the inside out: links and templates nest."""
+    """Replaces from the inside out, because links and templates nest."""
     for _ in range(rounds):
         text, count = pattern.subn(replacement, text)
         if not count:

@@ -13,7 +13,7 @@ from glomo_keras.utils import files
 
 
 class Corpus:
-    """An ordered list of sources, read as a stream of cleaned texts.
+    """Reads an ordered list of sources as a stream of cleaned texts.
 
     Only the text being read is in memory.
 
@@ -66,7 +66,7 @@ def clean_text(raw, min_paragraph_words):
 
 
 class TfdsTexts:
-    """The `"text"` feature of one split of a TFDS data set.
+    """Reads the `"text"` feature of one split of a TFDS data set.
 
     Args:
         spec, data_dir, download: See `TfdsExamples`.
@@ -87,7 +87,7 @@ class TfdsTexts:
         self._examples = TfdsExamples(*self._options)
 
     def signature(self):
-        """Returns what distinguishes this state of the data set."""
+        """Returns a list that identifies this state of the data set."""
         return [self.wiki, *self._examples.signature()]
 
     def spans(self, num_bytes):

@@ -100,5 +100,5 @@ class PartReader:
 
 
 def pieces_of(sources, part):
-    """Returns a part with the sources themselves, as `PartReader` takes it."""
+    """Returns a part with its sources, as `PartReader` takes it."""
     return [(sources[span.source], span.start, span.stop) for span in part]

@@ -1,4 +1,4 @@
-"""What is to be done to prepare a corpus: part by part, anywhere."""
+"""Plans the preparation of a corpus, part by part, on any machine."""
 
 import os
 
@@ -20,7 +20,7 @@ FORMAT = 5
 
 
 class CorpusPlan:
-    """What is to be done for a corpus: the parts, where, and by whom.
+    """Plans the work on a corpus: its parts, the folder and the writer.
 
     Args:
         spec, cache_dir, ...: See `prepare_corpus`.

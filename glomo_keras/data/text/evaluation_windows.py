@@ -7,7 +7,7 @@ from glomo_keras.utils.validation import check_positive
 
 
 class EvaluationWindows:
-    """A finite, fixed sequence of batches that cover a stream once.
+    """Gives a finite, fixed sequence of batches that cover a stream once.
 
     The texts are joined in their stored order and cut every `max_length`
     tokens, so the windows do not depend on the batch size. The end of the
@@ -19,7 +19,7 @@ class EvaluationWindows:
         max_length: int.
 
     Raises:
-        ValueError: if an argument is below 1, or the stream is empty.
+        ValueError: If an argument is below 1, or the stream is empty.
 
     Example:
 
@@ -61,7 +61,7 @@ class EvaluationWindows:
             `padding_mask` bool (B, T), T being `max_length`.
 
         Raises:
-            IndexError: if there is no such batch.
+            IndexError: If there is no such batch.
         """
         if not 0 <= step < len(self):
             raise IndexError(

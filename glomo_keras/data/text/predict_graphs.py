@@ -1,4 +1,4 @@
-"""The graphs of many texts, one for each."""
+"""Predicts the graphs of many texts."""
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def checked_tokenizer(predictor, tokenizer):
     """Returns a predictor's tokenizer, or the given one if it fits.
 
     Raises:
-        ValueError: see `predict_graphs`.
+        ValueError: See `predict_graphs`.
     """
     known = predictor.vocabulary
     if tokenizer is None:
@@ -91,7 +91,7 @@ def checked_tokenizer(predictor, tokenizer):
 
 
 def check_tokenizer_options(predictor, tokenizer):
-    """Raises ValueError where a tokenizer makes other words of a text.
+    """Raises ValueError if a tokenizer would make other words from a text.
 
     Its `normalize_unicode` may differ, as in `WordTokenizer.from_preset`.
     """

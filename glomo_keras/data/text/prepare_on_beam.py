@@ -47,7 +47,7 @@ def prepare_on_beam(
         A `TokenizedCorpus`.
 
     Raises:
-        ImportError: Without the package apache-beam.
+        ImportError: If the package apache-beam is missing.
         FileNotFoundError, ValueError: See `prepare_corpus`. What a worker
             raises arrives as the runner reports it.
 
@@ -107,7 +107,7 @@ def build_pipeline(pipeline, plan, missing, folder):
 
 
 def _records(pipeline, plan, missing):
-    """The records of all parts, `(number, record)`; writes the shards."""
+    """Writes the shards; returns records of all parts, `(number, record)`."""
     import apache_beam as beam
 
     part_files = plan.part_files
@@ -124,7 +124,7 @@ def _records(pipeline, plan, missing):
 
 
 def _vocabulary(pipeline, plan, records):
-    """One list of words: the given ones, or the most frequent ones."""
+    """Returns one list of words: the given ones or the most frequent ones."""
     import apache_beam as beam
 
     if plan.vocabulary is not None:
@@ -156,7 +156,7 @@ def _sum_counts(parts):
 
 
 def _in_order(records):
-    """The records of all shards, in the order of the corpus."""
+    """Returns the records of all shards, in the order of the corpus."""
     records = sorted(records, key=lambda pair: pair[0])
     return [file for _, record in records for file in record["files"]]
 

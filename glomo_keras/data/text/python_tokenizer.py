@@ -1,4 +1,4 @@
-"""What `WordTokenizer` does, in pure Python, where TensorFlow is missing.
+"""Does the work of `WordTokenizer` in pure Python, without TensorFlow.
 
 Tokens, ids and offsets are those of the operations in `word_splitting`.
 Characters that only one of the two Unicode tables knows, Python's or

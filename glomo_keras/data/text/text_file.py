@@ -1,4 +1,4 @@
-"""Text files as sources of texts: what one text is, and how it is found."""
+"""Splits text files into texts."""
 
 import contextlib
 import html
@@ -40,7 +40,7 @@ class RawText(typing.NamedTuple):
 
 
 class TextFile:
-    """One file of texts.
+    """Reads one file of texts.
 
     A file of WikiExtractor (it starts with `<doc `, or holds its JSON, one
     object a line) holds one text per article; the line that repeats the title
@@ -73,7 +73,7 @@ class TextFile:
         return self.path
 
     def signature(self):
-        """Returns what distinguishes this state of the file from any other."""
+        """Returns a list that identifies this state of the file."""
         status = os.stat(self.path)
         return [
             os.path.abspath(self.path),
@@ -84,7 +84,7 @@ class TextFile:
         ]
 
     def spans(self, num_bytes):
-        """Returns parts of the file that can be read one without the other.
+        """Returns parts of the file that can be read independently.
 
         Args:
             num_bytes: int, the size of a part. A packed file, and one that is
@@ -144,7 +144,7 @@ class TextFile:
             return first, next(texts, "")
 
     def _lines(self, start, stop, divides):
-        """The lines from the first divider of a span to that after it."""
+        """Yields the lines from a span's first divider to the one after it."""
         first = lines_lib.find_line(self.path, start) if start else 0
         lines = lines_lib.placed_lines(
             self.path, start=first, stop=stop, divides=divides
@@ -240,7 +240,7 @@ def _split_documents(lines):
 
 
 def _is_json(line):
-    """Whether a first line begins an object or an array of JSON."""
+    """Returns whether a first line begins an object or an array of JSON."""
     if _JSON_START.match(line):
         return True
     try:

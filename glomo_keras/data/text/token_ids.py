@@ -1,4 +1,4 @@
-"""Pass 2 of a corpus: shards to one array of vocabulary ids on disk."""
+"""Pass 2 of a corpus: turns shards into one array of ids on disk."""
 
 import collections
 import contextlib
@@ -19,7 +19,7 @@ ID_FILES = ("vocabulary.txt", "token_ids.npy", "text_lengths.npy")
 def write_ids(
     folder, records, tokenizer_config, vocabulary, vocabulary_size, workers
 ):
-    """Maps the shards to one file of ids, unless it is there and good.
+    """Maps the shards to one file of ids, unless a good one exists.
 
     Args:
         folder: str, of the shards.
@@ -155,7 +155,7 @@ class IdsWriter:
 
 
 def ids_are_good(folder):
-    """Whether the ids in a folder are complete; warns of damaged files."""
+    """Returns whether the ids in a folder are complete; warns of damage."""
     path = os.path.join(folder, "manifest.json")
     manifest = files.read_json_or_none(path)
     if manifest is None:

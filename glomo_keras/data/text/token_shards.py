@@ -1,4 +1,4 @@
-"""Pass 1 of a corpus: texts to shards of token ids, resumable."""
+"""Pass 1 of a corpus: turns texts into shards of token ids, resumable."""
 
 import concurrent.futures
 import functools
@@ -133,7 +133,7 @@ def load_shard(folder, record):
 
 
 class _Shard:
-    """A shard in the making."""
+    """Collects the words of a shard."""
 
     def __init__(self, normalize_unicode):
         self.num_words = 0

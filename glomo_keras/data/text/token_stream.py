@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class TokenStream:
-    """Some texts of a tokenised corpus.
+    """Holds some texts of a tokenised corpus.
 
     Args:
         token_ids: (all words,) integer array, usually on disk (`np.memmap`).
@@ -36,7 +36,7 @@ class TokenStream:
 
 
 class JoinedTexts:
-    """The texts of a stream in a given order, read as one long text.
+    """Reads the texts of a stream in a given order, as one long text.
 
     Args:
         stream: a `TokenStream`.

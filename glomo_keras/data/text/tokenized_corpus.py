@@ -12,7 +12,7 @@ from glomo_keras.utils.validation import check_rate
 
 
 class TokenizedCorpus:
-    """Token ids of a prepared corpus, memory-mapped.
+    """Opens the token ids of a prepared corpus, memory-mapped.
 
     Args:
         path: str, the folder that `prepare_corpus` wrote.

@@ -1,4 +1,4 @@
-"""One word typed in several ways: apostrophes, NFC, NFD and keyboards'."""
+"""Maps the ways to type a word to one: apostrophes, NFC, NFD, keyboards."""
 
 import functools
 import re
@@ -24,7 +24,7 @@ def other_forms(vocabulary):
         vocabulary: Iterable of str.
 
     Returns:
-        Dict from the forms that are no words themselves to the words.
+        Dict from the forms that are not words themselves to the words.
     """
     known = set(vocabulary)
     return {
@@ -37,11 +37,11 @@ def other_forms(vocabulary):
 
 
 def _forms(composed):
-    """The ways in which keyboards and systems write a word in NFC."""
+    """Yields the ways in which keyboards and systems write a word in NFC."""
     combining = unicodedata.normalize("NFD", composed)
     yield composed
     yield combining
-    # Devanagari, Hebrew: letters that Unicode composes no more.
+    # Devanagari, Hebrew: letters that Unicode no longer composes.
     yield re.sub(_uncomposed_pattern(), lambda x: _uncomposed()[x[0]], composed)
     # Vietnamese in CP1258: a letter with its mark, then the tone.
     tone_last = _TONE_AND_LETTER_MARK.sub(r"\2\1", combining)
@@ -53,7 +53,7 @@ def _forms(composed):
 
 @functools.cache
 def _uncomposed():
-    """Maps what NFC makes of characters to the characters."""
+    """Maps sequences to the characters that NFC splits into them."""
     characters = map(chr, range(0x80, 0x10000))
     normal = ((unicodedata.normalize("NFC", x), x) for x in characters)
     return {form: x for form, x in normal if form != x and len(form) > 1}

@@ -20,7 +20,7 @@ def check_vocabulary(vocabulary):
         The vocabulary as a list.
 
     Raises:
-        ValueError: if a special token is missing or misplaced, or a token
+        ValueError: If a special token is missing or misplaced, or a token
             occurs twice or holds a line break.
     """
     vocabulary = list(vocabulary)
@@ -56,7 +56,7 @@ def build_vocabulary(counts, vocabulary_size):
         List of str: `"<pad>"`, `"<unk>"`, then the most frequent words.
 
     Raises:
-        ValueError: if `vocabulary_size` leaves no room for a word.
+        ValueError: If `vocabulary_size` leaves no room for a word.
 
     Example:
 

@@ -11,7 +11,7 @@ MIN_ROW_WORDS = 8
 
 @dataclasses.dataclass(frozen=True)
 class EpochPlan:
-    """Everything random about one epoch.
+    """Holds the random choices of one epoch.
 
     Args:
         texts: `JoinedTexts`, the texts in this epoch's order.
@@ -25,7 +25,7 @@ class EpochPlan:
 
 
 class WindowSampler:
-    """Batches of windows, each a pure function of `(seed, step)`.
+    """Samples batches of windows, each a pure function of `(seed, step)`.
 
     An epoch puts the texts in a new order, joins them into one long text and
     cuts it into `batch_size` equal rows; each row of a batch walks along its
@@ -120,7 +120,7 @@ class WindowSampler:
         }
 
     def epoch_plan(self, epoch):
-        """Returns the `EpochPlan` of an epoch; the last one asked is kept."""
+        """Returns the `EpochPlan` of an epoch, and keeps the latest one."""
         current, plan = self._current
         if current != epoch:
             plan = self._make_plan(epoch)

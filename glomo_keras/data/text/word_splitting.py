@@ -4,8 +4,8 @@ TensorFlow Text is not needed, so a server runs the same operations.
 """
 
 # Character classes (RE2). U+200C and U+200D join letters into one word in
-# some scripts, and emoji into one sign; the other invisible format characters
-# count as white space.
+# some scripts, and emoji into one symbol; the other invisible format
+# characters count as white space.
 _WORD = r"\p{L}\p{M}\p{N}\x{200C}\x{200D}"
 _SPACE = (
     r"\s\p{Z}\p{Cc}\x{AD}\x{200B}\x{200E}\x{200F}"
@@ -18,7 +18,7 @@ KEPT_DELIMITER_PATTERN = (
     rf"|[^{_WORD}{_SPACE}][\p{{M}}\x{{200D}}]*"
 )
 """What ends a word and is itself a token: `n't`, `'s` and the like, numbers
-with inner dots or commas, and any single sign with its marks."""
+with inner dots or commas, and any single symbol with its marks."""
 
 _LONGER_THAN_CONTRACTION = rf"(['’])((?i:s|re|ve|ll|d|m|t)[{_WORD}])"
 """What only begins like a contraction. `\\b` does not tell: to RE2 a letter
@@ -44,7 +44,7 @@ def split_words(texts):
     texts = tf.strings.unicode_transcode(
         texts, "UTF-8", "UTF-8", errors="replace"
     )
-    # One blank for each sign of white space, so that offsets stay.
+    # One blank for each white-space character, so that offsets stay.
     texts = tf.strings.regex_replace(texts, f"[{_SPACE}]", BLANK)
     marked = _mark_delimiters(texts)
     tokens = tf.strings.split(tf.strings.regex_replace(marked, MARK, BLANK))

@@ -22,12 +22,12 @@ class WordTokenizer:
     """Splits texts into words and punctuation, as the Penn Treebank does.
 
     A token is a run of letters, combining marks and digits; any other visible
-    sign is a token of its own. Contractions are cut (`don't` gives `do`,
+    character is a token of its own. Contractions are cut (`don't` gives `do`,
     `n't`; `it's` gives `it`, `'s`) and a number keeps its inner dots and
     commas (`1,000.5`). A script written without spaces is not cut into words:
     `日本語のテキスト` is one token. Offsets count Unicode code points of the
     original text, as Python's `str` does: `text[start:end]` is the token
-    before lower-casing. Bytes that are no UTF-8 read as in
+    before lower-casing. Bytes that are not UTF-8 read as in
     `bytes.decode("utf-8", "replace")`, and offsets count in that string.
 
     Everything runs on core TensorFlow operations, so it can stand in a
@@ -150,7 +150,7 @@ class WordTokenizer:
             int32 `(B, T, 2)` padded with 0.
 
         Raises:
-            ValueError: Without a vocabulary, or a negative `max_length`.
+            ValueError: If there is no vocabulary, or `max_length` is negative.
         """
         if max_length is not None and max_length < 0:
             raise ValueError(

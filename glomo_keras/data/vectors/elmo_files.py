@@ -31,7 +31,7 @@ def load_elmo(
     finetune=False,
     **kwargs,
 ):
-    """Makes an `Elmo` layer of published files, AllenNLP's or bilm-tf's.
+    """Makes an `Elmo` layer from published files, AllenNLP's or bilm-tf's.
 
     Args:
         options_path: str or path of the JSON file.
@@ -44,8 +44,8 @@ def load_elmo(
         files no more.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if a file is of another kind, lacks an entry or a key, or
+        FileNotFoundError: If there is no such file.
+        ValueError: If a file is of another kind, lacks an entry or a key, or
             an array has another shape than the options say or a number that
             is not finite. The message names file and entry.
 
@@ -82,8 +82,8 @@ def read_elmo_options(path):
         Dict of arguments of `layers.ElmoLanguageModel`.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no JSON or lacks an entry; the message names it.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not JSON or lacks an entry; the message names it.
     """
     entries = files.read_json(path)
     options = {
@@ -95,7 +95,7 @@ def read_elmo_options(path):
             f"{path}: char_cnn.n_characters must be at least "
             f"{NUM_CHARACTERS - 1}. Received: n_characters={count!r}"
         )
-    # Models are trained with one id less: 0, the padding, came later.
+    # Models are trained with one id fewer: 0, the padding, came later.
     options["num_characters"] = max(count, NUM_CHARACTERS)
     return options
 
@@ -120,8 +120,8 @@ def read_elmo_weights(path, model):
         model: `layers.ElmoLanguageModel`, built.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: as `load_elmo` says. The model is left as it was.
+        FileNotFoundError: If there is no such file.
+        ValueError: See `load_elmo`. The model is left as it was.
     """
     variables = _variables(model)
     with _open(path) as file:

@@ -13,14 +13,14 @@ from tqdm import tqdm
 from glomo_keras.data import lines as lines_lib
 
 SAMPLE_LINES = 20
-"""The lines from which the number of dimensions is told."""
+"""Number of lines read to find the vector size."""
 
 _NUMBER_BYTES = b"0123456789.+-eE"
 _HEADER = re.compile(rb"(\d+) (\d+)")
 
 
 def read_shape(path, dim):
-    """Returns the numbers of a line, and the rows if there is a header."""
+    """Returns the size of a vector, and the rows if there is a header."""
     lines = [
         line for _, line in itertools.islice(_lines(path), SAMPLE_LINES) if line
     ]
@@ -109,8 +109,8 @@ def select_vectors(path, dim, num_rows, wanted, progress):
         if b" " in token and _trailing_numbers(token):
             odd["tokens that end in a number"] += 1
         token = token.decode("utf-8")
-        # Most lines are not wanted: their characters tell enough, and much
-        # faster than their numbers.
+        # Most lines are not wanted: checking their characters is enough, and
+        # much faster than parsing their numbers.
         if token in wanted:
             yield token, _parse(path, number, numbers)
         elif b"" in numbers or b"".join(numbers).translate(None, _NUMBER_BYTES):

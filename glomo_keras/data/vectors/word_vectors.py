@@ -22,7 +22,7 @@ OOV_POLICIES = ("zeros", "normal", "mean")
 
 @dataclasses.dataclass(frozen=True)
 class WordVectors:
-    """One vector for each entry of a vocabulary.
+    """Holds one vector for each entry of a vocabulary.
 
     Attributes:
         vectors: float32 `(V, d)`. Row 0, the padding, is zeros.
@@ -104,7 +104,7 @@ def read_word_vectors(
         FileNotFoundError: If there is no such file.
         OSError: If a packed file is damaged.
         ValueError: If an argument is wrong, or a line of the file is: too few
-            numbers, no number or not a finite one, no UTF-8. The message
+            numbers, no number or not a finite one, not UTF-8. The message
             names file and line.
 
     Example:

@@ -4,7 +4,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class _ElmoCharacterEncoder(keras.layers.Layer):
-    """Computes words from characters: integer `(B, T, C)` to `(B, T, p)`.
+    """Encodes words from characters: integer `(B, T, C)` to `(B, T, p)`.
 
     Convolutions of several widths over the characters, the maximum over all
     windows, highway layers `y = g * relu(W x + b) + (1 - g) * x`, and a

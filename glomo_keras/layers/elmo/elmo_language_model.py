@@ -135,8 +135,8 @@ class ElmoLanguageModel(keras.layers.Layer):
             check.check_positive(num_highway=self.num_highway)
         if self.num_characters < NUM_CHARACTERS:
             raise ValueError(
-                f"`num_characters` must be at least {NUM_CHARACTERS}: bytes, "
-                "five signs and padding. "
+                f"`num_characters` must be at least {NUM_CHARACTERS}: 256 "
+                "bytes, five special characters and padding. "
                 f"Received: num_characters={self.num_characters}"
             )
         for name in ("cell_clip", "projection_clip"):
@@ -248,7 +248,7 @@ class ElmoLanguageModel(keras.layers.Layer):
         return ops.cast(char_ids, "int32"), ops.cast(mask, "bool")
 
     def _run(self, direction, index, inputs, mask):
-        """Runs one LSTM; the backward one meets the padding first, skips it."""
+        """Runs one LSTM; the backward one skips the leading padding."""
         lstm = self.lstms[direction][index]
         if direction == "backward":
             flipped, mask = ops.flip(inputs, axis=1), ops.flip(mask, axis=1)

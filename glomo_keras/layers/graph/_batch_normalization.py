@@ -5,7 +5,7 @@ from glomo_keras.ops.batch_parts import moments_of_parts
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Takes the statistics of the whole batch, see `ops.batch_parts`.
+    """Normalizes by statistics of the whole batch, see `ops.batch_parts`.
 
     The base class has no public hook for its statistics, and its
     `synchronized=True` ignores a mask: what it does in training is written

@@ -19,9 +19,8 @@ class DistanceDecayGraph(keras.layers.Layer):
         G_ts = exp(-rate * |t - s|) / Z_t   over the admissible s
 
     They are a control: a learned graph that beats them encodes more than
-    distance.
-    With `rate=None` each layer and head has a rate of its own, learned with
-    the rest of the model; a rate of 0 makes uniform graphs.
+    distance. With `rate=None` each layer and head has a rate of its own,
+    learned with the rest of the model; a rate of 0 makes uniform graphs.
 
     Rows sum to 1, or to 0 where no source is admissible. Weights and row sums
     are float32; the graphs have the compute dtype.
@@ -144,6 +143,6 @@ class DistanceDecayGraph(keras.layers.Layer):
 
 
 def _spread(shape, dtype=None):
-    """Logarithms of 0.02 to 3 over the heads, as they are stored."""
+    """Returns logarithms of 0.02 to 3, one per head, as they are stored."""
     logs = np.linspace(np.log(0.02), np.log(3.0), shape[1]) / SCALE
     return ops.convert_to_tensor(np.tile(logs, (shape[0], 1)), dtype)

@@ -9,7 +9,7 @@ COMPOSITIONS = ("gru", "residual")
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class FeatureComposition(keras.layers.Layer):
-    """Updates features by what was gathered: the function v of Eq. 2.
+    """Updates features with gathered features: the function v of Eq. 2.
 
         F^l_t = v(m_t, F^(l-1)_t),   m_t = sum_s G^l_ts F^(l-1)_s
 

@@ -8,7 +8,7 @@ from glomo_keras.utils.initializers import fresh
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class GatedGraphFusion(keras.layers.Layer):
-    """Gates what was gathered along graphs and appends it, Sec. 2.3.
+    """Gates the features gathered along graphs and appends them, Sec. 2.3.
 
         X = [H, HM_1, HM_2, ...]
         output = [H, (W1 X + b1) * sigmoid(W2 X + b2)]

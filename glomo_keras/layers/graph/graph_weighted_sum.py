@@ -94,5 +94,5 @@ class GraphWeightedSum(keras.layers.Layer):
         return (features_shape[0], shape[-2], features_shape[2])
 
     def get_config(self):
-        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        # Without this, Keras cannot serialize a layer with a `DTypePolicy`.
         return super().get_config()

@@ -15,7 +15,7 @@ NORMALIZATIONS = ("batch", "layer", "none")
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class MaskedKeyQueryConv(keras.layers.Layer):
-    """Computes the features of keys and queries, by the graph predictor's CNNs.
+    """Computes key and query features with the graph predictor's CNNs.
 
     Two stacks of `num_layers` convolutions of the same input, each
     `convolution -> normalization -> activation`, in which no position sees a

@@ -17,7 +17,7 @@ class FlattenPixels(keras.layers.Layer):
         return (batch, length, channels)
 
     def get_config(self):
-        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        # Without this, Keras cannot serialize a layer with a `DTypePolicy`.
         return super().get_config()
 
 

@@ -6,7 +6,7 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class CharacterCNN(keras.layers.Layer):
-    """Computes words from letters: embedding, convolution, maximum.
+    """Encodes words from letters: embedding, convolution, maximum.
 
         c_t = max_p (b + sum_j W_j e_{t, p + j})
 

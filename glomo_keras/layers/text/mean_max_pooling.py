@@ -68,5 +68,5 @@ class MeanMaxPooling(keras.layers.Layer):
         return (features_shape[0], 2 * features_shape[-1])
 
     def get_config(self):
-        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        # Without this, Keras cannot serialize a layer with a `DTypePolicy`.
         return super().get_config()

@@ -121,7 +121,7 @@ class SoftAlignment(keras.layers.Layer):
         return tuple(premise_shape), tuple(hypothesis_shape)
 
     def get_config(self):
-        # Keras cannot serialize a layer without one that got a `DTypePolicy`.
+        # Without this, Keras cannot serialize a layer with a `DTypePolicy`.
         return super().get_config()
 
 
