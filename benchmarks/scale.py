@@ -5,9 +5,9 @@ extraction are those of the whole call, the start of the processes included;
 those of pretraining are of a step of a model of the sizes of `small`, with 20
 positions and the softmax over all words (`small` of `recipes.pretrain.text` has
 40 and 4,000 words), whose batch of 32 windows (or 64) is divided among the
-processes. `apart` is the job
-of one process twice at the same time, in processes that know nothing of each
-other: what two cores of this machine can do at most.
+processes. `apart` is the job of one process twice at the same time, in
+processes that know nothing of each other: what two cores of this machine can
+do at most.
 """
 
 import concurrent.futures

@@ -64,7 +64,9 @@ class PartFiles:
             for record, plan in zip(stored, self.plan, strict=True)
         ]
         missing = [n for n, r in enumerate(self.records) if r is None]
-        if not missing and (manifest is None or before != json.dumps(stored)):
+        if not missing and manifest is None:
+            self._finish()
+        elif not missing and before != json.dumps(stored):
             with contextlib.suppress(OSError):  # a cache may be read-only
                 self._finish()
         return missing

@@ -19,10 +19,10 @@ class SelfScoringModel(GlomoModel):
     input dicts. A subclass makes `trackers`, a dict of metrics by the entry
     that they are updated with, and sets `input_names` and `directions`.
     Batches are weighted by the number of their predictions, so that in
-    `evaluate` the perplexities do not depend on the size of batches. Nor does
-    `loss`, the mean of both directions, where these have as many predictions
-    in each batch. Training minimises the losses of regularizers too, which
-    the reported `loss` leaves out.
+    `evaluate` the perplexities do not depend on the size of batches. `loss`,
+    the mean of both directions, does not either if each batch has the same
+    number of predictions in both. Training minimises the losses of
+    regularizers too, which the reported `loss` leaves out.
 
     Args:
         num_positions: Integer, positions per batch and direction at which

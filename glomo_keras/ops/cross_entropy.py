@@ -34,7 +34,7 @@ def tied_cross_entropy(
 
     With `num_candidates` the sum of the softmax is estimated from that many
     words, see `draw_candidates`, and the target's own share. A target that is
-    not among the most frequent words counts in both, which on average adds
+    not among the most frequent words counts in both, which adds about
     `log(1 + p)` to its loss, p being its probability.
 
     Args:

@@ -115,7 +115,7 @@ def _rows_wanted(function, graph, values, positions, *others):
                 "positions, and factors that have `positions` already"
             )
         positions = ops.cast(positions, "int32")
-        length = ops.shape(values)[-2]
+        length = ops.shape(values if is_factored(graph) else graph)[-2]
         positions = ops.where(positions < 0, positions + length, positions)
     return function(positions, None, graph, [values], *others)
 

@@ -1,4 +1,4 @@
-"""Resumes a training after a kill, as the same run."""
+"""Resumes training after a kill, as the same run."""
 
 import keras
 

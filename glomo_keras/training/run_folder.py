@@ -217,8 +217,8 @@ def _plain(value):
         return os.fspath(value)
     if isinstance(value, enum.Enum):
         return value.name
-    if hasattr(value, "numpy"):  # tensors
-        value = value.numpy()
+    if hasattr(value, "numpy") and not hasattr(value, "tolist"):
+        value = value.numpy()  # a tensor of TensorFlow
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(

@@ -232,8 +232,9 @@ def is_hidden(name):
 def files_below(folder):
     """Yields the paths of all files below a folder, in order.
 
-    Links are followed, into each folder once. Hidden files and folders (see
-    `is_hidden`) are left out.
+    Links to other folders are followed, into each folder once, but for those
+    that hold this one. Hidden files and folders (see `is_hidden`) are left
+    out.
 
     Args:
         folder: The folder.
@@ -241,13 +242,16 @@ def files_below(folder):
     Yields:
         str.
     """
-    entered = set()
+    root = os.path.realpath(folder)
+    known = {os.path.realpath(parent) for parent, *_ in os.walk(folder)}
     for parent, folders, names in os.walk(folder, followlinks=True):
+        place = os.path.join(root, os.path.relpath(parent, folder))
         real = os.path.realpath(parent)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
+        if real != os.path.normpath(place):  # behind a link
+            if real in known or os.path.commonpath([root, real]) == real:
+                folders.clear()
+                continue
+            known.add(real)
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         for name in sorted(names):
             if not is_hidden(name):

@@ -116,7 +116,8 @@ def check_placement(placement, use_rnn):
 def check_bytes(name, values):
     """Raises ValueError unless the dtype of values can be that of bytes."""
     dtype = values.dtype if hasattr(values, "dtype") else np.array(values).dtype
-    if "float" in str(dtype) or "16" in str(dtype):
+    name_of_type = getattr(dtype, "name", str(dtype))
+    if "float" in name_of_type or "16" in name_of_type:
         raise ValueError(
             f"`{name}` must have an integer dtype, with values from 0 to 255: "
             "floats and 16-bit values would be cut off. Scale them and cast "
@@ -141,8 +142,8 @@ def as_integers(name, values, dtype):
     return given.astype(dtype)
 
 
-def check_padding_mask(mask, length, name="padding_mask"):
+def check_padding_mask(mask, length, name="padding_mask", of="inputs"):
     """Raises ValueError unless the mask is `(B, T)` or None."""
     if mask is not None:
         check_rank(name, mask.shape, 2, "(B, T)")
-        check_same_length(**{name: mask.shape[1], "inputs": length})
+        check_same_length(**{name: mask.shape[1], of: length})

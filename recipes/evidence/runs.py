@@ -112,7 +112,18 @@ class Line:
     @property
     def is_control(self):
         """Whether other modes must do better than this one."""
-        return self.mode.split()[0] in CONTROLS and "," not in self.mode
+        return self.source in CONTROLS and "pretrained" not in self.mode
+
+    @property
+    def source(self):
+        """Where the graphs come from: the first word of the mode."""
+        return self.mode.replace(",", " ").split()[0]
+
+    @property
+    def features(self):
+        """The features, apart from those of the pretrainer."""
+        kinds = self.options.get("features", "glove").split("+")
+        return "+".join(x for x in kinds if x != "pretrained") or "glove"
 
     def values(self, size, metric, scale=1.0):
         """Returns a dict of seed to a metric, for one size."""
@@ -255,8 +266,9 @@ def in_order(lines):
     """Returns the lines sorted by mode, the controls first."""
 
     def rank(line):
-        first = line.mode.split()[0]
-        number = CONTROLS.index(first) if line.is_control else len(CONTROLS)
+        number = len(CONTROLS)
+        if line.is_control:
+            number = CONTROLS.index(line.source)
         return number, line.mode, json.dumps(line.options, sort_keys=True)
 
     return sorted(lines.values(), key=rank)

@@ -14,7 +14,7 @@ from recipes.tasks.compare import paired
 SHOWN = 5
 """Names of options or data that a note lists."""
 SAME_SIZE = 1.05
-"""Ratio of numbers of parameters from which a note tells them."""
+"""Modes whose numbers of parameters differ by a larger ratio get a note."""
 
 
 def flags(values, defaults=None):
@@ -117,8 +117,13 @@ def row(recipe, lines, line, size, names):
             cells[f"{title}: difference"] = (
                 f"{interval(gain)} to {best.label}, {gain['pairs']} pairs"
             )
-        decays = [x for x in lines if x.mode in ("decay", "decay on states")]
-        decay = next(iter(decays), None)
+        decays = {
+            x.mode.removeprefix("decay"): x
+            for x in lines
+            if x.source == "decay" and "," not in x.mode
+        }
+        place = line.mode.removeprefix(line.source)
+        decay = decays.get(place, next(iter(decays.values()), None))
         if decay is not None:
             cells[f"{title}: to decay"] = ""
             own, others = (x.values(size, metric, scale) for x in (line, decay))
@@ -160,6 +165,7 @@ def best_control(lines, line, size, metric):
         for other in lines
         if other.is_control
         and other is not line
+        and other.features == line.features
         and seeds & set(other.values(size, metric))
     ]
     return max(controls, key=rank, default=None)
@@ -214,21 +220,7 @@ def notes(recipe, lines, size, names):
             "more than `--train-examples`: the intervals are over what else a "
             "seed draws."
         )
-    parameters = {
-        line.label: row["trained_parameters"]
-        for line in lines
-        if line.mode != "none" and "," not in line.mode
-        for row in line.results[size].values()
-        if "trained_parameters" in row
-    }
-    if parameters:
-        low, high = min(parameters.values()), max(parameters.values())
-        if high > SAME_SIZE * low:
-            counts = [f"{name} {x:,}" for name, x in parameters.items()]
-            found.append(
-                "These modes train different numbers of parameters: "
-                f"{', '.join(counts)}."
-            )
+    found += notes_on_parameters(lines, size)
     values = {}
     for line in lines:
         for facts in line.data[size]:
@@ -241,11 +233,29 @@ def notes(recipe, lines, size, names):
             f"The data of these runs were not the same: {listed(differ)} "
             "differ in data.json."
         )
-    modes = {line.mode.split()[0] for line in lines if line.is_control}
+    modes = {line.source for line in lines if line.is_control}
     missing = [x for x in runs.controls(recipe) if x not in modes]
     if missing:
         found.append(f"Controls without a finished run: {', '.join(missing)}.")
     return found
+
+
+def notes_on_parameters(lines, size):
+    """Returns where modes of the same features train unlike numbers."""
+    groups = {}
+    for line in lines:
+        if line.source != "none" and "pretrained" not in line.mode:
+            for row in line.results[size].values():
+                if "trained_parameters" in row:
+                    counts = groups.setdefault(line.features, {})
+                    counts[line.label] = row["trained_parameters"]
+    return [
+        "These modes train different numbers of parameters: "
+        + ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        + "."
+        for counts in groups.values()
+        if max(counts.values()) > SAME_SIZE * min(counts.values())
+    ]
 
 
 def listed(names):

@@ -183,8 +183,10 @@ def compile_pretrainer(options, pretrainer, optimizer):
 
 def warn_of_other_split(options):
     """Warns if other data are held out than from the run of --start-from."""
-    config = options.start_from.parent / "config.json"
-    there = files.read_json_or_none(config) or {}
+    there = {}
+    if options.start_from.is_dir():
+        config = options.start_from.parent / "config.json"
+        there = files.read_json_or_none(config) or {}
     differ = [
         f"{name} {there[name]} there, {getattr(options, name)} now"
         for name in SPLIT
@@ -192,8 +194,8 @@ def warn_of_other_split(options):
     ]
     if differ:
         warnings.warn(
-            "If these are the data of --start-from, it was trained on what is "
-            f"held out now. Received: {', '.join(differ)}",
+            "If these are the data of --start-from, it was trained on some of "
+            f"what is held out now. Received: {', '.join(differ)}",
             stacklevel=2,
         )
 

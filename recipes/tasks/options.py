@@ -46,10 +46,10 @@ class DataOptions:
 class GraphOptions:
     graph: Literal["none", "predicted", "uniform", "decay", "random"] = "none"
     """none: the baseline; predicted: the graphs of --predictor; uniform: equal
-    weights, with --transfer heads once for each head of the --graph-layers of
-    --predictor; decay: weights that fall with distance, at rates that are
-    trained, one for each of these heads; random: the same predictor,
-    untrained."""
+    weights (with --transfer heads as many graphs as the --graph-layers of
+    --predictor have heads); decay: weights that fall with distance, at rates
+    that are trained, one for each head of the --graph-layers of --predictor;
+    random: the same predictor, untrained."""
     transfer: Literal["mixture", "heads"] = "mixture"
     """mixture: the paper's, all features times mixtures of the graphs; heads:
     every head multiplies a projection of the features of its own."""

@@ -77,6 +77,8 @@ def test_links_are_followed_into_each_folder_once(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (tmp_path / "a/b/up").symlink_to(tmp_path / "a")
+    (tmp_path / "a/b/out").symlink_to(tmp_path)
+    (tmp_path / "a/a").symlink_to(tmp_path / "a/b")
     (tmp_path / "a/c").symlink_to(tmp_path / "other")
     (tmp_path / "a/d").symlink_to(tmp_path / "other")
     found = files.files_below(tmp_path / "a")

@@ -21,7 +21,7 @@ def word_graphs(predictor, token_ids, batch_size=16):
     check_positive(batch_size=batch_size)
     for first in range(0, len(token_ids), batch_size):
         texts = token_ids[first : first + batch_size]
-        ids, mask = pad_rows(texts, max(1, *map(len, texts)))
+        ids, mask = pad_rows(texts, max([1, *map(len, texts)]))
         graphs = predictor.predict_on_batch(
             {"token_ids": ids, "padding_mask": mask}
         )

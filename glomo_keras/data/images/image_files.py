@@ -1,6 +1,7 @@
 """Reads one image file as RGB of a given size, or says why it cannot."""
 
 import contextlib
+import errno
 import os
 import tarfile
 import warnings
@@ -69,7 +70,8 @@ def read_image(path, size):
     except MemoryError:
         raise
     except Exception as error:  # decoders raise any kind of error
-        if getattr(error, "errno", None):  # the system's fault, which may pass
+        # A fault of the system may pass; EINVAL is a bad offset in the file.
+        if getattr(error, "errno", None) not in (None, errno.EINVAL):
             raise
         text = str(error) or type(error).__name__
         raise UnusableImage(f"damaged ({text})") from error

@@ -8,7 +8,7 @@ import numpy as np
 
 from glomo_keras.utils import files
 
-FORMAT = 2
+FORMAT = 3
 LISTED = 10  # files named for each fault
 
 

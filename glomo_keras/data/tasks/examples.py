@@ -94,7 +94,7 @@ class Examples:
         return None if self.targets is None else self.targets[indices]
 
     def _padded(self, rows):
-        longest = max(1, *map(len, rows))
+        longest = max([1, *map(len, rows)])
         if self.few_lengths:
             longest = _LADDER[np.searchsorted(_LADDER, longest)]
         return pad_rows(rows, longest)

@@ -14,13 +14,13 @@ _FLAG = (
 )
 _ATTRIBUTES = rf"(?:\s+(?:{_NAME}\s*=\s*{_VALUE}|{_FLAG}(?=[\s/>])))*"
 _BLOCK_NAMES = (
-    "address|article|aside|blockquote|body|button|caption|center|dd|details|div"
-    "|dl|doc|dt|figcaption|figure|footer|form|h[1-6]|head|header|html|li|main"
-    "|nav|ol|option|p|pre|section|select|summary|table|tbody|td|textarea|tfoot"
-    "|th|thead|title|tr|ul"
+    "address|article|aside|blockquote|body|caption|center|dd|details|dialog|div"
+    "|dl|doc|dt|fieldset|figcaption|figure|footer|form|h[1-6]|head|header"
+    "|hgroup|html|legend|li|main|nav|ol|optgroup|option|p|pre|section|select"
+    "|summary|table|tbody|td|textarea|tfoot|th|thead|title|tr|ul"
 )
 _OTHER_NAMES = (
-    "a|abbr|acronym|audio|b|bdi|bdo|big|canvas|cite|code|col|colgroup|del|dfn"
+    "a|abbr|acronym|audio|b|bdi|bdo|big|button|canvas|cite|code|col|colgroup|del|dfn"
     "|em|font|i|iframe|img|input|ins|kbd|label|link|map|mark|meta|nobr|noscript"
     "|object|picture|q|rp|rt|ruby|s|samp|script|small|source|span|strike|strong"
     "|style|sub|sup|svg|time|tt|u|var|video|wbr"
@@ -128,8 +128,9 @@ def clean_paragraphs(text, min_words=0, line_breaks=True, wiki=False):
     ['A claim.']
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _clean_wiki_html(text) if wiki else _clean_html(text)
     text = _INVISIBLE.sub("", text)
+    text = _clean_wiki_html(text) if wiki else _clean_html(text)
+    text = _INVISIBLE.sub("", text)  # entities, too
     text = _clean_wiki(text) if wiki else text
     pieces = text.split("\n") if line_breaks else re.split(r"\n\s*\n", text)
     paragraphs = (" ".join(piece.split()) for piece in pieces)

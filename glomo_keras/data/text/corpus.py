@@ -196,10 +196,11 @@ def as_corpus(spec, default_words, min_paragraph_words, **options):
             spec, min_paragraph_words=min_paragraph_words, **options
         )
     options["min_paragraph_words"] = min_paragraph_words
+    defaults = {"texts": "auto", "download": False}
     given = {
         name: value
         for name, value in options.items()
-        if value not in (None, False, "auto")
+        if value is not None and value is not defaults.get(name)
     }
     if given:
         raise ValueError(

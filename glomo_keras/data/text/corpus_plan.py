@@ -49,11 +49,13 @@ class CorpusPlan:
         normalize_unicode=True,
         skip_broken=False,
     ):
-        check_positive(shard_words=shard_words, vocabulary_size=vocabulary_size)
+        check_positive(shard_words=shard_words)
         if vocabulary is not None:
             vocabulary = vocabulary_lib.check_vocabulary(vocabulary)
-        elif vocabulary_size < 3:
-            vocabulary_lib.build_vocabulary({}, vocabulary_size)  # raises
+        else:
+            check_positive(vocabulary_size=vocabulary_size)
+            if vocabulary_size < 3:
+                vocabulary_lib.build_vocabulary({}, vocabulary_size)  # raises
         self.vocabulary = vocabulary
         self.vocabulary_size = vocabulary_size
         config = WordTokenizer(

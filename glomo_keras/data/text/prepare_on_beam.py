@@ -11,6 +11,7 @@ from glomo_keras.data.text.token_ids import count_words
 from glomo_keras.data.text.token_ids import ids_are_good
 from glomo_keras.data.text.token_ids import ids_folder
 from glomo_keras.data.text.token_ids import places
+from glomo_keras.utils.validation import check_rate
 
 
 def prepare_on_beam(
@@ -58,6 +59,7 @@ def prepare_on_beam(
         "wiki/*/wiki_*", "/shared/cache", ["--runner", "FlinkRunner"])
     ```
     """
+    check_rate(validation_fraction=validation_fraction)
     pipeline = beam_jobs.make_pipeline(beam_options)
     plan = CorpusPlan(spec, cache_dir, **options)
     folder = ids_folder(

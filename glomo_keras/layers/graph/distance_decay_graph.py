@@ -110,14 +110,17 @@ class DistanceDecayGraph(keras.layers.Layer):
         }
 
     def _graph(self, mask, direction):
-        positions = ops.arange(ops.shape(mask)[1], dtype="int32")
+        length = ops.shape(mask)[1]
+        positions = ops.arange(length, dtype="int32")
         distance = ops.abs(positions[:, None] - positions)  # (T, T)
         allowed = admissible_edges(positions, positions, direction, mask)
         allowed = allowed[:, None]  # (B, 1, 1, T, T)
         # Counted from the nearest source, so that no row underflows in float32.
-        length = ops.shape(mask)[1]
         nearest = ops.min(
-            ops.where(allowed, distance, length), axis=-1, keepdims=True
+            ops.where(allowed, distance, length),
+            axis=-1,
+            keepdims=True,
+            initial=length,
         )  # (B, 1, 1, T, 1)
         steps = ops.cast(ops.maximum(distance - nearest, 0), "float32")
         weights = ops.exp(-self.rates(direction)[..., None, None] * steps)

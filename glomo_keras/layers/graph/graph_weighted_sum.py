@@ -42,7 +42,7 @@ class GraphWeightedSum(keras.layers.Layer):
 
     Raises:
         ValueError: If ranks are wrong, lengths differ, K does not divide d, or
-            positions are given for a graph that has some rows only.
+            positions are given for factors that have their own.
 
     Example:
 

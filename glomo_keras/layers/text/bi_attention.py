@@ -128,9 +128,11 @@ class BiAttention(keras.layers.Layer):
         training=None,
     ):
         check.check_padding_mask(
-            features_mask, features.shape[1], "features_mask"
+            features_mask, features.shape[1], "features_mask", "features"
         )
-        check.check_padding_mask(memory_mask, memory.shape[1], "memory_mask")
+        check.check_padding_mask(
+            memory_mask, memory.shape[1], "memory_mask", "memory"
+        )
         features, memory = (
             dropout(x, training=training)
             for dropout, x in zip(

@@ -95,8 +95,8 @@ class SoftAlignment(keras.layers.Layer):
             the hypothesis, `(B, T, S)`, and the reverse, `(B, S, T)`. A row
             sums to 1, or to 0 where there is nothing to be aligned with.
         """
-        columns = _checked_mask("hypothesis_mask", hypothesis, hypothesis_mask)
-        rows = _checked_mask("premise_mask", premise, premise_mask)
+        columns = _checked_mask("hypothesis", hypothesis, hypothesis_mask)
+        rows = _checked_mask("premise", premise, premise_mask)
         scores = ops.matmul(
             ops.cast(premise, "float32"),
             ops.swapaxes(ops.cast(hypothesis, "float32"), 1, 2),
@@ -126,5 +126,5 @@ class SoftAlignment(keras.layers.Layer):
 
 
 def _checked_mask(name, tensor, mask):
-    check.check_padding_mask(mask, tensor.shape[1], name)
+    check.check_padding_mask(mask, tensor.shape[1], f"{name}_mask", name)
     return None if mask is None else ops.cast(mask, "bool")

@@ -1,3 +1,4 @@
+import errno
 import pickle
 import shutil
 import warnings
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from glomo_keras import data
+from glomo_keras.data.images import image_files as reading
 from tests.data import image_files
 
 
@@ -80,6 +82,17 @@ def test_a_fault_of_the_system_is_no_property_of_the_file(
 
     monkeypatch.setattr(Image, "open", refuse)
     with pytest.raises(PermissionError, match="a.png"):
+        data.read_image(tmp_path / "a.png", 8)
+
+
+def test_a_bad_offset_in_a_file_is_damage(tmp_path, monkeypatch):
+    Image.new("RGB", (6, 6)).save(tmp_path / "a.png")
+
+    def seek(image):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(reading, "_as_rgb", seek)
+    with pytest.raises(reading.UnusableImage, match="damaged"):
         data.read_image(tmp_path / "a.png", 8)
 
 

@@ -61,6 +61,7 @@ def test_markup_of_a_wiki_is_removed(text, expected):
         ("Each &lt;li&gt; element", "Each <li> element"),
         ("<title>a</title><body><main>b</main><footer>c", "a\nb\nc"),
         ("<select><option>a</option><option selected>b</option>", "a\nb"),
+        ("<p\u200b>a</p> <button>b</button> c", "a\nb c"),
         ("Donau&shy;dampf&#8203;schiff", "Donaudampfschiff"),
         ("see ?a=1&copy=2&lang=en", "see ?a=1&copy=2&lang=en"),
         ("``yes'' f() a[[1]] {{x}} |a|", "``yes'' f() a[[1]] {{x}} |a|"),

@@ -226,7 +226,11 @@ def test_a_corpus_keeps_its_own_options(sources, tmp_path):
     (sources / "short.txt").write_text("worda wordb")
     corpus = open_corpus(str(sources / "short.txt"), min_paragraph_words=1)
     assert prepare(corpus, tmp_path / "cache").num_words == 2
-    for name, value in (("texts", "file"), ("min_paragraph_words", 5)):
+    for name, value in (
+        ("texts", "file"),
+        ("min_paragraph_words", 0),
+        ("wiki", False),
+    ):
         with pytest.raises(ValueError, match=f"Received: .*'{name}': "):
             prepare(corpus, tmp_path / "cache", **{name: value})
 

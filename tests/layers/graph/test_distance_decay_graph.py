@@ -84,3 +84,8 @@ def test_one_direction_has_its_graphs_and_weights_only():
     assert [*layer(np.ones((1, 3), bool))] == ["backward_graphs"]
     assert len(layer.weights) == 1
     assert [*layer.compute_output_shape((1, 3))] == ["backward_graphs"]
+
+
+def test_no_position_gives_no_edge():
+    graphs = to_numpy(DistanceDecayGraph(2, 3)(np.ones((1, 0), bool)))
+    assert graphs["forward_graphs"].shape == (1, 2, 3, 0, 0)

@@ -76,7 +76,14 @@ def test_positions_are_rows(dtype):
         np.testing.assert_allclose(some, whole[:, positions], atol=1e-6)
 
 
-def test_positions_of_a_graph_with_some_rows_are_refused():
+def test_positions_of_a_graph_with_some_rows_are_its_rows():
+    layer = GraphWeightedSum()
+    some = layer(features(), graph()[:, :, 3:6])
+    last = layer(features(), graph()[:, :, 3:6], positions=np.array([-1]))
+    np.testing.assert_allclose(to_numpy(last), to_numpy(some)[:, 2:], atol=1e-6)
+
+
+def test_positions_of_factors_that_have_their_own_are_refused():
     some = factors(layers=None)
     for name in ("queries", "thresholds"):
         some[name] = some[name][:, :, :2]

@@ -239,7 +239,17 @@ def test_modes_of_features_and_places_have_names():
         "uniform, elmo",
     ]
     controls = [runs.Line(name, {}).is_control for name in names]
-    assert controls == [True, False, True, False, False, False]
+    assert controls == [True, False, True, False, False, True]
+
+
+def test_controls_have_the_same_features(tmp_path):
+    folder = tmp_path / "runs"
+    write_mode(folder, "none", 0.03)
+    write_mode(folder, "uniform", 0.01, graph="uniform", features="elmo")
+    write_mode(folder, "learned", 0.04, graph="predicted", features="elmo")
+    page = page_of(folder, tmp_path)
+    row = cells(page, "predicted, elmo")[0]
+    assert "to uniform, elmo, 3 pairs" in " ".join(row)
 
 
 def test_equal_differences_prove_nothing(tmp_path):
