@@ -13,11 +13,12 @@ after each case. Linux only.
 Keras layers (`examples`); `extract`: graphs of texts; `transfer`: graphs of a
 text and what they do to its features, streaming, materialised and by products
 of graphs; `task`: a step of `recipes.tasks.imdb` with and without graphs;
-`scale`: preparation of a corpus and extraction of its edges, in processes and
-by Apache Beam (the extra `beam`).
+`scale`: preparation of a corpus, extraction of its edges and pretraining, in
+processes and (not pretraining) by Apache Beam (the extra `beam`).
 
-`--against` runs each case in this checkout (A) and in another one (B), which
-must know the same cases, in turn: A B A B for `--rounds 2`. It prints medians
+`--against` runs the cases given, or else a few of each kind but `scale`, in
+this checkout (A) and in another one (B), which must know the same cases, in
+turn: A B A B for `--rounds 2`. It prints medians
 and the ratios A / B.
 """
 

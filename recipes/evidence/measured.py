@@ -13,7 +13,8 @@ INSTRUMENT = """\
 ## Graphs under fresh features
 
 Perplexity of held-out text for features that have never seen the predictor,
-under frozen graphs of several sources. Columns have its ratio to that under
+under frozen graphs of several sources, of the words after each word
+(`--directions forward`, the default). Columns have its ratio to that under
 other graphs, paired by seed, with the 95 % interval; below 1 is better.
 `--uses heads` keeps the heads apart, `mixture` mixes them all, as tasks do by
 default; with `--vectors` the graphs act on frozen word vectors in place of

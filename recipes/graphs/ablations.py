@@ -25,8 +25,10 @@ weights of a row are equal. Where `--config` has other `--messages`, `coupled`
 has `slices`, the only ones it can have; what `--config` says of convolutions,
 rotary keys and the first threshold has no effect on it.
 
-Options are those of `recipes.pretrain.text`, without --epochs and
---steps-per-epoch, and `--transfer.*`. `--transfer.uses pretraining` applies
+Options are those of `recipes.pretrain.text`, without --epochs,
+--steps-per-epoch, --minutes, --start-from and --num-processes, and
+`--transfer.*`. `--transfer.uses` is `pretraining mixture` unless given:
+`pretraining` applies
 graphs layer by layer, a slice of the features for each head, `mixture` as the
 paper's tasks do.
 

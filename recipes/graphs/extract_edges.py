@@ -18,7 +18,7 @@ Whatever follows that is not listed below is an option of Beam, as in
 lists the columns. Killed and started again, the same command goes on; the
 files are the same, byte for byte, however they were made. To that end each
 process has one thread of TensorFlow's, unless TF_NUM_INTRAOP_THREADS says
-otherwise.
+otherwise (in one process and on Beam).
 """
 
 import dataclasses
