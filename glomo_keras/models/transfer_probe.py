@@ -41,8 +41,8 @@ class TransferProbe(SelfScoringModel):
         graphs: Source of graphs: `PredictedGraphs`, `UniformGraph`,
             `DistanceDecayGraph`, see `TextModel`; None for no graphs.
         transfer: Layer `call(features, graphs)`, copied by its config for
-            each direction. Defaults to `None`, which is
-            `MultiHeadTransfer()`.
+            each direction; without graphs it does nothing. Defaults to
+            `None`, which is `MultiHeadTransfer()`.
         embedding_dim: Integer d. Defaults to `128`.
         vectors: Layer that maps `token_ids` to features `(B, T, e)`, such as
             a frozen `Embedding` of word vectors. The graphs then act on its

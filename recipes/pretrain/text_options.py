@@ -130,7 +130,8 @@ class Options(ProcessOptions, PretrainOptions):
     embedding_range: float | None = None
     """Embeddings start uniform in [-range, range]."""
     coupled: bool = False
-    """The ablation without a graph network of its own."""
+    """The ablation without a graph network of its own: options of its
+    convolutions, rotary keys and first threshold have no effect."""
 
     # The training.
     optimizer: Literal["adam", "sgd"] | None = None
