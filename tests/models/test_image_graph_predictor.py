@@ -166,6 +166,13 @@ def test_preset_of_another_model_is_told(tmp_path):
         gk.PixelPretrainer.from_preset(tmp_path / "image")
 
 
+@pytest.mark.parametrize("dtype", ["uint16", ">u2"])
+def test_images_of_16_bits_are_refused(dtype):
+    """Their values would wrap around."""
+    with pytest.raises(ValueError, match="16-bit values.*uint16"):
+        small_predictor()({"images": 257 * images(1).astype(dtype)})
+
+
 @pytest.mark.parametrize("kind", ["array", "list", "tensor"])
 def test_images_of_floats_are_refused(kind):
     """Cut off to integers, all of them would be black."""

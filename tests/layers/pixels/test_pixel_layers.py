@@ -225,12 +225,6 @@ def test_wrong_arguments_are_named(layer, kwargs, message):
         getattr(gk.layers, layer)(**kwargs)
 
 
-def test_embedding_refuses_images_of_16_bits():
-    layer = gk.layers.PixelEmbedding(units=8)
-    with pytest.raises(ValueError, match="integer dtype.*uint16"):
-        layer(IMAGES.astype("uint16") * 257)
-
-
 def test_decoder_refuses_images_of_floats():
     inputs = decoder_inputs()
     inputs["images"] = (IMAGES / 255).astype("float32")
