@@ -117,13 +117,7 @@ def row(recipe, lines, line, size, names):
             cells[f"{title}: difference"] = (
                 f"{interval(gain)} to {best.label}, {gain['pairs']} pairs"
             )
-        decays = {
-            x.mode.removeprefix("decay"): x
-            for x in lines
-            if x.source == "decay" and "," not in x.mode
-        }
-        place = line.mode.removeprefix(line.source)
-        decay = decays.get(place, next(iter(decays.values()), None))
+        decay = decay_for(lines, line)
         if decay is not None:
             cells[f"{title}: to decay"] = ""
             own, others = (x.values(size, metric, scale) for x in (line, decay))
@@ -133,6 +127,17 @@ def row(recipe, lines, line, size, names):
     if not names:
         del cells["OPTIONS"]
     return cells
+
+
+def decay_for(lines, line):
+    """Returns the line of distance decay, the one in the same place if any."""
+    decays = {
+        x.mode.removeprefix("decay"): x
+        for x in lines
+        if x.source == "decay" and "," not in x.mode
+    }
+    place = line.mode.removeprefix(line.source)
+    return decays.get(place, next(iter(decays.values()), None))
 
 
 def gain_over_best(lines, line, size, metric, scale=1.0):
