@@ -18,8 +18,7 @@ processes and (not pretraining) by Apache Beam (the extra `beam`).
 
 `--against` runs the cases given, or else a few of each kind but `scale`, in
 this checkout (A) and in another one (B), which must know the same cases, in
-turn: A B A B for `--rounds 2`. It prints medians
-and the ratios A / B.
+turn: A B A B for `--rounds 2`. It prints medians and the ratios A / B.
 """
 
 import csv

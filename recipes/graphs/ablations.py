@@ -28,9 +28,8 @@ rotary keys and the first threshold has no effect on it.
 Options are those of `recipes.pretrain.text`, without --epochs,
 --steps-per-epoch, --minutes, --start-from and --num-processes, and
 `--transfer.*`. `--transfer.uses` is `pretraining mixture` unless given:
-`pretraining` applies
-graphs layer by layer, a slice of the features for each head, `mixture` as the
-paper's tasks do.
+`pretraining` applies graphs layer by layer, a slice of the features for each
+head, `mixture` as the paper's tasks do.
 
 OUT/ROW/seed-N is the run folder of a pretraining, OUT/runs.csv has a row for
 each measurement, OUT/table.csv and table.md the table: the mean over the seeds

@@ -10,6 +10,7 @@ import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras.models import presets
 from recipes.tasks.options import PREDICTED
+from recipes.tasks.options import reads_predictor
 
 
 def make_graphs(options, seed, max_length=None):
@@ -31,7 +32,7 @@ def make_graphs(options, seed, max_length=None):
 
 def make_source(options, seed):
     """Makes the source of the graphs; the arguments are as above."""
-    if options.graph == "uniform" and options.transfer == "mixture":
+    if not reads_predictor(options):
         return gk.layers.UniformGraph(name="uniform_graph")
     predictor = gk.GraphPredictor.from_preset(
         options.predictor, dtype=options.predictor_precision

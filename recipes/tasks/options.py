@@ -185,7 +185,7 @@ def check_training(options):
 
 
 def reads_predictor(options):
-    """Whether the graphs come from a predictor, or are as many as its own."""
+    """Returns whether the graphs are a predictor's, or as many as its own."""
     of_heads = options.graph == "uniform" and options.transfer == "heads"
     return options.graph in (*PREDICTED, "decay") or of_heads
 

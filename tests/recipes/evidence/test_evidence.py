@@ -44,6 +44,13 @@ def write_run(folder, seed, accuracy=None, data="abc", **changes):
     return path
 
 
+def write_reviews(folder, **changes):
+    """Writes two seeds of IMDB with 900 labels."""
+    changes = {"recipe": "recipes.tasks.imdb", "train_examples": 900, **changes}
+    for seed in range(2):
+        write_run(folder, seed, 0.8, **changes)
+
+
 def write_mode(folder, name, gain, sizes=(100, 1000), **changes):
     """Writes three seeds for each size, better by a gain and a little."""
     for size in sizes:
@@ -276,15 +283,7 @@ def test_lines_of_one_mode_are_told_apart():
 
 @pytest.mark.parametrize("limit", [900, 1000, None])
 def test_seeds_that_share_their_examples_are_told(tmp_path, limit):
-    for seed in range(2):
-        write_run(
-            tmp_path / "runs",
-            seed,
-            0.8,
-            recipe="recipes.tasks.imdb",
-            train_examples=900,
-            **({} if limit is None else {"limit": limit}),
-        )
+    write_reviews(tmp_path / "runs", limit=limit)
     page = page_of(tmp_path / "runs", tmp_path)
     assert ("trained on the same examples" in page) == (limit == 900)
 
@@ -301,14 +300,7 @@ def test_other_numbers_of_parameters_are_told(tmp_path, count, told):
 
 
 def test_sizes_stand_in_the_metrics_too(tmp_path):
-    for seed in range(2):
-        write_run(
-            tmp_path / "runs",
-            seed,
-            0.8,
-            recipe="recipes.tasks.imdb",
-            train_examples=900,
-        )
+    write_reviews(tmp_path / "runs")
     page = page_of(tmp_path / "runs", tmp_path)
     assert "### 900 reviews" in page and "80.00 ± 0.00" in page
 
