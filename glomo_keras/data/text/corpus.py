@@ -24,12 +24,15 @@ class Corpus:
         spec: What the user asked for, for messages. Defaults to None.
         min_paragraph_words: int. Shorter paragraphs are dropped; a text
             without any paragraph left is skipped. Defaults to 5.
+        options: dict, the other options of `open_corpus` that made it, to
+            compare with. Defaults to none.
     """
 
-    def __init__(self, sources, spec=None, min_paragraph_words=5):
+    def __init__(self, sources, spec=None, min_paragraph_words=5, options=()):
         self.sources = list(sources)
         self.spec = spec
         self.min_paragraph_words = min_paragraph_words
+        self.options = dict(options)
 
     def texts(self, start=(0, 0)):
         """Yields the texts, cleaned, one paragraph a line.
@@ -174,7 +177,13 @@ def open_corpus(
             if file not in seen:
                 seen.add(file)
                 sources.append(TextFile(path, texts, wiki))
-    return Corpus(sources, spec, min_paragraph_words)
+    options = {
+        "texts": texts,
+        "data_dir": data_dir,
+        "download": download,
+        "wiki": wiki,
+    }
+    return Corpus(sources, spec, min_paragraph_words, options)
 
 
 def as_corpus(spec, default_words, min_paragraph_words, **options):
@@ -187,7 +196,7 @@ def as_corpus(spec, default_words, min_paragraph_words, **options):
         **options: The other options of `open_corpus`.
 
     Raises:
-        ValueError: If options are given for a `Corpus`, which has its own.
+        ValueError: If other options are given for a `Corpus` than its own.
     """
     if not isinstance(spec, Corpus):
         if min_paragraph_words is None:
@@ -196,16 +205,17 @@ def as_corpus(spec, default_words, min_paragraph_words, **options):
             spec, min_paragraph_words=min_paragraph_words, **options
         )
     options["min_paragraph_words"] = min_paragraph_words
+    own = {**spec.options, "min_paragraph_words": spec.min_paragraph_words}
     defaults = {"texts": "auto", "download": False}
-    given = {
+    other = {
         name: value
         for name, value in options.items()
-        if value is not None and value is not defaults.get(name)
+        if value not in (None, defaults.get(name), own.get(name))
     }
-    if given:
+    if other:
         raise ValueError(
             "A `Corpus` has options of its own: give them to `open_corpus`. "
-            f"Received: a Corpus and {given}"
+            f"Received: a Corpus and {other}"
         )
     return spec
 

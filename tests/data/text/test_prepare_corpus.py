@@ -233,6 +233,9 @@ def test_a_corpus_keeps_its_own_options(sources, tmp_path):
     ):
         with pytest.raises(ValueError, match=f"Received: .*'{name}': "):
             prepare(corpus, tmp_path / "cache", **{name: value})
+    lines = open_corpus(str(sources / "*.txt"), "line", min_paragraph_words=1)
+    own = {"texts": "line", "min_paragraph_words": 1}
+    prepare(lines, tmp_path / "cache", **own)
 
 
 @pytest.mark.parametrize(
