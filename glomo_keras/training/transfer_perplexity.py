@@ -88,6 +88,7 @@ def transfer_perplexities(
     learning_rate=4e-3,
     seeds=(0, 1, 2),
     verbose=0,
+    reset_graphs=True,
     **options,
 ):
     """Yields what `transfer_perplexity` returns, for one seed after another.
@@ -97,10 +98,12 @@ def transfer_perplexities(
     Args:
         make_train: Function of the seed that returns the training dataset.
         seeds: Sequence of integers.
+        reset_graphs: Boolean, whether the weights of `graphs` start from
+            their present values for each seed; else they go on from what they
+            have learned. Those of `vectors` always start from their present
+            values. Defaults to `True`.
         graphs, held_out, vocabulary_size, transfer, steps, learning_rate,
-            verbose, **options: See `transfer_perplexity`. The weights of
-            `graphs` and `vectors` start from their present values for each
-            seed.
+            verbose, **options: See `transfer_perplexity`.
     """
     probe = None
     for seed in seeds:
@@ -111,6 +114,7 @@ def transfer_perplexities(
         if probe is None:
             probe = fresh
             own = _values(graphs) | _values(options.get("vectors"))
+            kept = () if reset_graphs else _values(graphs)
             rate = warmup_cosine(learning_rate, steps, steps // 10, first=0.0)
             probe.compile(
                 keras.optimizers.Adam(rate, global_clipnorm=1.0),
@@ -118,6 +122,8 @@ def transfer_perplexities(
             )
         else:
             for ours, new in zip(probe.variables, fresh.variables, strict=True):
+                if id(ours) in kept:
+                    continue
                 # A copy: on JAX, `fit` uses up the arrays of a model.
                 value = own.get(id(ours), keras.ops.convert_to_numpy(new))
                 ours.assign(value.copy())

@@ -87,6 +87,32 @@ def check_heads(options, num_heads):
         refuse("embedding_dim", f"a multiple of the {num_heads} heads", options)
 
 
+def tokenise(options, predictor, spec, validation_fraction=0.0, seed=0):
+    """Returns a text in the words of the predictor, a `TokenizedCorpus`.
+
+    Args:
+        options: has `cache`, the folder of tokenised texts, and `predictor`,
+            the name of the preset.
+        predictor: a graph predictor.
+        spec: what `--corpus` takes.
+        validation_fraction, seed: see `prepare_corpus`.
+    """
+    if None in (predictor.vocabulary, predictor.tokenizer_config):
+        raise ValueError(
+            "The predictor must be one of texts, with its vocabulary and the "
+            "options of its tokenizer. "
+            f"Received: predictor={options.predictor}"
+        )
+    return data.prepare_corpus(
+        list(spec),
+        options.cache.expanduser(),
+        vocabulary=predictor.vocabulary,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        **{"normalize_unicode": False, **predictor.tokenizer_config},
+    )
+
+
 def measure(options, predictor, source, use, seeds, train, held_out):
     """Trains fresh features under frozen graphs and measures them.
 
@@ -103,8 +129,33 @@ def measure(options, predictor, source, use, seeds, train, held_out):
         Dict of each seed: `use`, `seed`, `source`, `perplexity`, on the
         held-out windows, and `seconds`.
     """
-    measured = training.transfer_perplexities(
-        make_source(source, predictor, options.directions),
+    graphs = make_source(source, predictor, options.directions)
+    measured = learn(options, predictor, graphs, use, seeds, train, held_out)
+    start = time.perf_counter()
+    for seed, metrics in zip(seeds, measured, strict=True):
+        yield {
+            "use": use,
+            "seed": seed,
+            "source": source,
+            "perplexity": float(np.exp(metrics["loss"])),
+            "seconds": round(time.perf_counter() - start, 1),
+        }
+        start = time.perf_counter()
+
+
+def learn(options, predictor, graphs, use, seeds, train, held_out, **kwargs):
+    """Trains fresh features under graphs from any source.
+
+    Args:
+        graphs: layer, the source, or None.
+        **kwargs: other arguments of `training.transfer_perplexities`.
+        options, predictor, use, seeds, train, held_out: see `measure`.
+
+    Returns:
+        Generator of the metrics of each seed.
+    """
+    return training.transfer_perplexities(
+        graphs,
         lambda seed: batches(options, train, seed),
         held_out,
         predictor.vocabulary_size,
@@ -116,17 +167,8 @@ def measure(options, predictor, source, use, seeds, train, held_out):
         num_positions=options.num_positions,
         num_candidates=options.num_candidates or None,
         directions=options.directions,
+        **kwargs,
     )
-    start = time.perf_counter()
-    for seed, metrics in zip(seeds, measured, strict=True):
-        yield {
-            "use": use,
-            "seed": seed,
-            "source": source,
-            "perplexity": float(np.exp(metrics["loss"])),
-            "seconds": round(time.perf_counter() - start, 1),
-        }
-        start = time.perf_counter()
 
 
 def make_source(name, predictor, directions):

@@ -33,7 +33,6 @@ import tabulate
 import tyro
 
 import glomo_keras as gk
-from glomo_keras import data
 from glomo_keras.models import presets
 from recipes.common import check_positive
 from recipes.common import fingerprint
@@ -77,27 +76,14 @@ def main(options):
 
 def load(options, predictor):
     """Returns a stream to train on and held-out windows."""
-    if None in (predictor.vocabulary, predictor.tokenizer_config):
-        raise ValueError(
-            "The predictor must be one of texts, with its vocabulary and the "
-            "options of its tokenizer. "
-            f"Received: predictor={options.predictor}"
-        )
-
-    def stream(spec):
-        corpus = data.prepare_corpus(
-            list(spec),
-            options.cache.expanduser(),
-            vocabulary=predictor.vocabulary,
-            validation_fraction=0.0,
-            **{"normalize_unicode": False, **predictor.tokenizer_config},
-        )
-        return corpus.train
-
-    windows = held_out_windows(
-        stream(options.held_out), options.max_length, options.held_out_windows
+    train, held_out = (
+        fresh_features.tokenise(options, predictor, spec).train
+        for spec in (options.corpus, options.held_out)
     )
-    return stream(options.corpus), windows
+    windows = held_out_windows(
+        held_out, options.max_length, options.held_out_windows
+    )
+    return train, windows
 
 
 def measure(options, predictor, settings, train, held_out):

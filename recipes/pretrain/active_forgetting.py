@@ -1,0 +1,230 @@
+r"""Trains a graph predictor for features that have never seen it.
+
+    python -m recipes.pretrain.active_forgetting \
+        --predictor glomo_medium_en --corpus 'wiki/AA/wiki_*' \
+        --out runs/forgetting
+
+In pretraining graphs and features learn together; the features of a task are
+new to the graphs. Here they are so again and again: fresh embeddings, a fresh
+transfer and fresh decoders (`glomo_keras.models.TransferProbe`) learn for
+`--steps` steps to predict the words around each word, the predictor learns
+with them, and the next round starts with fresh ones. Forgetting all but what
+is to be transferred is active forgetting (Chen et al. 2023, "Improving
+Language Plasticity via Pretraining with Active Forgetting").
+
+`--uses` are those of `recipes.graphs.transfer_perplexity`; several take turns.
+The statistics of the predictor's normalisation stay as they are. The last
+round is kept.
+
+OUT is a run folder: config.json, data.json, history.csv with the perplexity
+of each round on held-out text, timing.csv, metrics.json, checkpoint/;
+`OUT/preset` is what `GraphPredictor.from_preset` loads. Killed at any moment
+and started again with the same command, the run goes on; a round is what is
+redone. More `--rounds` go on from the last.
+"""
+
+import dataclasses
+import pathlib
+import time
+
+import keras
+import numpy as np
+import tyro
+
+import glomo_keras as gk
+from glomo_keras import training
+from glomo_keras.models import presets
+from glomo_keras.ops.graphs import DIRECTIONS
+from glomo_keras.training.checkpoint_store import CheckpointStore
+from glomo_keras.utils.files import write_csv
+from recipes.common import check_above_zero
+from recipes.common import check_positive
+from recipes.common import fingerprint
+from recipes.graphs import fresh_features
+from recipes.pretrain.evaluate import held_out_windows
+
+HARMLESS = ("out", "cache", "rounds")
+"""Options that may differ in a run that goes on."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Options(fresh_features.ProbeOptions):
+    """Trains a graph predictor under features that start afresh."""
+
+    corpus: tuple[str, ...]
+    """Text files, folders, globs, or tfds:NAME."""
+    out: pathlib.Path
+    """The run folder."""
+    predictor: str = "glomo_small_en"
+    """The preset to start from: one of the package, or a preset folder."""
+    cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")
+    """Where the tokenised text is kept."""
+    rounds: int = 40
+    """How often the features start afresh."""
+    learning_rate: float = 4e-3
+    """The highest of each round, of features and predictor."""
+    directions: tyro.conf.Suppress[tuple[str, ...]] = DIRECTIONS
+    # Both: they share the predictor's embeddings.
+    validation_fraction: float = 0.01
+    seed: int = 0
+    overwrite: bool = False
+    """Empty a run folder that holds a run with other options."""
+
+
+class LearningGraphs(keras.layers.Layer):
+    """Gives the graphs of a predictor, and lets gradients reach it."""
+
+    input_names = ("token_ids", "padding_mask")
+
+    def __init__(self, predictor, **kwargs):
+        super().__init__(**kwargs)
+        self.predictor = predictor
+        self.factored = predictor.factored()
+        predictor.trainable = True
+
+    def call(self, inputs):
+        # Normalisation keeps its statistics.
+        return self.factored(inputs, training=False)
+
+
+def main(options):
+    """Runs the recipe; returns the path of the preset."""
+    check(options)
+    settings = dataclasses.asdict(options)
+    del settings["overwrite"]
+    folder = training.RunFolder(options.out, ["preset"])
+    with folder.start(settings, HARMLESS, options.overwrite):
+        predictor = gk.GraphPredictor.from_preset(options.predictor)
+        fresh_features.check_heads(options, predictor.num_heads)
+        train, held_out = load(options, predictor)
+        folder.check_data(describe(options, train, held_out))
+        rows = train_rounds(options, predictor, train, held_out, folder)
+        report(options, rows, folder)
+    return folder.path / "preset"
+
+
+def check(options):
+    """Refuses options out of their range, before any work."""
+    check_positive(options, "rounds")
+    check_above_zero(options, "learning_rate")
+    fresh_features.check(options)
+
+
+def load(options, predictor):
+    """Returns a stream to train on and held-out windows."""
+    corpus = fresh_features.tokenise(
+        options,
+        predictor,
+        options.corpus,
+        options.validation_fraction,
+        options.seed,
+    )
+    windows = held_out_windows(
+        corpus.validation, options.max_length, options.held_out_windows
+    )
+    return corpus.train, windows
+
+
+def describe(options, train, held_out):
+    """Returns facts that identify the text and the starting weights."""
+    arrays = {"train": train.token_ids, "held_out": held_out["token_ids"]}
+    return {
+        "start_from": presets.weights_digest(options.predictor),
+        **fingerprint(arrays),
+    }
+
+
+def train_rounds(options, predictor, train, held_out, folder):
+    """Makes the missing rounds; returns a row for each round of the run."""
+    store = CheckpointStore(folder.checkpoint_dir)
+    rows = restore(store, predictor)
+    graphs = LearningGraphs(predictor)
+    missing = range(len(rows), options.rounds)
+    # Each use has a probe of its own; all train the same predictor.
+    rounds = {
+        use: fresh_features.learn(
+            options,
+            predictor,
+            graphs,
+            use,
+            [options.seed + n for n in missing if use_of(options, n) == use],
+            train,
+            held_out,
+            learning_rate=options.learning_rate,
+            reset_graphs=False,
+            verbose="auto",
+        )
+        for use in options.uses
+    }
+    for number in missing:
+        start = time.process_time()
+        use = use_of(options, number)
+        row = row_of(number, use, next(rounds[use]))
+        row["cpu_seconds"] = round(time.process_time() - start, 1)
+        rows.append(row)
+        save(store, rows, predictor, folder)
+    return rows
+
+
+def use_of(options, number):
+    """Returns how graphs are used in a round, counted from 0."""
+    return options.uses[number % len(options.uses)]
+
+
+def row_of(number, use, metrics):
+    """Returns the row of a round; refuses one that diverged."""
+    if not np.isfinite(metrics["loss"]):
+        raise RuntimeError(
+            f"The training diverged in round {number + 1}: start again in "
+            "another folder with a lower learning rate. "
+            f"Received: loss={metrics['loss']}"
+        )
+    names = [f"{direction}_perplexity" for direction in DIRECTIONS]
+    row = {"round": number + 1, "use": use, **{n: metrics[n] for n in names}}
+    print(
+        f"Round {row['round']}, {use}: held-out perplexity "
+        f"{row['forward_perplexity']:.1f} forward, "
+        f"{row['backward_perplexity']:.1f} backward."
+    )
+    return row
+
+
+def restore(store, predictor):
+    """Gives the predictor the newest weights; returns the rows so far."""
+    found = store.load()
+    if found is None:
+        return []
+    weights, state = found
+    predictor.set_weights([weights[str(n)] for n in range(len(weights))])
+    return state["rows"]
+
+
+def save(store, rows, predictor, folder):
+    """Keeps the weights of a round, the rows and the preset."""
+    weights = {str(n): x for n, x in enumerate(predictor.get_weights())}
+    store.save(len(rows), weights, {"rows": rows})
+    timing = [
+        {"round": x["round"], "cpu_seconds": x["cpu_seconds"]} for x in rows
+    ]
+    history = [{k: v for k, v in x.items() if k != "cpu_seconds"} for x in rows]
+    write_csv(folder.timing_path, timing)
+    write_csv(folder.history_path, history)
+    predictor.save_to_preset(folder.path / "preset")
+
+
+def report(options, rows, folder):
+    """Writes the metrics: sums, and the last round of each use."""
+    last = {row["use"]: row for row in rows}
+    folder.write_metrics(
+        {
+            "rounds": len(rows),
+            "steps": options.steps * len(rows),
+            "cpu_hours": sum(row["cpu_seconds"] for row in rows) / 3600,
+            "last_rounds": last,
+        }
+    )
+    print(f"Preset: {folder.path / 'preset'}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
