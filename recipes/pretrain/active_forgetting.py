@@ -45,6 +45,9 @@ from recipes.pretrain.evaluate import held_out_windows
 
 HARMLESS = ("out", "cache", "rounds")
 """Options that may differ in a run that goes on."""
+FIRST_SEED = 1000
+"""Of the rounds: `recipes.graphs.transfer_perplexity` counts from 0, so no
+measurement has the fresh weights or the batches of a round."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -147,7 +150,7 @@ def train_rounds(options, predictor, train, held_out, folder):
             predictor,
             graphs,
             use,
-            [options.seed + n for n in missing if use_of(options, n) == use],
+            [seed_of(options, n) for n in missing if use_of(options, n) == use],
             train,
             held_out,
             learning_rate=options.learning_rate,
@@ -164,6 +167,11 @@ def train_rounds(options, predictor, train, held_out, folder):
         rows.append(row)
         save(store, rows, predictor, folder)
     return rows
+
+
+def seed_of(options, number):
+    """Returns the seed of a round, counted from 0."""
+    return FIRST_SEED + options.seed + number
 
 
 def use_of(options, number):

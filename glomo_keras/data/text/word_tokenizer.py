@@ -17,6 +17,9 @@ DIGIT_PATTERN = r"(?s).*\p{Nd}.*"
 NUMBER_TOKEN = "N"
 APOSTROPHES = "[‘’]"
 
+LOCALE_LETTERS = {"İ": "i\u0307", "Ì": "ì", "Í": "í", "Ĩ": "ĩ", "Į": "į"}
+"""Letters besides I and J whose lower case depends on the language."""
+
 
 class WordTokenizer:
     """Splits texts into words and punctuation, as the Penn Treebank does.
@@ -127,7 +130,7 @@ class WordTokenizer:
 
         words = tokens = tf.convert_to_tensor(tokens, tf.string)
         if self.lowercase:
-            words = tf.strings.lower(words, encoding="utf-8")
+            words = _lower(words)
         if self.normalize_unicode:
             words = tf.strings.regex_replace(words, APOSTROPHES, "'")
             words = replace_tokens(words, self._forms)
@@ -290,3 +293,24 @@ def _dense(ragged, padding):
     missing = tf.maximum(1 - tf.shape(dense)[1], 0)
     edges = [[0, 0], [0, missing]] + [[0, 0]] * (dense.shape.rank - 2)
     return tf.pad(dense, edges, constant_values=padding)
+
+
+def _lower(words):
+    """Lower-cases words alike in every locale.
+
+    What TensorFlow makes of some letters depends on the language of the
+    process: `LANG=tr_TR.UTF-8` turns I into \u0131.
+    """
+    import tensorflow as tf
+
+    def replaced():
+        changed = words
+        for upper, lower in LOCALE_LETTERS.items():
+            changed = tf.strings.regex_replace(changed, upper, lower)
+        return changed
+
+    words = tf.strings.lower(words)  # ASCII alone, in no language
+    letters = "".join(LOCALE_LETTERS)
+    found = tf.strings.regex_full_match(words, f".*[{letters}].*")
+    words = tf.cond(tf.reduce_any(found), replaced, lambda: words)
+    return tf.strings.lower(words, encoding="utf-8")
