@@ -94,6 +94,7 @@ class FeaturePredictor(GlomoModel):
             num_heads=num_heads,
         )
         check.check_option("messages", messages, MESSAGES)
+        check.check_different("directions", directions, DIRECTIONS)
         super().__init__(dtype=dtype, name=name)
 
         # === Layers ===

@@ -10,6 +10,7 @@ from glomo_keras.layers.pixels._flatten_pixels import FlattenPixels
 from glomo_keras.layers.pixels._flatten_pixels import UnflattenPixels
 from glomo_keras.models._resnet import BLOCKS
 from glomo_keras.models._resnet import ResNet
+from glomo_keras.models.network_model import Network
 from glomo_keras.models.network_model import NetworkModel
 from glomo_keras.utils import validation as check
 
@@ -101,6 +102,16 @@ class ImageClassifier(NetworkModel):
             name="normalization",
         )
         check.check_transfer(graphs, transfer)
+        given = tuple(getattr(graphs, "input_names", ()))
+        if not (
+            graphs is None
+            or isinstance(graphs, UniformGraph)
+            or given == ("images",)
+        ):
+            raise ValueError(
+                "`graphs` must be made from images, or a `UniformGraph`. "
+                f"Received: graphs={graphs}"
+            )
         self.graphs = graphs
         self.messages = self.transfer = None
         if graphs is not None:
@@ -133,8 +144,8 @@ class ImageClassifier(NetworkModel):
                 for name, x in messages.items()
             }
             self._parts = types.SimpleNamespace(
-                messages=keras.Model(inputs, messages, name="message_model"),
-                on_messages=keras.Model(
+                messages=Network(inputs, messages, name="message_model"),
+                on_messages=Network(
                     {**inputs, **given},
                     self._classify(resnet, features, given),
                     name="on_messages",

@@ -6,6 +6,29 @@ from glomo_keras.models.glomo_model import GlomoModel
 from glomo_keras.utils import validation as check
 
 
+@keras.saving.register_keras_serializable(package="glomo_keras")
+class Network(keras.Model):
+    """Functional model of named inputs, which refuses images of floats.
+
+    Keras would cast them to bytes, those in [0, 1] to black.
+    """
+
+    def __call__(self, inputs, *args, **kwargs):
+        self.check_bytes(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        # Keras calls this directly where it builds a function of the model.
+        self.check_bytes(inputs)
+        return super().call(inputs, training=training, mask=mask)
+
+    def check_bytes(self, inputs):
+        """Raises ValueError where the dtype cannot be that of images."""
+        for name, x in self.input.items():
+            if x.dtype == "uint8" and name in inputs:
+                check.check_bytes(name, inputs[name])
+
+
 class NetworkModel(GlomoModel):
     """Runs a functional model, its `network`.
 
@@ -34,7 +57,7 @@ class NetworkModel(GlomoModel):
         # A namespace hides it from Keras, which knows the layers already and
         # would save their weights a second time.
         self._made = types.SimpleNamespace(
-            network=keras.Model(inputs, outputs, name=self.name)
+            network=Network(inputs, outputs, name=self.name)
         )
         self.built = True
         if not trainable:  # True would thaw what came frozen
@@ -66,20 +89,14 @@ class NetworkModel(GlomoModel):
             )
         names = [name for name in self.network.input if name in inputs]
         inputs = {name: inputs[name] for name in names}
-        self._check_bytes(inputs)
+        self.network.check_bytes(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
     def call(self, inputs, training=None):
         # Keras calls this directly where it builds a function of the model.
         names = [name for name in self.network.input if name in inputs]
         inputs = {name: inputs[name] for name in names}
-        self._check_bytes(inputs)
         return self.network(inputs, training=training)
-
-    def _check_bytes(self, inputs):
-        for name, x in inputs.items():
-            if self.network.input[name].dtype == "uint8":
-                check.check_bytes(name, x)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

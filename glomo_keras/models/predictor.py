@@ -1,9 +1,8 @@
 import types
 
-import keras
-
 from glomo_keras.layers import SquaredReLUGraph
 from glomo_keras.models import presets
+from glomo_keras.models.network_model import Network
 from glomo_keras.models.network_model import NetworkModel
 
 
@@ -37,7 +36,7 @@ class Predictor(NetworkModel):
         graphs = {name: self.graph(graph) for name, graph in factors.items()}
         self.set_network(inputs, graphs, trainable)
         self._forms = types.SimpleNamespace(
-            factored=keras.Model(inputs, factors, name=f"{self.name}_factored")
+            factored=Network(inputs, factors, name=f"{self.name}_factored")
         )
 
     def make_graph_layer(self, activation):

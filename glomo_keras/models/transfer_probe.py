@@ -116,8 +116,7 @@ class TransferProbe(SelfScoringModel):
         check.check_positive(
             **{name: x for name, x in counts.items() if x is not None}
         )
-        for direction in directions:
-            check.check_option("directions", direction, DIRECTIONS)
+        check.check_different("directions", directions, DIRECTIONS)
         super().__init__(num_positions, seed, dtype, name)
         dtype = self.dtype_policy
         self.token_embedding = keras.layers.Embedding(
@@ -128,6 +127,13 @@ class TransferProbe(SelfScoringModel):
             name="token_embedding",
         )
         self.token_embedding.build()
+        self.input_names = ("token_ids", "padding_mask")
+        needed = getattr(graphs, "input_names", ())
+        if not set(needed) <= set(self.input_names):
+            raise ValueError(
+                "`graphs` must be made from token_ids and padding_mask. "
+                f"Received: graphs={graphs}, made from {', '.join(needed)}"
+            )
         if getattr(graphs, "edges", "one_sided") != "one_sided":
             raise ValueError(
                 "`graphs` must be one-sided: edges on both sides show the "
@@ -154,7 +160,6 @@ class TransferProbe(SelfScoringModel):
         }
 
         # Called once with symbols, so that all layers are built.
-        self.input_names = ("token_ids", "padding_mask")
         inputs = text_inputs(self.input_names)
         self._features(*inputs.values(), dict.fromkeys(directions), False)
         self.built = True

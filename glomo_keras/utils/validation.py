@@ -14,6 +14,17 @@ def check_option(name, value, options):
         )
 
 
+def check_different(name, values, options):
+    """Raises ValueError unless `values` are one or more of `options`."""
+    for value in values:
+        check_option(name, value, options)
+    if len(values) == 0 or len(set(values)) < len(values):
+        raise ValueError(
+            f"`{name}` must be one or more of {tuple(options)}, each once. "
+            f"Received: {name}={values!r}"
+        )
+
+
 def check_positive(**values):
     """Raises ValueError unless every value is a positive integer."""
     for name, value in values.items():

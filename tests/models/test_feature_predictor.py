@@ -94,6 +94,11 @@ def test_flat_features_equal_the_formula(messages, summed):
         )
 
 
+def test_directions_are_checked():
+    with pytest.raises(ValueError, match="directions='sideways'"):
+        gk.FeaturePredictor(**OPTIONS, directions=("sideways",))
+
+
 @pytest.mark.parametrize("messages", ["values", "mixture"])
 @pytest.mark.parametrize(
     "sizes",

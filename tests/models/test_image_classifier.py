@@ -137,12 +137,28 @@ def test_file_round_trip(tmp_path):
         ({"depth": 50}, "`depth` must be one of.*Received: depth=50"),
         ({"image_size": 0}, "`image_size` must be"),
         ({"graphs": gk.layers.UniformGraph("all")}, "edges='all'"),
+        ({"graphs": gk.layers.DistanceDecayGraph()}, "made from images"),
         ({"transfer": gk.layers.MessageTransfer()}, "give `graphs` too"),
     ],
 )
 def test_wrong_arguments_are_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
         gk.ImageClassifier(**{"image_size": SIZE, **kwargs})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+@pytest.mark.parametrize("part", ["message_model", "on_messages", "network"])
+def test_every_part_refuses_images_that_are_no_bytes(part, dtype):
+    """Keras casts what a functional model is given: [0, 1] would be black."""
+    model = gk.ImageClassifier(image_size=SIZE, graphs=gk.layers.UniformGraph())
+    messages = model.message_model()({"images": images()})
+    part = model.network if part == "network" else getattr(model, part)()
+    given = {"images": images().astype(dtype), **messages}
+    given = {name: given[name] for name in part.input}
+    message = f"an integer dtype.*Received: images.dtype=.*{dtype}"
+    for run in (part, part.predict_on_batch):
+        with pytest.raises(ValueError, match=message):
+            run(given)
 
 
 def test_model_without_graphs_has_no_messages():

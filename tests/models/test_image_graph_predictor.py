@@ -191,6 +191,8 @@ def test_images_of_floats_are_refused(kind):
             gk.PixelPretrainer(predictor)({"images": images})
         with pytest.raises(ValueError, match=message):
             predictor.predict({"images": images}, verbose=0)
+        with pytest.raises(ValueError, match=message):
+            predictor.factored()({"images": images})
 
 
 def test_preset_of_the_package_gives_graphs():

@@ -125,6 +125,15 @@ def test_config_gives_the_same_model():
 def test_directions_are_checked():
     with pytest.raises(ValueError, match="directions='sideways'"):
         probe(directions=("sideways",))
+    for directions in ((), ("forward", "forward")):
+        with pytest.raises(ValueError, match="each once.*directions="):
+            probe(directions=directions)
+
+
+def test_graphs_of_other_inputs_are_refused():
+    given = gk.models.GivenGraphs(2, 2)
+    with pytest.raises(ValueError, match="made from forward_graphs"):
+        probe(given)
 
 
 def test_graphs_that_show_what_is_predicted_are_refused():

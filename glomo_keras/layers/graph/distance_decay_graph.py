@@ -66,8 +66,7 @@ class DistanceDecayGraph(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check.check_positive(num_layers=num_layers, num_heads=num_heads)
-        for direction in directions:
-            check.check_option("directions", direction, DIRECTIONS)
+        check.check_different("directions", directions, DIRECTIONS)
         if rate is not None and not 0 <= rate < np.inf:
             raise ValueError(
                 "`rate` must be a finite number of at least 0, or None. "

@@ -77,6 +77,8 @@ def test_arguments_are_checked():
         DistanceDecayGraph(rate=np.inf)
     with pytest.raises(ValueError, match="num_heads=0"):
         DistanceDecayGraph(num_heads=0)
+    with pytest.raises(ValueError, match=r"each once.*directions=\(\)"):
+        DistanceDecayGraph(directions=())
 
 
 def test_one_direction_has_its_graphs_and_weights_only():
