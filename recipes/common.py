@@ -28,6 +28,13 @@ def check_positive(options, *names):
             refuse(name, "at least 1", options)
 
 
+def check_not_negative(options, *names):
+    """Raises ValueError if one of these options is given and is below 0."""
+    for name in names:
+        if (getattr(options, name) or 0) < 0:
+            refuse(name, "at least 0", options)
+
+
 def check_rate(options, *names):
     """Raises ValueError unless these options are in [0, 1)."""
     for name in names:

@@ -10,8 +10,8 @@ import numpy as np
 import tabulate
 
 from glomo_keras import training
+from recipes.common import check_not_negative
 from recipes.common import check_positive
-from recipes.common import refuse
 
 HARMLESS = ("out", "seeds", "first_seed", "overwrite")
 """Options that do not belong to a single run."""
@@ -36,8 +36,7 @@ class SeedOptions:
 def check_seeds(options):
     """Raises ValueError if there is no seed, or a negative one."""
     check_positive(options, "seeds")
-    if options.first_seed < 0:
-        refuse("first_seed", "at least 0", options)
+    check_not_negative(options, "first_seed")
 
 
 def run_seeds(options, load, train, describe, results=(), harmless=()):

@@ -195,14 +195,17 @@ def load(options, seed):
     """Returns the stream to train on, and windows of the held-out one.
 
     Raises:
-        ValueError: If a row of this seed was pretrained on other text.
+        ValueError: If a row was pretrained on other text. Seeds hold out
+            other parts of it, but all have its vocabulary.
     """
     corpus = pretrain_text.load(
         pretrain_text.resolve(pretraining(options, "full", seed))
     )
     facts = pretrain_text.describe_text(corpus)
-    for path in sorted(options.out.glob(f"*/seed-{seed}/data.json")):
-        check_data(facts, path.parent)
+    shared = {"vocabulary": facts["vocabulary"]}
+    for path in sorted(options.out.glob("*/seed-*/data.json")):
+        same_seed = path.parent.name == f"seed-{seed}"
+        check_data(facts if same_seed else shared, path.parent)
     windows = held_out_windows(
         corpus.validation,
         options.transfer.max_length,

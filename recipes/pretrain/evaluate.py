@@ -30,6 +30,8 @@ from glomo_keras import data
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
 from recipes.common import check_data
+from recipes.common import check_not_negative
+from recipes.common import check_positive
 from recipes.pretrain import text as pretrain_text
 
 
@@ -59,6 +61,8 @@ def evaluate(options):
     Returns:
         Dict, the content of RUN/evaluation.json.
     """
+    check_not_negative(options, "windows")
+    check_positive(options, "graph_windows", "batch_size")
     settings = pretrain_text.read_run(options.run, ["pretrainer", "preset"])
     moved = {"corpus": options.corpus, "cache": options.cache}
     settings = dataclasses.replace(

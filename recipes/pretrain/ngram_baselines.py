@@ -37,6 +37,8 @@ from tqdm import tqdm
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
 from recipes.common import check_data
+from recipes.common import check_not_negative
+from recipes.common import refuse
 from recipes.pretrain import text as pretrain_text
 from recipes.pretrain.evaluate import describe_windows
 from recipes.pretrain.evaluate import held_out_windows
@@ -60,6 +62,9 @@ class Options:
 
 def measure(options):
     """Runs the recipe; returns the content of RUN/ngrams.json."""
+    check_not_negative(options, "windows")
+    if not 0 < options.discount < 1:
+        refuse("discount", "between 0 and 1", options)
     settings = pretrain_text.read_run(options.run)
     corpus = pretrain_text.load(settings)
     check_data(pretrain_text.describe_text(corpus), options.run)

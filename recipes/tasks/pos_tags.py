@@ -27,6 +27,7 @@ from glomo_keras import training
 from glomo_keras.analysis import probes
 from glomo_keras.utils.padding import pad_rows
 from recipes.common import JIT_COMPILE
+from recipes.common import check_not_negative
 from recipes.common import check_positive
 from recipes.common import check_rate
 from recipes.common import fingerprint
@@ -102,8 +103,7 @@ def check(options):
         refuse("placement", "embeddings: the tagger has no RNN", options)
     if options.steps_per_epoch is not None:
         refuse("steps_per_epoch", "not an option here: --epochs", options)
-    if options.hidden_dim < 0:
-        refuse("hidden_dim", "at least 0", options)
+    check_not_negative(options, "hidden_dim")
     if not options.treebank.is_file():
         refuse("treebank", "a CoNLL-U file", options)
 

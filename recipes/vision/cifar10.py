@@ -37,9 +37,9 @@ from glomo_keras.models import presets
 from glomo_keras.training.warmup_cosine import warmup_cosine
 from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
+from recipes.common import check_not_negative
 from recipes.common import check_positive
 from recipes.common import fingerprint
-from recipes.common import refuse
 from recipes.common import with_config
 from recipes.seeds import SeedOptions
 from recipes.seeds import check_seeds
@@ -117,9 +117,7 @@ def check(options):
     check_seeds(options)
     check_positive(options, "size", "epochs", "batch_size", "num_mixtures")
     check_above_zero(options, "learning_rate")
-    for name in ("limit", "test_limit"):
-        if (getattr(options, name) or 0) < 0:
-            refuse(name, "at least 0", options)
+    check_not_negative(options, "limit", "test_limit")
     if options.graph in ("predicted", "random"):
         gk.ImageGraphPredictor.from_preset(options.predictor)
 

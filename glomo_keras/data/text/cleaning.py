@@ -65,7 +65,7 @@ _LINK = re.compile(r"\[\[([^\[\]]*)\]\]")
 _MEDIA_LINK = re.compile(
     r"\s*:?(?:file|image|category|media)\s*:", flags=re.IGNORECASE
 )
-_WEB_LINK = re.compile(r"\[(?:https?:|ftp:)?//[^\s\]]++\s*+([^\[\]]*+)\]")
+_WEB_LINK = re.compile(r"\[(?:https?:|ftp:)?//[^\s\[\]]++\s*+([^\[\]]*+)\]")
 _QUOTES = re.compile("'{2,5}")
 _SWITCH = re.compile(r"__[A-Z]{3,}__")
 _HEADING = re.compile(

@@ -98,7 +98,8 @@ def test_short_paragraphs_are_dropped():
 
 
 @pytest.mark.parametrize(
-    "unit", [" ", "\n", "(", "[", "<ref>", "{{", "&", ", ", "<a ", "{|", "= "]
+    "unit",
+    [" ", "\n", "(", "[", "<ref>", "{{", "&", ", ", "<a ", "{|", "= ", "[//"],
 )
 def test_repetition_takes_no_quadratic_time(unit):
     start = time.perf_counter()

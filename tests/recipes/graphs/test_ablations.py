@@ -126,6 +126,10 @@ def test_rows_of_a_seed_share_their_text(corpus, tmp_path):
     with pytest.raises(ValueError, match="not those of the run.*words"):
         ablations.main(every)
     ablations.load(every, 1)  # of which there is none yet
+    facts = {"vocabulary": "that of another text"}
+    (run / "data.json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match="not those of the run.*vocabulary"):
+        ablations.load(every, 1)
 
 
 @pytest.mark.parametrize("row", ablations.CHANGES)

@@ -131,3 +131,18 @@ def test_events_need_a_predecessor_in_their_window():
 def test_unfinished_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match="metrics.json.*missing. Received"):
         evaluate_pretrainer.evaluate(evaluate_pretrainer.Options(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"windows": -1}, "--windows is at least 0"),
+        ({"batch_size": 0}, "--batch-size is at least 1"),
+        ({"graph_windows": 0}, "--graph-windows is at least 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_pretrainer.evaluate(
+            evaluate_pretrainer.Options(tmp_path, **changes)
+        )

@@ -185,3 +185,16 @@ def test_backward_is_forward_of_the_reversed_text(run, results):
     assert results["windows"]["events"] == len(logs)
     got = results["perplexity"]["backward"]["bigram witten_bell"]
     assert got == pytest.approx(math.exp(-np.mean(logs)), rel=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"discount": 1.5}, "--discount is between 0 and 1"),
+        ({"discount": 0.0}, "--discount is between 0 and 1"),
+        ({"windows": -1}, "--windows is at least 0"),
+    ],
+)
+def test_options_out_of_range_are_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        ngram_baselines.measure(ngram_baselines.Options(tmp_path, **changes))
