@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import unicodedata
 
 import pytest
@@ -278,3 +281,19 @@ def test_ids_without_vocabulary_are_refused():
 def test_texts_of_higher_rank_are_refused():
     with pytest.raises(ValueError, match=r"shape \(B,\)"):
         WordTokenizer().tokenize([["a"]])
+
+
+@pytest.mark.parametrize("locale", ["tr_TR.UTF-8", "lt_LT.UTF-8"])
+def test_lower_case_is_the_same_in_every_locale(locale):
+    """The locale is that of the process, so this needs another one."""
+    code = """if True:
+        from glomo_keras.data import WordTokenizer
+        words = ["I", "Iİx", "ÌÍ", "ĨĮ", "J\u0300", "ΣΑΣ", "ẞ"]
+        lowered = WordTokenizer().normalize(words).numpy().tolist()
+        assert lowered == [word.lower().encode() for word in words], lowered
+    """
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "LC_ALL": locale, "PYTHONUTF8": "1"},
+        check=True,
+    )
