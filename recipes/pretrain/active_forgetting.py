@@ -75,7 +75,7 @@ class Options(fresh_features.ProbeOptions):
 
 
 class LearningGraphs(keras.layers.Layer):
-    """Gives the graphs of a predictor, and lets gradients reach it."""
+    """Gives the graphs of a predictor, which gradients reach."""
 
     input_names = ("token_ids", "padding_mask")
 
@@ -83,7 +83,6 @@ class LearningGraphs(keras.layers.Layer):
         super().__init__(**kwargs)
         self.predictor = predictor
         self.factored = predictor.factored()
-        predictor.trainable = True
 
     def call(self, inputs):
         # Normalisation keeps its statistics.
@@ -97,7 +96,9 @@ def main(options):
     del settings["overwrite"]
     folder = training.RunFolder(options.out, ["preset"])
     with folder.start(settings, HARMLESS, options.overwrite):
-        predictor = gk.GraphPredictor.from_preset(options.predictor)
+        predictor = gk.GraphPredictor.from_preset(
+            options.predictor, trainable=True
+        )
         fresh_features.check_heads(options, predictor.num_heads)
         train, held_out = load(options, predictor)
         folder.check_data(describe(options, train, held_out))
