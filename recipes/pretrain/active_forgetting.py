@@ -17,10 +17,11 @@ The statistics of the predictor's normalisation stay as they are. The last
 round is kept.
 
 OUT is a run folder: config.json, data.json, history.csv with the perplexity
-of each round on held-out text, timing.csv, metrics.json, checkpoint/;
-`OUT/preset` is what `GraphPredictor.from_preset` loads. Killed at any moment
-and started again with the same command, the run goes on; a round is what is
-redone. More `--rounds` go on from the last.
+of each round on held-out text, timing.csv, evaluation.json, metrics.json,
+checkpoint/; `OUT/preset` is what `GraphPredictor.from_preset` loads. Killed at
+any moment and started again with the same command, the run goes on; a round
+is what is redone. More `--rounds` go on from the last.
+`recipes.pretrain.model_card` makes a preset for the package of it.
 """
 
 import dataclasses
@@ -37,10 +38,15 @@ from glomo_keras.models import presets
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.training.checkpoint_store import CheckpointStore
 from glomo_keras.utils.files import write_csv
+from glomo_keras.utils.files import write_json
 from recipes.common import check_above_zero
 from recipes.common import check_positive
 from recipes.common import fingerprint
 from recipes.graphs import fresh_features
+from recipes.pretrain import steps
+from recipes.pretrain.evaluate import describe_corpus
+from recipes.pretrain.evaluate import describe_graphs
+from recipes.pretrain.evaluate import describe_windows
 from recipes.pretrain.evaluate import held_out_windows
 
 HARMLESS = ("out", "cache", "rounds")
@@ -48,6 +54,8 @@ HARMLESS = ("out", "cache", "rounds")
 FIRST_SEED = 1000
 """Of the rounds: `recipes.graphs.transfer_perplexity` counts from 0, so no
 measurement has the fresh weights or the batches of a round."""
+GRAPH_WINDOWS = 32
+"""Held-out windows whose graphs are described."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -94,16 +102,16 @@ def main(options):
     check(options)
     settings = dataclasses.asdict(options)
     del settings["overwrite"]
-    folder = training.RunFolder(options.out, ["preset"])
+    folder = training.RunFolder(options.out, steps.RESULTS)
     with folder.start(settings, HARMLESS, options.overwrite):
         predictor = gk.GraphPredictor.from_preset(
             options.predictor, trainable=True
         )
         fresh_features.check_heads(options, predictor.num_heads)
-        train, held_out = load(options, predictor)
-        folder.check_data(describe(options, train, held_out))
-        rows = train_rounds(options, predictor, train, held_out, folder)
-        report(options, rows, folder)
+        corpus, held_out = load(options, predictor)
+        folder.check_data(describe(options, corpus.train, held_out))
+        state = train_rounds(options, predictor, corpus.train, held_out, folder)
+        report(options, predictor, corpus, held_out, state, folder)
     return folder.path / "preset"
 
 
@@ -115,7 +123,7 @@ def check(options):
 
 
 def load(options, predictor):
-    """Returns a stream to train on and held-out windows."""
+    """Returns the tokenised corpus and windows of its held-out part."""
     corpus = fresh_features.tokenise(
         options,
         predictor,
@@ -126,7 +134,7 @@ def load(options, predictor):
     windows = held_out_windows(
         corpus.validation, options.max_length, options.held_out_windows
     )
-    return corpus.train, windows
+    return corpus, windows
 
 
 def describe(options, train, held_out):
@@ -139,11 +147,11 @@ def describe(options, train, held_out):
 
 
 def train_rounds(options, predictor, train, held_out, folder):
-    """Makes the missing rounds; returns a row for each round of the run."""
+    """Makes the missing rounds; returns the rows of history and timing."""
     store = CheckpointStore(folder.checkpoint_dir)
-    rows = restore(store, predictor)
+    state = restore(store, predictor)
     graphs = LearningGraphs(predictor)
-    missing = range(len(rows), options.rounds)
+    missing = range(len(state["history"]), options.rounds)
     # Each use has a probe of its own; all train the same predictor.
     rounds = {
         use: fresh_features.learn(
@@ -163,11 +171,11 @@ def train_rounds(options, predictor, train, held_out, folder):
     for number in missing:
         start = time.process_time()
         use = use_of(options, number)
-        row = row_of(number, use, next(rounds[use]))
-        row["cpu_seconds"] = round(time.process_time() - start, 1)
-        rows.append(row)
-        save(store, rows, predictor, folder)
-    return rows
+        state["history"].append(row_of(number, use, next(rounds[use])))
+        seconds = round(time.process_time() - start, 1)
+        state["timing"].append({"round": number + 1, "cpu_seconds": seconds})
+        save(store, state, predictor, folder)
+    return state
 
 
 def seed_of(options, number):
@@ -188,48 +196,52 @@ def row_of(number, use, metrics):
             "another folder with a lower learning rate. "
             f"Received: loss={metrics['loss']}"
         )
-    names = [f"{direction}_perplexity" for direction in DIRECTIONS]
-    row = {"round": number + 1, "use": use, **{n: metrics[n] for n in names}}
+    values = [metrics[f"{direction}_perplexity"] for direction in DIRECTIONS]
+    names = [f"{use}_{direction}_perplexity" for direction in DIRECTIONS]
     print(
-        f"Round {row['round']}, {use}: held-out perplexity "
-        f"{row['forward_perplexity']:.1f} forward, "
-        f"{row['backward_perplexity']:.1f} backward."
+        f"Round {number + 1}, {use}: held-out perplexity {values[0]:.1f} "
+        f"forward, {values[1]:.1f} backward."
     )
-    return row
+    return {"round": number + 1, **dict(zip(names, values, strict=True))}
 
 
 def restore(store, predictor):
     """Gives the predictor the newest weights; returns the rows so far."""
     found = store.load()
     if found is None:
-        return []
+        return {"history": [], "timing": []}
     weights, state = found
     predictor.set_weights([weights[str(n)] for n in range(len(weights))])
-    return state["rows"]
+    return state
 
 
-def save(store, rows, predictor, folder):
+def save(store, state, predictor, folder):
     """Keeps the weights of a round, the rows and the preset."""
     weights = {str(n): x for n, x in enumerate(predictor.get_weights())}
-    store.save(len(rows), weights, {"rows": rows})
-    timing = [
-        {"round": x["round"], "cpu_seconds": x["cpu_seconds"]} for x in rows
-    ]
-    history = [{k: v for k, v in x.items() if k != "cpu_seconds"} for x in rows]
-    write_csv(folder.timing_path, timing)
-    write_csv(folder.history_path, history)
+    store.save(len(state["history"]), weights, state)
+    write_csv(folder.history_path, state["history"])
+    write_csv(folder.timing_path, state["timing"])
     predictor.save_to_preset(folder.path / "preset")
 
 
-def report(options, rows, folder):
-    """Writes the metrics: sums, and the last round of each use."""
-    last = {row["use"]: row for row in rows}
+def report(options, predictor, corpus, held_out, state, folder):
+    """Writes what the model card shows, and the metrics."""
+    evaluation = {
+        "corpus": describe_corpus(corpus, options),
+        "windows": describe_windows(held_out),
+        "graphs": describe_graphs(predictor, held_out, GRAPH_WINDOWS),
+    }
+    write_json(folder.path / "evaluation.json", evaluation)
+    # Of each use the last round.
+    last = {name: x for row in state["history"] for name, x in row.items()}
+    rounds = last.pop("round")
+    seconds = sum(row["cpu_seconds"] for row in state["timing"])
     folder.write_metrics(
         {
-            "rounds": len(rows),
-            "steps": options.steps * len(rows),
-            "cpu_hours": sum(row["cpu_seconds"] for row in rows) / 3600,
-            "last_rounds": last,
+            "rounds": rounds,
+            "steps": options.steps * rounds,
+            "cpu_hours": seconds / 3600,
+            **last,
         }
     )
     print(f"Preset: {folder.path / 'preset'}")

@@ -17,7 +17,8 @@ likewise what the graphs are worth to fresh features,
         --corpus 'wiki/AA/wiki_0?' --held-out 'imdb/aclImdb/test/*/*.txt' \
         --out runs/wiki/transfer
 
-and for a run on images
+for a run of `recipes.pretrain.active_forgetting`, which evaluates itself, the
+last command alone, and for a run on images
 
     python -m recipes.vision.evaluate --run runs/pixels
     python -m recipes.pretrain.model_card --run runs/pixels --out presets/NAME
@@ -47,6 +48,7 @@ from glomo_keras.models import presets
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
 from recipes.common import read_options
+from recipes.pretrain import active_forgetting
 from recipes.pretrain import text as pretrain_text
 from recipes.vision import pretrain as pretrain_images
 
@@ -62,6 +64,8 @@ LEFT_OUT = (
     "coordinator",
 )
 """Options that change nothing in the training, or are told elsewhere."""
+CONTEXT_LENGTH = 3
+"""Words that the features of `recipes.pretrain.active_forgetting` predict."""
 TEXT_EXAMPLE = """import glomo_keras as gk
 
 predictor = gk.GraphPredictor.from_preset("{name}")
@@ -109,6 +113,8 @@ def make_preset(options):
     """
     found = load(options.run)
     predictor_class, facts = gk.GraphPredictor, text_facts
+    if "rounds" in found["config"]:
+        facts = forgetting_facts
     if "images" in found["config"]:
         predictor_class, facts = gk.ImageGraphPredictor, image_facts
     predictor = predictor_class.from_preset(
@@ -230,12 +236,8 @@ def table(rows, headers=(), **options):
 
 def common_facts(found):
     """Returns the fields that are the same for text and images."""
-    metrics, graphs = found["metrics"], found["evaluation"]["graphs"]
+    graphs = found["evaluation"]["graphs"]
     directions = [d for d in DIRECTIONS if d in graphs]
-    hours = [
-        sum(row[name] for row in found["timing"]) / 3600
-        for name in ("seconds", "cpu_seconds")
-    ]
     return {
         "directions": " and ".join(directions),
         "graphs": table(
@@ -250,13 +252,7 @@ def common_facts(found):
             + [name.replace("_", " ") for name in STATISTICS],
         ),
         "training": table(
-            [
-                ["steps", f"{metrics['steps']:,}"],
-                ["epochs", str(metrics["epochs"])],
-                ["best epoch, kept", str(metrics["best_epoch"] + 1)],
-                ["hours", f"{hours[0]:.2f}"],
-                ["CPU hours", f"{hours[1]:.2f}"],
-            ],
+            training_rows(found),
             ["", ""],
             disable_numparse=True,
         ),
@@ -269,6 +265,22 @@ def common_facts(found):
             ["option", "value"],
         ),
     }
+
+
+def training_rows(found):
+    """Returns how long the training was, as rows of a table."""
+    metrics, timing = found["metrics"], found["timing"]
+    rows = [["steps", f"{metrics['steps']:,}"]]
+    if "rounds" in metrics:
+        rows += [["rounds", str(metrics["rounds"])]]
+    else:
+        rows += [
+            ["epochs", str(metrics["epochs"])],
+            ["best epoch, kept", str(metrics["best_epoch"] + 1)],
+            ["hours", f"{sum(row['seconds'] for row in timing) / 3600:.2f}"],
+        ]
+    hours = sum(row["cpu_seconds"] for row in timing) / 3600
+    return [*rows, ["CPU hours", f"{hours:.2f}"]]
 
 
 def transfer_section(found):
@@ -298,15 +310,49 @@ def text_facts(options, found):
         rows.append(row)
     windows = evaluation["windows"]
     return {
-        "domain": "words",
+        **word_facts(options, found, run),
         "target": f"the {run.context_length} words after and before each word",
-        "example": TEXT_EXAMPLE.format(name=options.out.name),
-        "measure": "perplexity",
         "held_out": f"Given the words before it (backward: after it) in a "
         f"window of {windows['max_length']} words; the\nnext word (distance 1) "
         f"is predicted {windows['events']:,} times in {windows['count']:,} "
         "windows, the same for all rows.\nN-grams are nltk's, with the same "
         "vocabulary and training text.\n\n" + table(rows, ["", *DIRECTIONS]),
+        "recipe": "recipes.pretrain.text",
+        "evaluations": "`recipes.pretrain.evaluate` and "
+        "`recipes.pretrain.ngram_baselines`",
+    }
+
+
+def forgetting_facts(options, found):
+    """Returns the fields of a predictor whose features started afresh."""
+    run = read_options(options.run, active_forgetting.Options)
+    metrics, windows = found["metrics"], found["evaluation"]["windows"]
+    rows = [
+        [use, *(metrics[f"{use}_{d}_perplexity"] for d in DIRECTIONS)]
+        for use in run.uses
+    ]
+    return {
+        **word_facts(options, found, run),
+        "target": f"the {CONTEXT_LENGTH} words after and before each word. "
+        f"The weights started from those of\n{run.predictor}; features "
+        f"started afresh in each of {metrics['rounds']} rounds",
+        "held_out": f"Of the {CONTEXT_LENGTH} words after (backward: before) "
+        f"each word in {windows['count']:,} windows of "
+        f"{windows['max_length']} words,\nfor the features that learned "
+        "together with the predictor in the last round of each use. A round "
+        f"has {run.steps:,} steps.\n\n" + table(rows, ["", *DIRECTIONS]),
+        "recipe": "recipes.pretrain.active_forgetting",
+        "evaluations": "the same recipe",
+    }
+
+
+def word_facts(options, found, run):
+    """Returns the fields that all predictors of words share."""
+    evaluation = found["evaluation"]
+    return {
+        "domain": "words",
+        "example": TEXT_EXAMPLE.format(name=options.out.name),
+        "measure": "perplexity",
         "graph_items": evaluation["graphs"]["windows"],
         "items": "windows",
         "positions": "words",
@@ -320,9 +366,6 @@ def text_facts(options, found):
         "limits": f"Windows in training had at most {run.max_length} words: "
         "graphs of longer inputs reach further than\nany it was trained on. "
         "Words outside the vocabulary are all one.",
-        "recipe": "recipes.pretrain.text",
-        "evaluations": "`recipes.pretrain.evaluate` and "
-        "`recipes.pretrain.ngram_baselines`",
     }
 
 
@@ -362,12 +405,21 @@ def draw_learning_curve(found, path):
     """Draws the perplexities or bits per dimension over the steps."""
     figure = Figure(figsize=(6, 3.2), dpi=90, layout="constrained")
     axes = figure.add_subplot()
-    steps_per_epoch = found["config"]["steps_per_epoch"]
-    steps = [(row["epoch"] + 1) * steps_per_epoch for row in found["history"]]
-    for name in found["history"][0]:
+    config, history = found["config"], found["history"]
+    if "rounds" in config:
+        steps = [row["round"] * config["steps"] for row in history]
+    else:
+        steps = [(x["epoch"] + 1) * config["steps_per_epoch"] for x in history]
+    names = dict.fromkeys(name for row in history for name in row)
+    for name in names:
         if name.endswith(("perplexity", "bits_per_dim")):
             label = name.replace("val_", "held out, ").replace("_", " ")
-            axes.plot(steps, [x[name] for x in found["history"]], label=label)
+            points = [
+                (step, row[name])
+                for step, row in zip(steps, history, strict=True)
+                if name in row
+            ]
+            axes.plot(*zip(*points, strict=True), label=label)
     axes.set(xlabel="steps", yscale="log")
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_minor_formatter(ScalarFormatter())
