@@ -172,12 +172,13 @@ def write_part(folder, writer, number, plan, pieces, progress=None):
 def save_record(folder, number, record):
     """Records that a part is done, once its files are written."""
     path = _record_path(folder, number)
-    while True:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        files.write_json(path, record, shared=True)
+    except FileNotFoundError:
+        # A process that has done the last part removes the folder, once.
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        # Another process, which has done the last part, removes the folder.
-        with contextlib.suppress(FileNotFoundError):
-            files.write_json(path, record, shared=True)
-            return
+        files.write_json(path, record, shared=True)
 
 
 def _record_path(folder, number):

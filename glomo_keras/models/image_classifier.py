@@ -58,7 +58,8 @@ class ImageClassifier(NetworkModel):
         Dict of `logits`, float32 `(B, num_classes)`.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or `graphs` are not
+            made from images.
 
     Example:
 
@@ -102,12 +103,9 @@ class ImageClassifier(NetworkModel):
             name="normalization",
         )
         check.check_transfer(graphs, transfer)
-        given = tuple(getattr(graphs, "input_names", ()))
-        if not (
-            graphs is None
-            or isinstance(graphs, UniformGraph)
-            or given == ("images",)
-        ):
+        names = tuple(getattr(graphs, "input_names", ()))
+        uniform = isinstance(graphs, UniformGraph)
+        if graphs is not None and not uniform and names != ("images",):
             raise ValueError(
                 "`graphs` must be made from images, or a `UniformGraph`. "
                 f"Received: graphs={graphs}"

@@ -17,15 +17,18 @@ class Network(keras.Model):
         self.check_bytes(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs, training=None, mask=None, **kwargs):
         # Keras calls this directly where it builds a function of the model.
         self.check_bytes(inputs)
-        return super().call(inputs, training=training, mask=mask)
+        return super().call(inputs, training=training, mask=mask, **kwargs)
 
     def check_bytes(self, inputs):
         """Raises ValueError where the dtype cannot be that of images."""
-        for name, x in self.input.items():
-            if x.dtype == "uint8" and name in inputs:
+        names = sorted(self.input)
+        if not isinstance(inputs, dict):
+            inputs = dict(zip(names, keras.tree.flatten(inputs), strict=False))
+        for name in names:
+            if self.input[name].dtype == "uint8" and name in inputs:
                 check.check_bytes(name, inputs[name])
 
 

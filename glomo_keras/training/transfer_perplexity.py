@@ -93,15 +93,16 @@ def transfer_perplexities(
 ):
     """Yields what `transfer_perplexity` returns, for one seed after another.
 
-    The numbers are the same, but the training step is traced only once.
+    The training step is traced once. Unless `reset_graphs` is False, the
+    numbers are those of separate calls.
 
     Args:
         make_train: Function of the seed that returns the training dataset.
         seeds: Sequence of integers.
-        reset_graphs: Boolean, whether the weights of `graphs` start from
-            their present values for each seed; else they go on from what they
-            have learned. Those of `vectors` always start from their present
-            values. Defaults to `True`.
+        reset_graphs: Boolean, whether each seed starts from the present
+            weights of `graphs`; if False, they keep what earlier seeds taught
+            them. `vectors` always start from their present weights. Defaults
+            to `True`.
         graphs, held_out, vocabulary_size, transfer, steps, learning_rate,
             verbose, **options: See `transfer_perplexity`.
     """
@@ -113,8 +114,9 @@ def transfer_perplexities(
         )
         if probe is None:
             probe = fresh
-            own = _values(graphs) | _values(options.get("vectors"))
-            kept = () if reset_graphs else _values(graphs)
+            own = _values(options.get("vectors"))
+            if reset_graphs:
+                own |= _values(graphs)
             rate = warmup_cosine(learning_rate, steps, steps // 10, first=0.0)
             probe.compile(
                 keras.optimizers.Adam(rate, global_clipnorm=1.0),
@@ -122,8 +124,6 @@ def transfer_perplexities(
             )
         else:
             for ours, new in zip(probe.variables, fresh.variables, strict=True):
-                if id(ours) in kept:
-                    continue
                 # A copy: on JAX, `fit` uses up the arrays of a model.
                 value = own.get(id(ours), keras.ops.convert_to_numpy(new))
                 ours.assign(value.copy())

@@ -196,7 +196,8 @@ def load(options, seed):
 
     Raises:
         ValueError: If a row was pretrained on other text. Seeds hold out
-            other parts of it, but all have its vocabulary.
+            different parts of it, so only the vocabulary is compared between
+            seeds.
     """
     corpus = pretrain_text.load(
         pretrain_text.resolve(pretraining(options, "full", seed))

@@ -11,12 +11,16 @@ import numpy as np
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.models import presets
 from glomo_keras.ops.graphs import split_layers
 from recipes.common import check_positive
+from recipes.common import fingerprint
 from recipes.common import refuse
 
 SOURCES = ("learned", "untrained", "decay", "uniform", "none")
 USES = ("heads", "mixture", "pretraining")
+CONTEXT_LENGTH = 3
+"""Words predicted on each side, D."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -75,6 +79,8 @@ def check(options):
         "num_positions",
         "held_out_windows",
     )
+    if not options.uses:
+        refuse("uses", "one or more", options)
     if options.vectors is not None and not options.vectors.is_file():
         refuse("vectors", "a file of word vectors", options)
 
@@ -111,6 +117,17 @@ def tokenise(options, predictor, spec, validation_fraction=0.0, seed=0):
         seed=seed,
         **{"normalize_unicode": False, **predictor.tokenizer_config},
     )
+
+
+def describe(options, train, held_out):
+    """Returns facts that identify the predictor, the text and the vectors."""
+    arrays = {"train": train.token_ids, "held_out": held_out["token_ids"]}
+    if options.vectors is not None:
+        arrays["vectors"] = np.fromfile(options.vectors, "uint8")
+    return {
+        "predictor": presets.weights_digest(options.predictor),
+        **fingerprint(arrays),
+    }
 
 
 def measure(options, predictor, source, use, seeds, train, held_out):
@@ -164,6 +181,7 @@ def learn(options, predictor, graphs, use, seeds, train, held_out, **kwargs):
         seeds=seeds,
         vectors=read_vectors(options, predictor),
         embedding_dim=options.embedding_dim,
+        context_length=CONTEXT_LENGTH,
         num_positions=options.num_positions,
         num_candidates=options.num_candidates or None,
         directions=options.directions,

@@ -33,9 +33,7 @@ import tabulate
 import tyro
 
 import glomo_keras as gk
-from glomo_keras.models import presets
 from recipes.common import check_positive
-from recipes.common import fingerprint
 from recipes.graphs import fresh_features
 from recipes.graphs.fresh_features import SOURCES
 from recipes.graphs.fresh_features import ProbeOptions
@@ -111,13 +109,7 @@ def settings_of(options, train, held_out):
     values = dataclasses.asdict(options)
     for name in ("out", "cache", "sources", "uses", "seeds"):
         del values[name]
-    arrays = {"train": train.token_ids, "held_out": held_out["token_ids"]}
-    if options.vectors is not None:
-        arrays["vectors"] = np.fromfile(options.vectors, "uint8")
-    values["data"] = {
-        "predictor": presets.weights_digest(options.predictor),
-        **fingerprint(arrays),
-    }
+    values["data"] = fresh_features.describe(options, train, held_out)
     return json.dumps(values, default=str, sort_keys=True)
 
 

@@ -48,6 +48,8 @@ from glomo_keras.models import presets
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
 from recipes.common import read_options
+from recipes.common import refuse
+from recipes.graphs.fresh_features import CONTEXT_LENGTH
 from recipes.pretrain import active_forgetting
 from recipes.pretrain import text as pretrain_text
 from recipes.vision import pretrain as pretrain_images
@@ -64,8 +66,6 @@ LEFT_OUT = (
     "coordinator",
 )
 """Options that change nothing in the training, or are told elsewhere."""
-CONTEXT_LENGTH = 3
-"""Words that the features of `recipes.pretrain.active_forgetting` predict."""
 TEXT_EXAMPLE = """import glomo_keras as gk
 
 predictor = gk.GraphPredictor.from_preset("{name}")
@@ -115,6 +115,8 @@ def make_preset(options):
     predictor_class, facts = gk.GraphPredictor, text_facts
     if "rounds" in found["config"]:
         facts = forgetting_facts
+        if options.whole:
+            refuse("whole", "not for active forgetting: no features", options)
     if "images" in found["config"]:
         predictor_class, facts = gk.ImageGraphPredictor, image_facts
     predictor = predictor_class.from_preset(
@@ -125,9 +127,12 @@ def make_preset(options):
         "note": options.note,
         "parameters": f"{predictor.count_params():,}",
         "precision": "float16" if options.half else "float32",
-        "feature_predictor": "which is in the same preset"
-        if options.whole
-        else "that is not part of it",
+        "trained_with": "a feature\npredictor "
+        + (
+            "which is in the same preset"
+            if options.whole
+            else "that is not part of it"
+        ),
         "num_graph_layers": predictor.num_graph_layers,
         "num_heads": predictor.num_heads,
         **common_facts(found),
@@ -333,16 +338,16 @@ def forgetting_facts(options, found):
     ]
     return {
         **word_facts(options, found, run),
-        "target": f"the {CONTEXT_LENGTH} words after and before each word. "
-        f"The weights started from those of\n{run.predictor}; features "
-        f"started afresh in each of {metrics['rounds']} rounds",
-        "held_out": f"Of the {CONTEXT_LENGTH} words after (backward: before) "
-        f"each word in {windows['count']:,} windows of "
-        f"{windows['max_length']} words,\nfor the features that learned "
-        "together with the predictor in the last round of each use. A round "
-        f"has {run.steps:,} steps.\n\n" + table(rows, ["", *DIRECTIONS]),
+        "trained_with": "features\nthat start afresh in each of "
+        f"{metrics['rounds']} rounds, from the weights of {run.predictor}",
+        "target": f"the {CONTEXT_LENGTH} words after and before each word",
+        "held_out": f"Mean over the {CONTEXT_LENGTH} words after (backward: "
+        f"before) each word, in {windows['count']:,} windows of "
+        f"{windows['max_length']} words.\nThe features are those of the last "
+        f"round of each use. A round has {run.steps:,} steps.\n\n"
+        + table(rows, ["", *DIRECTIONS]),
         "recipe": "recipes.pretrain.active_forgetting",
-        "evaluations": "the same recipe",
+        "evaluations": "`recipes.pretrain.active_forgetting` itself",
     }
 
 

@@ -156,9 +156,14 @@ def test_every_part_refuses_images_that_are_no_bytes(part, dtype):
     given = {"images": images().astype(dtype), **messages}
     given = {name: given[name] for name in part.input}
     message = f"an integer dtype.*Received: images.dtype=.*{dtype}"
-    for run in (part, part.predict_on_batch):
+    forms = [given, [given[name] for name in sorted(given)]]
+    if len(given) == 1:
+        forms.append(given["images"])
+    for inputs in forms:
         with pytest.raises(ValueError, match=message):
-            run(given)
+            part(inputs)
+    with pytest.raises(ValueError, match=message):
+        part.predict_on_batch(given)
 
 
 def test_model_without_graphs_has_no_messages():

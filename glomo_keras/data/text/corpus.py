@@ -24,8 +24,8 @@ class Corpus:
         spec: What the user asked for, for messages. Defaults to None.
         min_paragraph_words: int. Shorter paragraphs are dropped; a text
             without any paragraph left is skipped. Defaults to 5.
-        options: dict, the other options of `open_corpus` that made it, to
-            compare with. Defaults to none.
+        options: dict, the other options given to `open_corpus`;
+            `prepare_corpus` refuses different ones. Defaults to none.
     """
 
     def __init__(self, sources, spec=None, min_paragraph_words=5, options=()):
@@ -196,7 +196,7 @@ def as_corpus(spec, default_words, min_paragraph_words, **options):
         **options: The other options of `open_corpus`.
 
     Raises:
-        ValueError: If other options are given for a `Corpus` than its own.
+        ValueError: If an option differs from that of the `Corpus`.
     """
     if not isinstance(spec, Corpus):
         if min_paragraph_words is None:

@@ -16,7 +16,7 @@ from glomo_keras.utils import files
 from glomo_keras.utils.validation import check_positive
 from glomo_keras.utils.workers import Workers
 
-FORMAT = 5
+FORMAT = 6
 
 
 class CorpusPlan:

@@ -296,7 +296,7 @@ def _dense(ragged, padding):
 
 
 def _lower(words):
-    """Lower-cases words alike in every locale.
+    """Lower-cases words the same way in every locale.
 
     What TensorFlow makes of some letters depends on the language of the
     process: `LANG=tr_TR.UTF-8` turns I into \u0131.
@@ -309,7 +309,7 @@ def _lower(words):
             changed = tf.strings.regex_replace(changed, upper, lower)
         return changed
 
-    words = tf.strings.lower(words)  # ASCII alone, in no language
+    words = tf.strings.lower(words)  # ASCII only, whatever the locale
     letters = "".join(LOCALE_LETTERS)
     found = tf.strings.regex_full_match(words, f".*[{letters}].*")
     words = tf.cond(tf.reduce_any(found), replaced, lambda: words)

@@ -12,8 +12,10 @@ import pytest
 
 from glomo_keras.data import TokenizedCorpus
 from glomo_keras.data import open_corpus
+from glomo_keras.data.part_files import save_record
 from glomo_keras.data.part_files import write_part
 from glomo_keras.data.text.corpus_plan import CorpusPlan
+from glomo_keras.utils import files
 from tests.data.text.prepared import content
 from tests.data.text.prepared import prepare
 from tests.data.text.same_caches import check_same_caches
@@ -220,6 +222,22 @@ def test_parts_may_be_done_in_any_order_and_twice(sources, tmp_path):
     again = prepare(unreadable(sources), tmp_path / "two")
     assert again.num_words == prepare(sources, tmp_path / "one").num_words
     check_same_caches(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_record_is_written_where_another_process_removed_the_folder(
+    tmp_path, monkeypatch
+):
+    write_json = files.write_json
+
+    def removed_first(path, *args, **kwargs):
+        shutil.rmtree(path.rpartition("/")[0])
+        monkeypatch.undo()
+        write_json(path, *args, **kwargs)
+
+    monkeypatch.setattr(files, "write_json", removed_first)
+    save_record(str(tmp_path), 3, {"files": []})
+    (record,) = (tmp_path / "parts").iterdir()
+    assert json.loads(record.read_text()) == {"files": []}
 
 
 def test_a_corpus_keeps_its_own_options(sources, tmp_path):

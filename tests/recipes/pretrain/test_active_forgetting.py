@@ -1,11 +1,15 @@
 import csv
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
 import glomo_keras as gk
+from glomo_keras.training.checkpoint_store import CheckpointStore
 from recipes.pretrain import active_forgetting
+from recipes.pretrain import model_card
+from tests.finished_run import read_json
 
 WORDS = ["<pad>", "<unk>", *(f"w{i}" for i in range(10))]
 
@@ -85,21 +89,61 @@ def test_a_run_that_was_stopped_goes_on(options, preset):
         np.testing.assert_array_equal(weight, theirs[path], path)
 
 
-def test_features_of_a_round_know_nothing_of_the_round_before(options):
-    """Without a rate that moves it, each round measures the same predictor."""
-    still = dataclasses.replace(
-        options,
-        out=options.out.with_name("still"),
-        uses=("heads",),
-        rounds=2,
-        learning_rate=1e-12,
-    )
-    active_forgetting.main(still)
-    one, two = history_of(still)
-    # Fresh features predict no better than chance, whatever came before.
-    one, two = (float(row["heads_forward_perplexity"]) for row in (one, two))
-    assert one != two
-    assert (one, two) == pytest.approx((12, 12), rel=0.2)
+@pytest.mark.parametrize(
+    "killed_in",
+    [
+        (CheckpointStore, "save"),
+        (gk.GraphPredictor, "save_to_preset"),
+        (active_forgetting, "report"),
+    ],
+)
+def test_a_run_that_was_killed_goes_on(
+    options, preset, tmp_path, monkeypatch, killed_in
+):
+    """Killed after its first round, where a step of that round is missing."""
+    killed = dataclasses.replace(options, out=tmp_path / "killed")
+    active_forgetting.main(dataclasses.replace(killed, rounds=1))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(*killed_in, interrupt)
+        active_forgetting.main(killed)
+    assert not (killed.out / "metrics.json").exists()  # of the first round
+    again = active_forgetting.main(killed)
+    assert history_of(killed) == history_of(options)
+    ours, theirs = weights_of(again), weights_of(preset)
+    for path, weight in ours.items():
+        np.testing.assert_array_equal(weight, theirs[path], path)
+
+
+def interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_seeds_share_no_round(options):
+    seeds = {
+        active_forgetting.seed_of(dataclasses.replace(options, seed=seed), n)
+        for seed in range(3)
+        for n in range(40)
+    }
+    assert len(seeds) == 3 * 40
+
+
+def test_model_card_has_the_last_round_of_each_use(options, preset, tmp_path):
+    card_options = model_card.Options(options.out, tmp_path / "tiny_en")
+    card = model_card.make_preset(card_options).read_text("utf-8")
+    assert "$" not in card and "3 rounds" in card
+    metrics = read_json(options.out / "metrics.json")
+    for use in options.uses:
+        names = [f"{use}_{d}_perplexity" for d in ("forward", "backward")]
+        values = [f"{metrics[name]:.4g}" for name in names]
+        assert re.search(rf"{use} +\| +{values[0]} +\| +{values[1]} ", card)
+    assert (tmp_path / "tiny_en" / "learning_curve.png").exists()
+    with pytest.raises(ValueError, match="--whole is not for"):
+        model_card.make_preset(dataclasses.replace(card_options, whole=True))
+
+
+def test_other_options_in_the_folder_are_refused(options, preset):
+    with pytest.raises(ValueError, match="steps: 2 there, 4 now"):
+        active_forgetting.main(dataclasses.replace(options, steps=4))
 
 
 @pytest.mark.parametrize(
@@ -107,9 +151,16 @@ def test_features_of_a_round_know_nothing_of_the_round_before(options):
     [
         ({"rounds": 0}, "--rounds is at least 1"),
         ({"learning_rate": 0.0}, "--learning-rate is above 0"),
-        ({"steps": 4}, "steps: 2 there, 4 now"),
+        ({"seed": -1}, "--seed is at least 0"),
+        ({"uses": ()}, "--uses is one or more"),
+        ({"predictor": "{out}/preset"}, "--predictor is a preset of another"),
     ],
 )
-def test_options_out_of_range_are_refused(options, preset, changes, message):
+def test_options_out_of_range_are_refused(options, changes, message):
+    out = str(options.out)
+    changes = {
+        name: value.format(out=out) if isinstance(value, str) else value
+        for name, value in changes.items()
+    }
     with pytest.raises(ValueError, match=message):
         active_forgetting.main(dataclasses.replace(options, **changes))
