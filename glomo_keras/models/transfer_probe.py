@@ -24,8 +24,8 @@ class TransferProbe(SelfScoringModel):
         F = W transfer(E, graphs)
         p(x_(t+1) .. x_(t+D)) = decoder(F_t), tied to E
 
-    The graphs come from a frozen source, or from one that is trained too, such
-    as a `DistanceDecayGraph`. Without graphs, F = W E. The perplexity of
+    The graphs come from a frozen source, or from a `DistanceDecayGraph`,
+    whose rates are trained. Without graphs, F = W E. The perplexity of
     held-out text, next to that under uniform graphs, distance decay or none,
     says how much the graphs help. It needs no labels and varies little
     between seeds.

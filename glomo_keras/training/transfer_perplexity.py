@@ -88,23 +88,19 @@ def transfer_perplexities(
     learning_rate=4e-3,
     seeds=(0, 1, 2),
     verbose=0,
-    reset_graphs=True,
     **options,
 ):
     """Yields what `transfer_perplexity` returns, for one seed after another.
 
-    The training step is traced once. Unless `reset_graphs` is False, the
-    numbers are those of separate calls.
+    The numbers are the same, but the training step is traced only once.
 
     Args:
         make_train: Function of the seed that returns the training dataset.
         seeds: Sequence of integers.
-        reset_graphs: Boolean, whether each seed starts from the present
-            weights of `graphs`; if False, they keep what earlier seeds taught
-            them. `vectors` always start from their present weights. Defaults
-            to `True`.
         graphs, held_out, vocabulary_size, transfer, steps, learning_rate,
-            verbose, **options: See `transfer_perplexity`.
+            verbose, **options: See `transfer_perplexity`. The weights of
+            `graphs` and `vectors` start from their present values for each
+            seed.
     """
     probe = None
     for seed in seeds:
@@ -114,9 +110,7 @@ def transfer_perplexities(
         )
         if probe is None:
             probe = fresh
-            own = _values(options.get("vectors"))
-            if reset_graphs:
-                own |= _values(graphs)
+            own = _values(graphs) | _values(options.get("vectors"))
             rate = warmup_cosine(learning_rate, steps, steps // 10, first=0.0)
             probe.compile(
                 keras.optimizers.Adam(rate, global_clipnorm=1.0),

@@ -11,16 +11,12 @@ import numpy as np
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
-from glomo_keras.models import presets
 from glomo_keras.ops.graphs import split_layers
 from recipes.common import check_positive
-from recipes.common import fingerprint
 from recipes.common import refuse
 
 SOURCES = ("learned", "untrained", "decay", "uniform", "none")
 USES = ("heads", "mixture", "pretraining")
-CONTEXT_LENGTH = 3
-"""Words predicted on each side, D."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -93,43 +89,6 @@ def check_heads(options, num_heads):
         refuse("embedding_dim", f"a multiple of the {num_heads} heads", options)
 
 
-def tokenise(options, predictor, spec, validation_fraction=0.0, seed=0):
-    """Returns a text in the words of the predictor, a `TokenizedCorpus`.
-
-    Args:
-        options: has `cache`, the folder of tokenised texts, and `predictor`,
-            the name of the preset.
-        predictor: a graph predictor.
-        spec: what `--corpus` takes.
-        validation_fraction, seed: see `prepare_corpus`.
-    """
-    if None in (predictor.vocabulary, predictor.tokenizer_config):
-        raise ValueError(
-            "The predictor must be one of texts, with its vocabulary and the "
-            "options of its tokenizer. "
-            f"Received: predictor={options.predictor}"
-        )
-    return data.prepare_corpus(
-        list(spec),
-        options.cache.expanduser(),
-        vocabulary=predictor.vocabulary,
-        validation_fraction=validation_fraction,
-        seed=seed,
-        **{"normalize_unicode": False, **predictor.tokenizer_config},
-    )
-
-
-def describe(options, train, held_out):
-    """Returns facts that identify the predictor, the text and the vectors."""
-    arrays = {"train": train.token_ids, "held_out": held_out["token_ids"]}
-    if options.vectors is not None:
-        arrays["vectors"] = np.fromfile(options.vectors, "uint8")
-    return {
-        "predictor": presets.weights_digest(options.predictor),
-        **fingerprint(arrays),
-    }
-
-
 def measure(options, predictor, source, use, seeds, train, held_out):
     """Trains fresh features under frozen graphs and measures them.
 
@@ -146,8 +105,20 @@ def measure(options, predictor, source, use, seeds, train, held_out):
         Dict of each seed: `use`, `seed`, `source`, `perplexity`, on the
         held-out windows, and `seconds`.
     """
-    graphs = make_source(source, predictor, options.directions)
-    measured = learn(options, predictor, graphs, use, seeds, train, held_out)
+    measured = training.transfer_perplexities(
+        make_source(source, predictor, options.directions),
+        lambda seed: batches(options, train, seed),
+        held_out,
+        predictor.vocabulary_size,
+        make_transfer(use, predictor),
+        steps=options.steps,
+        seeds=seeds,
+        vectors=read_vectors(options, predictor),
+        embedding_dim=options.embedding_dim,
+        num_positions=options.num_positions,
+        num_candidates=options.num_candidates or None,
+        directions=options.directions,
+    )
     start = time.perf_counter()
     for seed, metrics in zip(seeds, measured, strict=True):
         yield {
@@ -158,35 +129,6 @@ def measure(options, predictor, source, use, seeds, train, held_out):
             "seconds": round(time.perf_counter() - start, 1),
         }
         start = time.perf_counter()
-
-
-def learn(options, predictor, graphs, use, seeds, train, held_out, **kwargs):
-    """Trains fresh features under graphs from any source.
-
-    Args:
-        graphs: layer, the source, or None.
-        **kwargs: other arguments of `training.transfer_perplexities`.
-        options, predictor, use, seeds, train, held_out: see `measure`.
-
-    Returns:
-        Generator of the metrics of each seed.
-    """
-    return training.transfer_perplexities(
-        graphs,
-        lambda seed: batches(options, train, seed),
-        held_out,
-        predictor.vocabulary_size,
-        make_transfer(use, predictor),
-        steps=options.steps,
-        seeds=seeds,
-        vectors=read_vectors(options, predictor),
-        embedding_dim=options.embedding_dim,
-        context_length=CONTEXT_LENGTH,
-        num_positions=options.num_positions,
-        num_candidates=options.num_candidates or None,
-        directions=options.directions,
-        **kwargs,
-    )
 
 
 def make_source(name, predictor, directions):

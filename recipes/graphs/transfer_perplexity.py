@@ -33,7 +33,10 @@ import tabulate
 import tyro
 
 import glomo_keras as gk
+from glomo_keras import data
+from glomo_keras.models import presets
 from recipes.common import check_positive
+from recipes.common import fingerprint
 from recipes.graphs import fresh_features
 from recipes.graphs.fresh_features import SOURCES
 from recipes.graphs.fresh_features import ProbeOptions
@@ -74,14 +77,27 @@ def main(options):
 
 def load(options, predictor):
     """Returns a stream to train on and held-out windows."""
-    train, held_out = (
-        fresh_features.tokenise(options, predictor, spec).train
-        for spec in (options.corpus, options.held_out)
-    )
+    if None in (predictor.vocabulary, predictor.tokenizer_config):
+        raise ValueError(
+            "The predictor must be one of texts, with its vocabulary and the "
+            "options of its tokenizer. "
+            f"Received: predictor={options.predictor}"
+        )
+
+    def stream(spec):
+        corpus = data.prepare_corpus(
+            list(spec),
+            options.cache.expanduser(),
+            vocabulary=predictor.vocabulary,
+            validation_fraction=0.0,
+            **{"normalize_unicode": False, **predictor.tokenizer_config},
+        )
+        return corpus.train
+
     windows = held_out_windows(
-        held_out, options.max_length, options.held_out_windows
+        stream(options.held_out), options.max_length, options.held_out_windows
     )
-    return train, windows
+    return stream(options.corpus), windows
 
 
 def measure(options, predictor, settings, train, held_out):
@@ -109,7 +125,13 @@ def settings_of(options, train, held_out):
     values = dataclasses.asdict(options)
     for name in ("out", "cache", "sources", "uses", "seeds"):
         del values[name]
-    values["data"] = fresh_features.describe(options, train, held_out)
+    arrays = {"train": train.token_ids, "held_out": held_out["token_ids"]}
+    if options.vectors is not None:
+        arrays["vectors"] = np.fromfile(options.vectors, "uint8")
+    values["data"] = {
+        "predictor": presets.weights_digest(options.predictor),
+        **fingerprint(arrays),
+    }
     return json.dumps(values, default=str, sort_keys=True)
 
 

@@ -17,8 +17,7 @@ likewise what the graphs are worth to fresh features,
         --corpus 'wiki/AA/wiki_0?' --held-out 'imdb/aclImdb/test/*/*.txt' \
         --out runs/wiki/transfer
 
-for a run of `recipes.pretrain.active_forgetting`, which evaluates itself, the
-last command alone, and for a run on images
+and for a run on images
 
     python -m recipes.vision.evaluate --run runs/pixels
     python -m recipes.pretrain.model_card --run runs/pixels --out presets/NAME
@@ -48,9 +47,6 @@ from glomo_keras.models import presets
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
 from recipes.common import read_options
-from recipes.common import refuse
-from recipes.graphs.fresh_features import CONTEXT_LENGTH
-from recipes.pretrain import active_forgetting
 from recipes.pretrain import text as pretrain_text
 from recipes.vision import pretrain as pretrain_images
 
@@ -113,10 +109,6 @@ def make_preset(options):
     """
     found = load(options.run)
     predictor_class, facts = gk.GraphPredictor, text_facts
-    if "rounds" in found["config"]:
-        facts = forgetting_facts
-        if options.whole:
-            refuse("whole", "not for active forgetting: no features", options)
     if "images" in found["config"]:
         predictor_class, facts = gk.ImageGraphPredictor, image_facts
     predictor = predictor_class.from_preset(
@@ -127,12 +119,9 @@ def make_preset(options):
         "note": options.note,
         "parameters": f"{predictor.count_params():,}",
         "precision": "float16" if options.half else "float32",
-        "trained_with": "a feature\npredictor "
-        + (
-            "which is in the same preset"
-            if options.whole
-            else "that is not part of it"
-        ),
+        "feature_predictor": "which is in the same preset"
+        if options.whole
+        else "that is not part of it",
         "num_graph_layers": predictor.num_graph_layers,
         "num_heads": predictor.num_heads,
         **common_facts(found),
@@ -241,8 +230,12 @@ def table(rows, headers=(), **options):
 
 def common_facts(found):
     """Returns the fields that are the same for text and images."""
-    graphs = found["evaluation"]["graphs"]
+    metrics, graphs = found["metrics"], found["evaluation"]["graphs"]
     directions = [d for d in DIRECTIONS if d in graphs]
+    hours = [
+        sum(row[name] for row in found["timing"]) / 3600
+        for name in ("seconds", "cpu_seconds")
+    ]
     return {
         "directions": " and ".join(directions),
         "graphs": table(
@@ -257,7 +250,13 @@ def common_facts(found):
             + [name.replace("_", " ") for name in STATISTICS],
         ),
         "training": table(
-            training_rows(found),
+            [
+                ["steps", f"{metrics['steps']:,}"],
+                ["epochs", str(metrics["epochs"])],
+                ["best epoch, kept", str(metrics["best_epoch"] + 1)],
+                ["hours", f"{hours[0]:.2f}"],
+                ["CPU hours", f"{hours[1]:.2f}"],
+            ],
             ["", ""],
             disable_numparse=True,
         ),
@@ -270,22 +269,6 @@ def common_facts(found):
             ["option", "value"],
         ),
     }
-
-
-def training_rows(found):
-    """Returns how long the training was, as rows of a table."""
-    metrics, timing = found["metrics"], found["timing"]
-    rows = [["steps", f"{metrics['steps']:,}"]]
-    if "rounds" in metrics:
-        rows += [["rounds", str(metrics["rounds"])]]
-    else:
-        rows += [
-            ["epochs", str(metrics["epochs"])],
-            ["best epoch, kept", str(metrics["best_epoch"] + 1)],
-            ["hours", f"{sum(row['seconds'] for row in timing) / 3600:.2f}"],
-        ]
-    hours = sum(row["cpu_seconds"] for row in timing) / 3600
-    return [*rows, ["CPU hours", f"{hours:.2f}"]]
 
 
 def transfer_section(found):
@@ -315,49 +298,15 @@ def text_facts(options, found):
         rows.append(row)
     windows = evaluation["windows"]
     return {
-        **word_facts(options, found, run),
+        "domain": "words",
         "target": f"the {run.context_length} words after and before each word",
+        "example": TEXT_EXAMPLE.format(name=options.out.name),
+        "measure": "perplexity",
         "held_out": f"Given the words before it (backward: after it) in a "
         f"window of {windows['max_length']} words; the\nnext word (distance 1) "
         f"is predicted {windows['events']:,} times in {windows['count']:,} "
         "windows, the same for all rows.\nN-grams are nltk's, with the same "
         "vocabulary and training text.\n\n" + table(rows, ["", *DIRECTIONS]),
-        "recipe": "recipes.pretrain.text",
-        "evaluations": "`recipes.pretrain.evaluate` and "
-        "`recipes.pretrain.ngram_baselines`",
-    }
-
-
-def forgetting_facts(options, found):
-    """Returns the fields of a predictor whose features started afresh."""
-    run = read_options(options.run, active_forgetting.Options)
-    metrics, windows = found["metrics"], found["evaluation"]["windows"]
-    rows = [
-        [use, *(metrics[f"{use}_{d}_perplexity"] for d in DIRECTIONS)]
-        for use in run.uses
-    ]
-    return {
-        **word_facts(options, found, run),
-        "trained_with": "features\nthat start afresh in each of "
-        f"{metrics['rounds']} rounds, from the weights of {run.predictor}",
-        "target": f"the {CONTEXT_LENGTH} words after and before each word",
-        "held_out": f"Mean over the {CONTEXT_LENGTH} words after (backward: "
-        f"before) each word, in {windows['count']:,} windows of "
-        f"{windows['max_length']} words.\nThe features are those of the last "
-        f"round of each use. A round has {run.steps:,} steps.\n\n"
-        + table(rows, ["", *DIRECTIONS]),
-        "recipe": "recipes.pretrain.active_forgetting",
-        "evaluations": "`recipes.pretrain.active_forgetting` itself",
-    }
-
-
-def word_facts(options, found, run):
-    """Returns the fields that all predictors of words share."""
-    evaluation = found["evaluation"]
-    return {
-        "domain": "words",
-        "example": TEXT_EXAMPLE.format(name=options.out.name),
-        "measure": "perplexity",
         "graph_items": evaluation["graphs"]["windows"],
         "items": "windows",
         "positions": "words",
@@ -371,6 +320,9 @@ def word_facts(options, found, run):
         "limits": f"Windows in training had at most {run.max_length} words: "
         "graphs of longer inputs reach further than\nany it was trained on. "
         "Words outside the vocabulary are all one.",
+        "recipe": "recipes.pretrain.text",
+        "evaluations": "`recipes.pretrain.evaluate` and "
+        "`recipes.pretrain.ngram_baselines`",
     }
 
 
@@ -410,21 +362,12 @@ def draw_learning_curve(found, path):
     """Draws the perplexities or bits per dimension over the steps."""
     figure = Figure(figsize=(6, 3.2), dpi=90, layout="constrained")
     axes = figure.add_subplot()
-    config, history = found["config"], found["history"]
-    if "rounds" in config:
-        steps = [row["round"] * config["steps"] for row in history]
-    else:
-        steps = [(x["epoch"] + 1) * config["steps_per_epoch"] for x in history]
-    names = dict.fromkeys(name for row in history for name in row)
-    for name in names:
+    steps_per_epoch = found["config"]["steps_per_epoch"]
+    steps = [(row["epoch"] + 1) * steps_per_epoch for row in found["history"]]
+    for name in found["history"][0]:
         if name.endswith(("perplexity", "bits_per_dim")):
             label = name.replace("val_", "held out, ").replace("_", " ")
-            points = [
-                (step, row[name])
-                for step, row in zip(steps, history, strict=True)
-                if name in row
-            ]
-            axes.plot(*zip(*points, strict=True), label=label)
+            axes.plot(steps, [x[name] for x in found["history"]], label=label)
     axes.set(xlabel="steps", yscale="log")
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_minor_formatter(ScalarFormatter())

@@ -113,8 +113,12 @@ def check(options):
             f"steps_per_execution={options.steps_per_execution}, "
             f"steps_per_epoch={options.steps_per_epoch}"
         )
-    if options.start_from is not None:
-        check_start(options, "start_from")
+    preset = options.start_from
+    if preset is not None and preset.resolve().parent == options.out.resolve():
+        # --overwrite would delete it before it is read.
+        refuse("start_from", "a preset of another run than --out", options)
+    if preset is not None:
+        warn_of_other_split(options)
 
 
 def start(options):
@@ -177,18 +181,12 @@ def compile_pretrainer(options, pretrainer, optimizer):
     return pretrainer
 
 
-def check_start(options, name):
-    """Checks an option that names the preset that a run starts from.
-
-    Refuses one of the same run, which --overwrite would delete before it is
-    read, and warns if other data are held out than from its run.
-    """
-    preset = pathlib.Path(getattr(options, name))
-    if preset.resolve().parent == options.out.resolve():
-        refuse(name, "a preset of another run than --out", options)
+def warn_of_other_split(options):
+    """Warns if other data are held out than from the run of --start-from."""
     there = {}
-    if preset.is_dir():
-        there = files.read_json_or_none(preset.parent / "config.json") or {}
+    if options.start_from.is_dir():
+        config = options.start_from.parent / "config.json"
+        there = files.read_json_or_none(config) or {}
     differ = [
         f"{name} {there[name]} there, {getattr(options, name)} now"
         for name in SPLIT
@@ -196,9 +194,8 @@ def check_start(options, name):
     ]
     if differ:
         warnings.warn(
-            f"If these are the data of --{name.replace('_', '-')}, it was "
-            "trained on some of what is held out now. "
-            f"Received: {', '.join(differ)}",
+            "If these are the data of --start-from, it was trained on some of "
+            f"what is held out now. Received: {', '.join(differ)}",
             stacklevel=2,
         )
 

@@ -75,24 +75,6 @@ def test_each_seed_starts_from_the_vectors_that_were_given():
     assert together == measure((3,), vectors()) + measure((5,), vectors())
 
 
-@pytest.mark.parametrize("reset", [True, False])
-def test_graphs_start_anew_or_go_on(reset):
-    graphs, rates = decay(), []
-    for _ in transfer_perplexities(
-        graphs,
-        lambda seed: texts(32 * 2, seed=1),
-        seeds=(3, 3),
-        steps=2,
-        reset_graphs=reset,
-        **OPTIONS,
-    ):
-        rates.append(
-            np.concatenate([w.numpy().ravel() for w in graphs.weights])
-        )
-    same = np.array_equal(*rates)
-    assert same == reset
-
-
 def test_arrays_are_trained_on_for_all_steps():
     """However many windows there are, a step takes 32 of them."""
     few = texts(48, seed=1)

@@ -120,6 +120,11 @@ def test_ratio_is_paired_by_seed_with_the_interval_of_student():
     assert text == "0.896 (0.679 to 1.183)"
 
 
+def test_no_use_is_refused(options):
+    with pytest.raises(ValueError, match="--uses is one or more"):
+        transfer_perplexity.main(dataclasses.replace(options, uses=()))
+
+
 def test_features_that_heads_cannot_share_are_refused(options):
     other = dataclasses.replace(options, uses=("pretraining",), embedding_dim=9)
     with pytest.raises(ValueError, match="a multiple of the 2 heads.*=9"):
