@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from glomo_keras import data
 from glomo_keras.utils import files
 
 JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
@@ -47,6 +48,24 @@ def check_above_zero(options, *names):
     for name in names:
         if not getattr(options, name) > 0:
             refuse(name, "above 0", options)
+
+
+def beam_arguments(options, beam_options):
+    """Returns the arguments of Beam, or None without `--runner`.
+
+    Args:
+        options: dataclass with `runner`, a str or None.
+        beam_options: Sequence of str, what else the command line says.
+
+    Raises:
+        ValueError: If there are options of Beam and no runner.
+    """
+    if options.runner is not None:
+        return ["--runner", options.runner, *beam_options]
+    if beam_options:
+        given = " ".join(beam_options)
+        refuse("runner", f"needed with options of Beam, {given}", options)
+    return None
 
 
 def with_config(options, configs):
@@ -117,6 +136,20 @@ def check_data(facts, run):
             f"place that they have moved to. Received: other {differ} than in "
             f"{path}"
         )
+
+
+def read_image(path, size):
+    """Returns an image file, uint8 `(size, size, 3)`.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    try:
+        return data.read_image(path, size)
+    except data.UnusableImage as fault:
+        raise ValueError(
+            f"This file cannot be used: {fault}. Received: image={path}"
+        ) from fault
 
 
 def fingerprint(arrays):

@@ -60,13 +60,13 @@ from glomo_keras.data.text.prepare_on_beam import prepare_on_beam
 from glomo_keras.data.text.token_stream import TokenStream
 from glomo_keras.data.text.tokenized_corpus import TokenizedCorpus
 from glomo_keras.data.text.vocabulary import build_vocabulary
-from glomo_keras.data.text.vocabulary import read_vocabulary
-from glomo_keras.data.text.vocabulary import write_vocabulary
 from glomo_keras.data.text.windows import WindowSampler
 from glomo_keras.data.text.word_tokenizer import WordTokenizer
 from glomo_keras.data.vectors.elmo_files import load_elmo
 from glomo_keras.data.vectors.word_vectors import WordVectors
 from glomo_keras.data.vectors.word_vectors import read_word_vectors
+from glomo_keras.utils.files import read_vocabulary
+from glomo_keras.utils.files import write_vocabulary
 
 __all__ = [
     "BatchPart",

@@ -22,7 +22,6 @@ class TfdsExamples:
         names: sequence of str, the features wanted.
         data_dir: str or None, the folder of prepared datasets; None is
             `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
-        download: bool. Whether to download and prepare what is not there.
 
     Raises:
         ImportError: If `tensorflow-datasets` is missing.
@@ -31,7 +30,7 @@ class TfdsExamples:
             a feature is missing.
     """
 
-    def __init__(self, spec, names, data_dir=None, download=False):
+    def __init__(self, spec, names, data_dir=None):
         match = _SPEC.fullmatch(spec)
         if match is None:
             raise ValueError(
@@ -42,7 +41,7 @@ class TfdsExamples:
         self.names = frozenset(names)
         self._split = match["split"] or "train"
         self._builder = _open_builder(
-            spec, match["name"], match["version"], data_dir, download
+            spec, match["name"], match["version"], data_dir
         )
         self._check_features()
         self._num_examples = self._count_examples()
@@ -125,7 +124,7 @@ class TfdsExamples:
             ) from error
 
 
-def _open_builder(spec, name, version, data_dir, download):
+def _open_builder(spec, name, version, data_dir):
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -137,18 +136,13 @@ def _open_builder(spec, name, version, data_dir, download):
         data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     )
     folder = _prepared_folder(os.path.join(root, name), version)
-    if folder is not None:
-        return tfds.builder_from_directory(folder)
-    if not download:
+    if folder is None:
         raise FileNotFoundError(
             f"{spec} is not prepared in {os.path.join(root, name)}. Prepare "
-            "it with `tfds build`, give its folder as data_dir, or allow "
-            f"download=True. Received: data_dir={data_dir!r}"
+            "it with `tfds build`, or give its folder as data_dir. "
+            f"Received: data_dir={data_dir!r}"
         )
-    full_name = f"{name}:{version}" if version else name
-    builder = tfds.builder(full_name, data_dir=root)
-    builder.download_and_prepare()
-    return builder
+    return tfds.builder_from_directory(folder)
 
 
 def _prepared_folder(folder, version):

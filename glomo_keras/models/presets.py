@@ -72,8 +72,7 @@ def save(model, folder, dtype="float32"):
     names = [CONFIG, WEIGHTS]
     (folder / VOCABULARY).unlink(missing_ok=True)
     if predictor.vocabulary is not None:
-        text = "\n".join(predictor.vocabulary) + "\n"
-        (folder / VOCABULARY).write_text(text, "utf-8", newline="\n")
+        files.write_vocabulary(folder / VOCABULARY, predictor.vocabulary)
         names.append(VOCABULARY)
     metadata = {
         "format_version": FORMAT_VERSION,
@@ -218,9 +217,7 @@ def _load_weights(model, path, version):
 
 
 def _read_vocabulary(folder, predictor):
-    # As bytes: reading text turns a carriage return into a newline.
-    text = (folder / VOCABULARY).read_bytes().decode("utf-8")
-    tokens = text.removesuffix("\n").split("\n")
+    tokens = files.read_vocabulary(folder / VOCABULARY)
     if len(tokens) != predictor.vocabulary_size:
         raise ValueError(
             f"{folder / VOCABULARY} must have {predictor.vocabulary_size} "

@@ -10,6 +10,7 @@ from pathlib import Path
 from glomo_keras.serving import checks
 from glomo_keras.serving import signatures as signatures_lib
 from glomo_keras.serving import warmup
+from glomo_keras.utils import files
 
 VOCABULARY = Path("assets.extra") / "vocabulary.txt"
 
@@ -166,8 +167,7 @@ def _write(predictor, folder, tokenizer, num_edges, limits):
     vocabulary = getattr(predictor, "vocabulary", None)
     file = folder.parent / VOCABULARY.name
     if vocabulary is not None:
-        lines = "".join(f"{token}\n" for token in vocabulary)
-        file.write_text(lines, "utf-8", newline="\n")
+        files.write_vocabulary(file, vocabulary)
     module, signatures = signatures_lib.make_signatures(
         predictor, tokenizer, file, num_edges=num_edges, **limits
     )

@@ -77,9 +77,8 @@ the characters of the word in the text |
         batch_size: int, windows computed at a time. Defaults to 16.
         shard_words: int, the most words of a shard, give or take a text.
             Defaults to 100,000.
-        texts, min_paragraph_words, data_dir, download, wiki: See
-            `open_corpus`. By default `min_paragraph_words` is 1, or what the
-            `Corpus` has.
+        texts, min_paragraph_words, data_dir, wiki: See `open_corpus`. By
+            default `min_paragraph_words` is 1, or what the `Corpus` has.
         skip_broken: See `prepare_corpus`. Defaults to False.
 
     Returns:
@@ -169,7 +168,6 @@ class ExtractionPlan:
         texts="auto",
         min_paragraph_words=None,
         data_dir=None,
-        download=False,
         wiki=None,
         skip_broken=False,
     ):
@@ -193,7 +191,6 @@ class ExtractionPlan:
             min_paragraph_words,
             texts=texts,
             data_dir=data_dir,
-            download=download,
             wiki=wiki,
         )
         self._out = pathlib.Path(out).expanduser()

@@ -126,6 +126,42 @@ def read_text(path):
         raise ValueError(f"Not UTF-8. Received: {path}, {error}") from error
 
 
+def read_vocabulary(path):
+    """Reads a vocabulary file: one token a line, the line number is the id.
+
+    Only `"\\n"` ends a line: tokens may hold any other character that some
+    programs take for a line break.
+
+    Args:
+        path: str or path.
+
+    Returns:
+        List of str.
+
+    Raises:
+        ValueError: If the file is not UTF-8.
+    """
+    with open(path, encoding="utf-8", newline="") as file:
+        try:
+            text = file.read()
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} is not UTF-8. Received: {error}"
+            ) from error
+    return text.removesuffix("\n").split("\n")
+
+
+def write_vocabulary(path, vocabulary):
+    """Writes a vocabulary file, one token a line, whole or not at all.
+
+    Args:
+        path: str or path.
+        vocabulary: sequence of str.
+    """
+    with atomic_file(path, shared=True) as file:
+        file.writelines(f"{word}\n" for word in vocabulary)
+
+
 def read_json(path):
     """Reads a JSON file in UTF-8, with or without a byte order mark.
 

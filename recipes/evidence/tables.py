@@ -68,7 +68,7 @@ def section(recipe, lines, size):
             f"### {size:,} {task.unit}",
             run_command(recipe, lines, size, names),
             table,
-            *(verdict(task, lines, size, metric) for metric in task.metrics),
+            *(verdict(lines, size, metric) for metric in task.metrics),
             *notes(recipe, lines, size, names),
         ]
     )
@@ -176,7 +176,7 @@ def best_control(lines, line, size, metric):
     return max(controls, key=rank, default=None)
 
 
-def verdict(task, lines, size, metric):
+def verdict(lines, size, metric):
     """Says which modes are better than the best control."""
     title, better = metric.replace("_", " "), []
     if not any(line.is_control for line in lines):

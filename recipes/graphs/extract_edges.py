@@ -30,8 +30,8 @@ from typing import Literal
 import tyro
 
 from glomo_keras import serving
+from recipes.common import beam_arguments
 from recipes.common import check_positive
-from recipes.common import refuse
 from recipes.serving.export import load_predictor
 
 
@@ -96,12 +96,7 @@ def main(options, beam_options=()):
     check_positive(
         options, "num_processes", "max_length", "batch_size", "shard_words"
     )
-    if beam_options and options.runner is None:
-        refuse(
-            "runner",
-            f"needed with options of Beam, {' '.join(beam_options)}",
-            options,
-        )
+    beam_options = beam_arguments(options, beam_options)
     start = time.perf_counter()
     out = extract(options, beam_options)
     report(out, time.perf_counter() - start)
@@ -113,7 +108,7 @@ def extract(options, beam_options):
     predictor = load_predictor(options.predictor)
     more = {name: getattr(options, name) for name in LIBRARY_OPTIONS}
     corpus = list(options.corpus)
-    if options.runner is None:
+    if beam_options is None:
         return serving.extract_edges(
             predictor,
             corpus,
@@ -121,7 +116,6 @@ def extract(options, beam_options):
             num_processes=options.num_processes,
             **more,
         )
-    beam_options = ["--runner", options.runner, *beam_options]
     return serving.extract_edges_on_beam(
         predictor, corpus, options.out, beam_options, **more
     )

@@ -22,6 +22,7 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from recipes.common import check_positive
+from recipes.common import read_image
 from recipes.common import refuse
 
 
@@ -126,13 +127,7 @@ def graphs_of(predictor, inputs):
 
 def view_image(options):
     """Returns the page of an image."""
-    try:
-        image = data.read_image(options.image, options.size)
-    except data.UnusableImage as fault:
-        raise ValueError(
-            f"This file cannot be used: {fault}. "
-            f"Received: image={options.image}"
-        ) from fault
+    image = read_image(options.image, options.size)
     predictor = gk.ImageGraphPredictor.from_preset(options.predictor)
     graphs = graphs_of(predictor, {"images": np.asarray(image)[None]})
     title = f"{options.image.name}: graphs of {options.predictor}"

@@ -26,6 +26,7 @@ import time
 import tyro
 
 from glomo_keras import data
+from recipes.common import beam_arguments
 from recipes.common import check_positive
 from recipes.pretrain import pack
 
@@ -57,11 +58,7 @@ def prepare(options, beam_options=()):
             is not positive.
     """
     check_positive(options, "num_processes")
-    if beam_options and options.runner is None:
-        raise ValueError(
-            "Options of Beam need a runner, such as --runner DirectRunner. "
-            f"Received: {' '.join(beam_options)}"
-        )
+    beam_options = beam_arguments(options, beam_options)
     start = time.perf_counter()
     corpus = tokenise(options, beam_options)
     seconds = time.perf_counter() - start
@@ -83,13 +80,11 @@ def tokenise(options, beam_options):
         "skip_broken": options.skip_broken,
         **pack.tokenise_options(options),
     }
-    if options.runner is None:
+    if beam_options is None:
         return data.prepare_corpus(
             **arguments, num_processes=options.num_processes
         )
-    return data.prepare_on_beam(
-        **arguments, beam_options=["--runner", options.runner, *beam_options]
-    )
+    return data.prepare_on_beam(**arguments, beam_options=beam_options)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def train(options, loaded, seed, folder):
     """Trains and tests a model; returns its metrics."""
     loaded = run.draw_examples(options, loaded, seed)
     model = build(match_width(options, loaded, build), loaded, seed)
-    own = callbacks(options, loaded)
+    own = callbacks(options)
     metrics = run.fit(options, loaded, model, seed, folder, own, MONITOR)
     return metrics | evaluate(options, loaded, model, folder)
 
@@ -135,7 +135,7 @@ def build(options, loaded, seed):
     return model
 
 
-def callbacks(options, loaded):
+def callbacks(options):
     """Returns the callback that changes the learning rate, if any."""
     if options.schedule == "cosine":
         return []

@@ -142,7 +142,7 @@ class Trials:
                 data.EvaluationBatches(loaded.validation, task.batch_size)
             ),
             callbacks=[
-                *self.recipe.callbacks(task, loaded),
+                *self.recipe.callbacks(task),
                 keras.callbacks.TerminateOnNaN(),
                 stop,
                 *callbacks,
@@ -296,7 +296,7 @@ def train_best(options, trials, tuner):
                 model,
                 options.seed,
                 folder,
-                trials.recipe.callbacks(task, loaded),
+                trials.recipe.callbacks(task),
                 trials.recipe.MONITOR,
             )
             metrics |= trials.recipe.evaluate(task, loaded, model, folder)

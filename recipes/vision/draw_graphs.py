@@ -21,6 +21,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
+from recipes.common import read_image
 
 
 @dataclasses.dataclass
@@ -54,13 +55,7 @@ def read(options):
             f"Received: image={options.image}, data={options.data}"
         )
     if options.image is not None:
-        try:
-            image = data.read_image(options.image, options.size)
-        except data.UnusableImage as fault:
-            raise ValueError(
-                f"This file cannot be used: {fault}. "
-                f"Received: image={options.image}"
-            ) from fault
+        image = read_image(options.image, options.size)
         return image, options.image.name
     source = data.open_labelled(options.data, options.data_dir)
     source = source.get("test", source["train"])

@@ -72,15 +72,15 @@ class TfdsTexts:
     """Reads the `"text"` feature of one split of a TFDS data set.
 
     Args:
-        spec, data_dir, download: See `TfdsExamples`.
+        spec, data_dir: See `TfdsExamples`.
         wiki: See `TextFile`; None means: if the name says so.
     """
 
-    def __init__(self, spec, data_dir=None, download=False, wiki=None):
+    def __init__(self, spec, data_dir=None, wiki=None):
         self.name = spec
         self.wiki = "wiki" in spec if wiki is None else wiki
         self._options = (spec, ("text",), data_dir)
-        self._examples = TfdsExamples(*self._options, download)
+        self._examples = TfdsExamples(*self._options)
 
     def __getstate__(self):
         return self.__dict__ | {"_examples": None}
@@ -125,7 +125,6 @@ def open_corpus(
     texts="auto",
     min_paragraph_words=5,
     data_dir=None,
-    download=False,
     wiki=None,
 ):
     """Opens text files or a TFDS data set as a corpus.
@@ -143,7 +142,6 @@ def open_corpus(
             5.
         data_dir: The folder of prepared TFDS data sets, or None. Defaults to
             None.
-        download: Whether TFDS may download. Defaults to False.
         wiki: Whether to remove what MediaWiki and WikiExtractor leave, see
             `clean_paragraphs`; None means: from WikiExtractor's files and
             TFDS data sets with `wiki` in their name. Defaults to None.
@@ -170,19 +168,14 @@ def open_corpus(
     sources, seen = [], set()
     for entry in map(os.fspath, entries):
         if entry.startswith("tfds:"):
-            sources.append(TfdsTexts(entry, data_dir, download, wiki))
+            sources.append(TfdsTexts(entry, data_dir, wiki))
             continue
         for path in _find_files(entry):
             file = os.path.realpath(path)
             if file not in seen:
                 seen.add(file)
                 sources.append(TextFile(path, texts, wiki))
-    options = {
-        "texts": texts,
-        "data_dir": data_dir,
-        "download": download,
-        "wiki": wiki,
-    }
+    options = {"texts": texts, "data_dir": data_dir, "wiki": wiki}
     return Corpus(sources, spec, min_paragraph_words, options)
 
 
@@ -206,7 +199,7 @@ def as_corpus(spec, default_words, min_paragraph_words, **options):
         )
     options["min_paragraph_words"] = min_paragraph_words
     own = {**spec.options, "min_paragraph_words": spec.min_paragraph_words}
-    defaults = {"texts": "auto", "download": False}
+    defaults = {"texts": "auto"}
     other = {
         name: value
         for name, value in options.items()

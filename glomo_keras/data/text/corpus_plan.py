@@ -44,7 +44,6 @@ class CorpusPlan:
         vocabulary=None,
         shard_words=2_000_000,
         data_dir=None,
-        download=False,
         wiki=None,
         normalize_unicode=True,
         skip_broken=False,
@@ -69,7 +68,6 @@ class CorpusPlan:
             min_paragraph_words,
             texts=texts,
             data_dir=data_dir,
-            download=download,
             wiki=wiki,
         )
         self.writer = ShardWriter(

@@ -19,7 +19,6 @@ def prepare_corpus(
     seed=0,
     shard_words=2_000_000,
     data_dir=None,
-    download=False,
     wiki=None,
     normalize_unicode=True,
     progress=True,
@@ -54,8 +53,7 @@ def prepare_corpus(
             to None.
         shard_words: int, the most words of a shard, give or take a text.
             Defaults to two million.
-        data_dir, download, wiki: See `open_corpus`. Defaults to None, False
-            and None.
+        data_dir, wiki: See `open_corpus`. Both default to None.
         normalize_unicode: See `WordTokenizer`. Defaults to True.
         progress: Whether to show a progress bar. Defaults to True.
         num_processes: int, how many processes work. With more than one, a
@@ -95,7 +93,6 @@ def prepare_corpus(
         vocabulary=vocabulary,
         shard_words=shard_words,
         data_dir=data_dir,
-        download=download,
         wiki=wiki,
         normalize_unicode=normalize_unicode,
         skip_broken=skip_broken,

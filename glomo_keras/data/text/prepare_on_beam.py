@@ -41,8 +41,8 @@ def prepare_on_beam(
         validation_fraction, seed: See `prepare_corpus`.
         **options: What else `prepare_corpus` takes about the corpus:
             `vocabulary_size`, `lowercase`, `numbers`, `min_paragraph_words`,
-            `texts`, `vocabulary`, `shard_words`, `data_dir`, `download`,
-            `wiki`, `normalize_unicode`, `skip_broken`.
+            `texts`, `vocabulary`, `shard_words`, `data_dir`, `wiki`,
+            `normalize_unicode`, `skip_broken`.
 
     Returns:
         A `TokenizedCorpus`.

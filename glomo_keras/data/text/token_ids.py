@@ -98,7 +98,7 @@ class IdsWriter:
     def start(self, records):
         """Writes the vocabulary, and arrays that are still empty."""
         os.makedirs(self.ids_folder, exist_ok=True)
-        vocabulary_lib.write_vocabulary(self.paths[0], self.vocabulary)
+        files.write_vocabulary(self.paths[0], self.vocabulary)
         wide = len(self.vocabulary) > 1 << 16
         for path, dtype, name in zip(
             self._temporary_paths,

@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 
-from glomo_keras.data.text import vocabulary as vocabulary_lib
 from glomo_keras.data.text.token_ids import ID_FILES
 from glomo_keras.data.text.token_stream import split_texts
 from glomo_keras.utils import files
@@ -49,7 +48,7 @@ class TokenizedCorpus:
         self.num_words = manifest["num_words"]
         self.unknown_rate = manifest["num_unknown"] / self.num_words
         names = [os.path.join(path, name) for name in ID_FILES]
-        self.vocabulary = vocabulary_lib.read_vocabulary(names[0])
+        self.vocabulary = files.read_vocabulary(names[0])
         token_ids = np.load(names[1], mmap_mode="r")
         lengths = np.load(names[2])
         self.train, self.validation = split_texts(

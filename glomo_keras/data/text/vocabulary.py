@@ -2,8 +2,6 @@
 
 import collections
 
-from glomo_keras.utils import files
-
 PAD_TOKEN = "<pad>"
 UNKNOWN_TOKEN = "<unk>"
 PAD_ID = 0
@@ -72,39 +70,3 @@ def build_vocabulary(counts, vocabulary_size):
     words = [word for word in counts if word not in special]
     words.sort(key=lambda word: (-counts[word], word))
     return [*special, *words[: vocabulary_size - 2]]
-
-
-def read_vocabulary(path):
-    """Reads a vocabulary file: one token a line, the line number is the id.
-
-    Only `"\\n"` ends a line: tokens may hold any other character that some
-    programs take for a line break.
-
-    Args:
-        path: str or path.
-
-    Returns:
-        List of str.
-
-    Raises:
-        ValueError: If the file is not UTF-8.
-    """
-    with open(path, encoding="utf-8", newline="") as file:
-        try:
-            text = file.read()
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} is not UTF-8. Received: {error}"
-            ) from error
-    return text.removesuffix("\n").split("\n")
-
-
-def write_vocabulary(path, vocabulary):
-    """Writes a vocabulary file, one token a line, whole or not at all.
-
-    Args:
-        path: str or path.
-        vocabulary: sequence of str.
-    """
-    with files.atomic_file(path, shared=True) as file:
-        file.writelines(f"{word}\n" for word in vocabulary)

@@ -236,7 +236,7 @@ class WordTokenizer:
         options = dict(metadata["tokenizer"])
         if normalize_unicode is not None:
             options["normalize_unicode"] = normalize_unicode
-        words = vocabulary_lib.read_vocabulary(path)
+        words = files.read_vocabulary(path)
         return cls(vocabulary=words, **options)
 
 
