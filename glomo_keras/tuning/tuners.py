@@ -1,15 +1,47 @@
 import functools
 import json
 import pathlib
+import shutil
 
 import keras_tuner
+import numpy as np
 
 from glomo_keras.utils import files
 from glomo_keras.utils.validation import check_option
 
+
+class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
+    """Draws a trial's start points by its number.
+
+    KerasTuner draws them from one generator that a new process starts again,
+    so that a search that was stopped would go on with other trials.
+    """
+
+    def populate_space(self, trial_id):
+        self._random_state = np.random.RandomState(
+            [self.seed, len(self.trials)]
+        )
+        # A new process reads them in the order of the file system.
+        self.trials = dict(sorted(self.trials.items()))
+        return super().populate_space(trial_id)
+
+
+class BayesianOptimization(keras_tuner.BayesianOptimization):
+    """Searches with a `BayesianOracle`."""
+
+    def __init__(self, hypermodel, directory, project_name, **options):
+        keras_tuner.Tuner.__init__(
+            self,
+            BayesianOracle(**options),
+            hypermodel,
+            directory=directory,
+            project_name=project_name,
+        )
+
+
 TUNERS = {
     "random": keras_tuner.RandomSearch,
-    "bayesian": keras_tuner.BayesianOptimization,
+    "bayesian": BayesianOptimization,
     "hyperband": keras_tuner.Hyperband,
     "grid": keras_tuner.GridSearch,
 }
@@ -74,12 +106,13 @@ def make_tuner(
     folder = pathlib.Path(directory, project_name)
     search = _search(kind, hypermodel, objective, max_epochs)
     _check_same(folder, search)
+    _remove_unknown_trials(folder)
     tuner = TUNERS[kind](
         hypermodel=hypermodel,
         objective=keras_tuner.Objective(*objective),
         directory=str(directory),
         project_name=project_name,
-        seed=seed,
+        seed=None if seed is None else seed + 1,  # 0 would be a random one
         # Three failures in a row would end the search.
         max_consecutive_failed_trials=max_trials + 1,
         **options,
@@ -90,6 +123,18 @@ def make_tuner(
         tuner.save()  # else a kill in the first trial would lose it
     tuner.search = functools.partial(tuner.search, epochs=max_epochs)
     return tuner
+
+
+def _remove_unknown_trials(folder):
+    """Removes the trial that a kill kept out of the list of trials.
+
+    KerasTuner would count it and never run it.
+    """
+    if (folder / "oracle.json").exists():
+        known = files.read_json(folder / "oracle.json")["start_order"]
+        for trial in folder.glob("trial_*"):
+            if trial.name.removeprefix("trial_") not in known:
+                shutil.rmtree(trial)
 
 
 def _search(kind, hypermodel, objective, max_epochs):

@@ -139,11 +139,13 @@ def pretraining(options, row, seed):
 
 
 def settings_of(options):
-    """Returns, as JSON, the options that comparable runs share."""
+    """Returns, as JSON, what comparable runs share: options, word vectors."""
     values = dataclasses.asdict(options)
     for name in HARMLESS:
         del values[name]
     del values["transfer"]["uses"]
+    if options.transfer.vectors is not None:
+        values["vectors"] = files.sha256(options.transfer.vectors)
     return json.dumps(values, default=str, sort_keys=True)
 
 

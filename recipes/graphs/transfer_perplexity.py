@@ -155,10 +155,9 @@ def measured(row):
 
 def write_run(path, row):
     """Adds a row to runs.csv."""
-    is_new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row)
-        if is_new:
+        if file.tell() == 0:
             writer.writeheader()
         writer.writerow(row)
 

@@ -96,8 +96,11 @@ def pack(options):
         for name in FILES:
             shutil.copy(os.path.join(corpus.path, name), folder)
         files.write_json(pathlib.Path(folder, TOKENISED), tokenised)
-        base = str(options.out).removesuffix(ENDING)
-        shutil.make_archive(base, "bztar", folder)
+        with (
+            files.atomic_path(options.out) as temporary,
+            tarfile.open(temporary, "w:bz2") as archive,
+        ):
+            archive.add(folder, ".")
     print(
         f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB, "
         f"{corpus.num_words:,} words, {len(corpus.vocabulary):,} in the "

@@ -25,6 +25,7 @@ import tyro
 
 import glomo_keras as gk
 from glomo_keras import data
+from glomo_keras.utils import files
 from recipes.common import JIT_COMPILE
 from recipes.common import check_positive
 from recipes.common import check_rate
@@ -147,7 +148,12 @@ def load(options):
         },
         features=features,
         lexicon=lexicon,
-        facts={**facts, **features.facts, **oracle(readings["dev"])},
+        facts={
+            **facts,
+            **features.facts,
+            **oracle(readings["dev"]),
+            **answer_digests(readings),
+        },
         texts=readings,
         letters=letters,
     )
@@ -187,6 +193,17 @@ def find_letters(reading, lexicon, options):
     return data.frequent_letters(
         lexicon.words, counts, options.min_letter_count
     )
+
+
+def answer_digests(readings):
+    """Returns checksums of what the predictions are scored by."""
+    digests = {}
+    for name in ("validation", "dev"):
+        asked = readings[name].questions
+        digests[f"{name}_answers"] = files.digest(
+            [asked.ids, asked.answers, asked.contexts]
+        )
+    return digests
 
 
 def oracle(reading):

@@ -151,6 +151,45 @@ def test_an_interrupted_search_goes_on_with_its_trials(tmp_path):
     pandas.testing.assert_frame_equal(table, whole)
 
 
+def test_a_bayesian_search_goes_on_with_the_same_trials(tmp_path):
+    options = {"kind": "bayesian", "max_trials": 6}
+    whole, _ = run(tmp_path / "whole", **options)
+    tuner = make_tuner(tmp_path / "killed", train=Trainer(die=[5]), **options)
+    with pytest.raises(KeyboardInterrupt):
+        tuner.search(verbose=0)
+    table, _ = run(tmp_path / "killed", **options)
+    pandas.testing.assert_frame_equal(table, whole)
+
+
+def test_seed_0_is_a_seed(tmp_path):
+    tables = [run(tmp_path / name, seed=0)[0] for name in ("one", "two")]
+    pandas.testing.assert_frame_equal(*tables)
+    with pytest.raises(AssertionError):
+        other, _ = run(tmp_path / "other", seed=1)
+        pandas.testing.assert_frame_equal(tables[0], other)
+
+
+def test_a_trial_that_is_in_no_list_is_run(tmp_path):
+    """KerasTuner writes a trial before the list of trials."""
+    whole, _ = run(tmp_path / "whole", max_trials=3)
+    run(tmp_path / "killed", max_trials=1)
+    trials = tmp_path / "killed" / "trials"
+    listed = (trials / "oracle.json").read_text()
+    interrupt(tmp_path / "killed", call=1)
+    assert len(list(trials.glob("trial_*"))) == 2
+    (trials / "oracle.json").write_text(listed)
+    table, train = run(tmp_path / "killed", max_trials=3)
+    assert train.calls == 2
+    pandas.testing.assert_frame_equal(table, whole)
+
+
+def test_a_list_of_trials_that_was_cut_off_is_named(tmp_path):
+    run(tmp_path, max_trials=1)
+    (tmp_path / "trials" / "oracle.json").write_text("")
+    with pytest.raises(ValueError, match="oracle.json.* is not JSON"):
+        run(tmp_path, max_trials=2)
+
+
 def test_a_search_interrupted_in_its_first_trial_goes_on(tmp_path):
     interrupt(tmp_path, call=1)
     table, train = run(tmp_path, max_trials=2)

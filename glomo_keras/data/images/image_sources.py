@@ -178,7 +178,7 @@ class ImageFiles:
 
     def signature(self):
         return [
-            [str(path), label, *self._state(path)]
+            [os.path.abspath(path), label, *self._state(path)]
             for path, label in self._paths
         ]
 
@@ -212,7 +212,7 @@ class CifarBatches:
     def signature(self):
         states = [os.stat(path) for path in self._paths]
         return [
-            [str(path), state.st_size, state.st_mtime_ns]
+            [os.path.abspath(path), state.st_size, state.st_mtime_ns]
             for path, state in zip(self._paths, states, strict=True)
         ]
 

@@ -1,4 +1,5 @@
 import errno
+import os
 import pickle
 import shutil
 import warnings
@@ -62,6 +63,19 @@ def test_second_time_reads_the_cache_and_changes_are_seen(folder, tmp_path):
     assert prepare([copy], cache).images[:, 0, 0, 0].tolist() == [0, 1, 2]
     Image.new("RGB", (9, 9), (7, 7, 7)).save(copy / "3.png")
     assert len(prepare([copy], cache)) == 4
+
+
+def test_the_same_relative_path_elsewhere_is_another_cache(
+    tmp_path, monkeypatch
+):
+    for value in (1, 2):
+        folder = tmp_path / str(value) / "images"
+        folder.mkdir(parents=True)
+        Image.new("RGB", (9, 9), (value,) * 3).save(folder / "0.bmp")
+        os.utime(folder / "0.bmp", (0, 0))
+        monkeypatch.chdir(folder.parent)
+        found = prepare(["images"], tmp_path / "cache")
+        assert found.images[0, 0, 0, 0] == value
 
 
 def test_the_middle_square_is_scaled(tmp_path):

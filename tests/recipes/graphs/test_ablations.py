@@ -132,6 +132,18 @@ def test_rows_of_a_seed_share_their_text(corpus, tmp_path):
         ablations.load(every, 1)
 
 
+def test_other_vectors_in_the_same_file_are_other_settings(corpus, tmp_path):
+    every = options(corpus, tmp_path)
+    vectors = tmp_path / "vectors.txt"
+    transfer = dataclasses.replace(every.transfer, vectors=vectors)
+    every = dataclasses.replace(every, transfer=transfer)
+    settings = set()
+    for text in ("cat 1.0 2.0", "cat 2.0 1.0", "cat 2.0 1.0"):
+        vectors.write_text(text)
+        settings.add(ablations.settings_of(every))
+    assert len(settings) == 2
+
+
 @pytest.mark.parametrize("row", ablations.CHANGES)
 def test_a_row_changes_what_it_leaves_out_and_nothing_else(tmp_path, row):
     every = options(tmp_path / "text", tmp_path)

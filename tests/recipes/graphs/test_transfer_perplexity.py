@@ -77,6 +77,14 @@ def test_other_vectors_in_the_same_file_are_other_settings(options, tmp_path):
     assert len(settings) == 2
 
 
+def test_an_empty_table_of_runs_gets_its_header(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.touch()  # a kill before the first line leaves this
+    run = {"use": "heads", "seed": 1, "perplexity": 2.0, "settings": "x"}
+    transfer_perplexity.write_run(path, run)
+    assert transfer_perplexity.read_runs(path, "x") == [run]
+
+
 def test_finished_runs_are_not_made_again(options, rows):
     path = options.out / "runs.csv"
     lines = path.read_text("utf-8")

@@ -5,8 +5,10 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
+import tarfile
 
 import keras
 import numpy as np
@@ -80,6 +82,26 @@ def test_packed_corpus_is_the_prepared_one(text, packed, tmp_path):
         assert opened.num_words == prepared.num_words
         assert opened.unknown_rate == prepared.unknown_rate
         assert_same_streams(opened, prepared)
+
+
+def test_a_pack_that_fails_leaves_the_one_before(
+    text, packed, tmp_path, monkeypatch
+):
+    def fail(*args):
+        raise OSError("disk full")
+
+    there = shutil.copy(packed, tmp_path)
+    monkeypatch.setattr(tarfile.TarFile, "add", fail)
+    options = pack.Options(
+        corpus=(str(text),),
+        out=pathlib.Path(there),
+        cache=text.parent / "cache",
+        vocabulary_size=40,
+    )
+    with pytest.raises(OSError, match="disk full"):
+        pack.pack(options)
+    assert pathlib.Path(there).read_bytes() == packed.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == [packed.name]
 
 
 def test_unusable_files_are_named(text, packed, tmp_path):

@@ -55,9 +55,7 @@ def test_broken_files_are_named_unless_they_are_refused(options, tmp_path):
 
 
 def test_wrong_options_are_refused(options):
-    with pytest.raises(
-        ValueError, match="runner is needed.*--flink_master"
-    ):
+    with pytest.raises(ValueError, match="runner is needed.*--flink_master"):
         prepare.prepare(prepare.Options(**options), ["--flink_master", "x"])
     with pytest.raises(ValueError, match="num_processes=0"):
         prepare.prepare(prepare.Options(**options, num_processes=0))

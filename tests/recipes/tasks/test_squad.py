@@ -96,6 +96,16 @@ def test_all_questions_of_dev_count_and_have_a_prediction(run, capsys):
     assert printed == {k: scores[k] for k in ("exact_match", "f1")}
 
 
+@pytest.mark.parametrize("name", ["validation", "dev"])
+def test_answers_are_among_the_facts(name, folder, tmp_path):
+    readings, _ = squad.read(options(folder, tmp_path))
+    before = squad.answer_digests(readings)
+    readings[name].questions.answers[0].append(("another", 0))
+    after = squad.answer_digests(readings)
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {f"{name}_answers"}
+
+
 def test_predictions_are_cut_out_of_the_contexts(run):
     predictions = data.read_predictions(run.out / "seed-0/predictions.json")
     questions = data.read_squad_file(run.data_dir / "dev-v1.1.json")
