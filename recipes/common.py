@@ -64,7 +64,8 @@ def beam_arguments(options, beam_options):
         return ["--runner", options.runner, *beam_options]
     if beam_options:
         given = " ".join(beam_options)
-        refuse("runner", f"needed with options of Beam, {given}", options)
+        wanted = f"needed with options of Beam ({given}), such as DirectRunner"
+        refuse("runner", wanted, options)
     return None
 
 

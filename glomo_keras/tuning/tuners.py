@@ -1,5 +1,6 @@
 import functools
 import json
+import os
 import pathlib
 import shutil
 
@@ -10,7 +11,7 @@ from glomo_keras.utils import files
 from glomo_keras.utils.validation import check_option
 
 
-class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
+class _BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
     """Draws a trial's start points by its number.
 
     KerasTuner draws them from one generator that a new process starts again,
@@ -26,13 +27,12 @@ class BayesianOracle(keras_tuner.oracles.BayesianOptimizationOracle):
         return super().populate_space(trial_id)
 
 
-class BayesianOptimization(keras_tuner.BayesianOptimization):
-    """Searches with a `BayesianOracle`."""
+class _BayesianOptimization(keras_tuner.Tuner):
+    """Searches with a `_BayesianOracle`."""
 
     def __init__(self, hypermodel, directory, project_name, **options):
-        keras_tuner.Tuner.__init__(
-            self,
-            BayesianOracle(**options),
+        super().__init__(
+            _BayesianOracle(**options),
             hypermodel,
             directory=directory,
             project_name=project_name,
@@ -41,7 +41,7 @@ class BayesianOptimization(keras_tuner.BayesianOptimization):
 
 TUNERS = {
     "random": keras_tuner.RandomSearch,
-    "bayesian": BayesianOptimization,
+    "bayesian": _BayesianOptimization,
     "hyperband": keras_tuner.Hyperband,
     "grid": keras_tuner.GridSearch,
 }
@@ -62,7 +62,8 @@ def make_tuner(
     """Makes a tuner that resumes from the trials in its folder.
 
     A trial that was running when its process was killed is run again from
-    its start. All trials are run however many of them fail. A folder with the
+    its start; a grid search that was stopped cannot go on. All trials are run
+    however many of them fail. A folder with the
     trials of another search is refused: their scores say nothing about this
     one.
 
@@ -81,14 +82,15 @@ def make_tuner(
             `search(epochs=...)` overrides it, except for Hyperband.
         directory: Path that chief and workers share.
         project_name: The folder in it. Defaults to `"trials"`.
-        seed: Seed of the choices. Defaults to a random one.
+        seed: Integer, at least 0, seed of the choices. Defaults to `None`, a
+            random one.
 
     Returns:
         `keras_tuner.Tuner`.
 
     Raises:
-        ValueError: If the kind is unknown, a number below 1, or the folder
-            holds another search.
+        ValueError: If the kind is unknown, a number out of range, or the
+            folder holds another search.
     """
     check_option("kind", kind, TUNERS)
     if min(max_trials, max_epochs) < 1:
@@ -96,6 +98,8 @@ def make_tuner(
             "`max_trials` and `max_epochs` are at least 1. Received: "
             f"max_trials={max_trials}, max_epochs={max_epochs}"
         )
+    if seed is not None and seed < 0:
+        raise ValueError(f"`seed` is at least 0. Received: seed={seed}")
     options = {"max_trials": max_trials}
     if kind == "hyperband":
         options = {"max_epochs": max_epochs}  # gives each trial its epochs
@@ -106,7 +110,9 @@ def make_tuner(
     folder = pathlib.Path(directory, project_name)
     search = _search(kind, hypermodel, objective, max_epochs)
     _check_same(folder, search)
-    _remove_unknown_trials(folder)
+    # A worker would remove what its chief is just writing.
+    if "chief" in os.environ.get("KERASTUNER_TUNER_ID", "chief"):
+        _remove_unknown_trials(folder)
     tuner = TUNERS[kind](
         hypermodel=hypermodel,
         objective=keras_tuner.Objective(*objective),
@@ -126,14 +132,16 @@ def make_tuner(
 
 
 def _remove_unknown_trials(folder):
-    """Removes the trial that a kill kept out of the list of trials.
+    """Removes a trial that was saved, but not listed yet, at a kill.
 
     KerasTuner would count it and never run it.
     """
     if (folder / "oracle.json").exists():
         known = files.read_json(folder / "oracle.json")["start_order"]
         for trial in folder.glob("trial_*"):
-            if trial.name.removeprefix("trial_") not in known:
+            listed = trial.name.removeprefix("trial_") in known
+            entry = files.read_json_or_none(trial / "trial.json") or {}
+            if not listed and entry.get("status", "RUNNING") == "RUNNING":
                 shutil.rmtree(trial)
 
 

@@ -145,7 +145,7 @@ def settings_of(options):
         del values[name]
     del values["transfer"]["uses"]
     if options.transfer.vectors is not None:
-        values["vectors"] = files.sha256(options.transfer.vectors)
+        values["data"] = {"vectors": files.sha256(options.transfer.vectors)}
     return json.dumps(values, default=str, sort_keys=True)
 
 
@@ -158,7 +158,7 @@ def measure(options, seed, runs):
         for use in options.transfer.uses
         if (use, seed, row) not in done
     ]
-    new = []
+    new, settings = [], settings_of(options)
     text = load(options, seed) if missing else ()
     for row, use in missing:
         keras.utils.clear_session()
@@ -173,7 +173,7 @@ def measure(options, seed, runs):
         )
         run["source"] = row
         transfer_perplexity.write_run(
-            options.out / "runs.csv", {**run, "settings": settings_of(options)}
+            options.out / "runs.csv", {**run, "settings": settings}
         )
         print(f"{row}, seed {seed}, {use}: {run['perplexity']:.1f}", flush=True)
         new.append(run)

@@ -85,6 +85,7 @@ def pack(options):
         raise ValueError(
             f"A packed corpus ends in {ENDING}. Received: out={options.out}"
         )
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     tokenised = tokenise_options(options)
     corpus = data.prepare_corpus(
         list(options.corpus),
@@ -97,8 +98,8 @@ def pack(options):
             shutil.copy(os.path.join(corpus.path, name), folder)
         files.write_json(pathlib.Path(folder, TOKENISED), tokenised)
         with (
-            files.atomic_path(options.out) as temporary,
-            tarfile.open(temporary, "w:bz2") as archive,
+            files.atomic_file(options.out, "wb") as file,
+            tarfile.open(fileobj=file, mode="w:bz2") as archive,
         ):
             archive.add(folder, ".")
     print(

@@ -84,7 +84,7 @@ def main(options):
     """Runs the recipe; returns the metrics of each seed."""
     check(options)
     results = [run.BEST, *RESULTS]
-    return run_seeds(options, load, train, run.describe, results)
+    return run_seeds(options, load, train, describe, results)
 
 
 def check(options):
@@ -148,12 +148,7 @@ def load(options):
         },
         features=features,
         lexicon=lexicon,
-        facts={
-            **facts,
-            **features.facts,
-            **oracle(readings["dev"]),
-            **answer_digests(readings),
-        },
+        facts={**facts, **features.facts, **oracle(readings["dev"])},
         texts=readings,
         letters=letters,
     )
@@ -195,11 +190,11 @@ def find_letters(reading, lexicon, options):
     )
 
 
-def answer_digests(readings):
-    """Returns checksums of what the predictions are scored by."""
-    digests = {}
+def describe(options, loaded):
+    """Returns checksums of the data, also of what predictions are scored by."""
+    digests = run.describe(options, loaded)
     for name in ("validation", "dev"):
-        asked = readings[name].questions
+        asked = loaded.texts[name].questions
         digests[f"{name}_answers"] = files.digest(
             [asked.ids, asked.answers, asked.contexts]
         )

@@ -164,9 +164,10 @@ def test_a_bayesian_search_goes_on_with_the_same_trials(tmp_path):
 def test_seed_0_is_a_seed(tmp_path):
     tables = [run(tmp_path / name, seed=0)[0] for name in ("one", "two")]
     pandas.testing.assert_frame_equal(*tables)
-    with pytest.raises(AssertionError):
-        other, _ = run(tmp_path / "other", seed=1)
-        pandas.testing.assert_frame_equal(tables[0], other)
+    other, _ = run(tmp_path / "other", seed=1)
+    assert not tables[0].equals(other)
+    with pytest.raises(ValueError, match="`seed` is at least 0.*seed=-1"):
+        make_tuner(tmp_path / "third", seed=-1)
 
 
 def test_a_trial_that_is_in_no_list_is_run(tmp_path):
@@ -181,6 +182,20 @@ def test_a_trial_that_is_in_no_list_is_run(tmp_path):
     table, train = run(tmp_path / "killed", max_trials=3)
     assert train.calls == 2
     pandas.testing.assert_frame_equal(table, whole)
+
+
+def test_a_worker_leaves_the_trials_of_its_chief(tmp_path, monkeypatch):
+    run(tmp_path, max_trials=1)
+    new = tmp_path / "trials" / "trial_9"
+    new.mkdir()  # not in the list yet
+    done = tmp_path / "trials" / "trial_8"
+    shutil.copytree(tmp_path / "trials" / "trial_0", done)
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "tuner0")
+    make_tuner(tmp_path)
+    assert new.exists()
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    make_tuner(tmp_path)
+    assert not new.exists() and done.exists()
 
 
 def test_a_list_of_trials_that_was_cut_off_is_named(tmp_path):

@@ -44,7 +44,7 @@ def packed(text):
     """A packed corpus."""
     options = pack.Options(
         corpus=(str(text),),
-        out=text.parent / "text.tar.bz2",
+        out=text.parent / "packed" / "text.tar.bz2",
         cache=text.parent / "cache",
         vocabulary_size=40,
     )

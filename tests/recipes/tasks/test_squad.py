@@ -98,10 +98,11 @@ def test_all_questions_of_dev_count_and_have_a_prediction(run, capsys):
 
 @pytest.mark.parametrize("name", ["validation", "dev"])
 def test_answers_are_among_the_facts(name, folder, tmp_path):
-    readings, _ = squad.read(options(folder, tmp_path))
-    before = squad.answer_digests(readings)
-    readings[name].questions.answers[0].append(("another", 0))
-    after = squad.answer_digests(readings)
+    every = options(folder, tmp_path)
+    loaded = squad.load(every)
+    before = squad.describe(every, loaded)
+    loaded.texts[name].questions.answers[0].append(("another", 0))
+    after = squad.describe(every, loaded)
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {f"{name}_answers"}
 
