@@ -63,9 +63,8 @@ def make_tuner(
 
     A trial that was running when its process was killed is run again from
     its start; a grid search that was stopped cannot go on. All trials are run
-    however many of them fail. A folder with the
-    trials of another search is refused: their scores say nothing about this
-    one.
+    however many of them fail. A folder with the trials of another search is
+    refused: their scores say nothing about this one.
 
     KerasTuner's environment variables KERASTUNER_TUNER_ID,
     KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT make it a chief or a

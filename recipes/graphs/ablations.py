@@ -93,11 +93,10 @@ def main(options):
     """Runs the recipe; returns the rows of the table."""
     check(options)
     options.out.mkdir(parents=True, exist_ok=True)
-    runs = transfer_perplexity.read_runs(
-        options.out / "runs.csv", settings_of(options)
-    )
+    settings = settings_of(options)
+    runs = transfer_perplexity.read_runs(options.out / "runs.csv", settings)
     for seed in range(options.seed, options.seed + options.seeds):
-        runs += measure(options, seed, runs)
+        runs += measure(options, seed, runs, settings)
     return report(options, runs)
 
 
@@ -149,7 +148,7 @@ def settings_of(options):
     return json.dumps(values, default=str, sort_keys=True)
 
 
-def measure(options, seed, runs):
+def measure(options, seed, runs, settings):
     """Pretrains and measures what is missing; returns rows for runs.csv."""
     done = [transfer_perplexity.key(run) for run in runs]
     missing = [
@@ -158,7 +157,7 @@ def measure(options, seed, runs):
         for use in options.transfer.uses
         if (use, seed, row) not in done
     ]
-    new, settings = [], settings_of(options)
+    new = []
     text = load(options, seed) if missing else ()
     for row, use in missing:
         keras.utils.clear_session()
