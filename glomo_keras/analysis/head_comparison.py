@@ -82,14 +82,14 @@ def _rows(graphs, padding_mask, direction):
     weights = np.moveaxis(graphs, (1, 2), (0, 1))  # (L, K, B, T, T)
     weights = weights.reshape(-1, *pairs.shape) * pairs  # (LK, B, T, T)
     excess, left = _excess(weights, pairs)
-    variance = ratio((excess**2).sum(-1), 1)  # (LK,)
+    squares = (excess**2).sum(-1)  # (LK,)
     correlation = ratio(
-        excess @ excess.T, np.sqrt(variance[:, None] * variance)
+        excess @ excess.T, np.sqrt(squares[:, None] * squares)
     )  # (LK, LK)
     columns = {
         "empty_rows": _empty_rows(weights, pairs),
         "peak": _peaks(weights),
-        "by_distance": np.maximum(ratio(variance - left, variance), 0),
+        "by_distance": np.maximum(ratio(squares - left, squares), 0),
     }
     places = list(np.ndindex(num_layers, num_heads))
     return [
@@ -99,8 +99,8 @@ def _rows(graphs, padding_mask, direction):
             "head": head + 1,
             **{name: float(values[row]) for name, values in columns.items()},
             **_twin(correlation, row, places),
+            "kind": _kind(columns, correlation, row),
         }
-        | {"kind": _kind(columns, correlation, row)}
         for row, (layer, head) in enumerate(places)
     ]
 

@@ -21,8 +21,8 @@ def subword_graphs(graphs, word_offsets, subword_offsets):
 
     Words and pieces meet in the characters that they share. A piece receives
     what its word receives, and the weight of a source is divided among the
-    pieces of the source by their characters; of a piece that lies in several
-    words the mean counts. A row has the sum of its word's row: 1 or, in a
+    pieces of the source by their characters; a piece that lies in several
+    words receives their mean. A row has the sum of its word's row: 1 or, in a
     mixture of graphs, less. It is 0 for pieces of words without an edge and
     for pieces of no word, such as `[CLS]` and padding, which are no sources
     either. If all sources of a word were cut off, its rows are 0; if some

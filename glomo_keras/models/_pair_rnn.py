@@ -17,7 +17,7 @@ class _PairRNN(keras.layers.Layer):
     Call arguments:
         first: tensor `(B, T, d)`.
         second: tensor `(B, S, d)`.
-        first_mask: boolean `(B, T)`, True = real unit.
+        first_mask: boolean `(B, T)`, True = real position.
         second_mask: boolean `(B, S)`.
 
     Returns:
@@ -45,11 +45,11 @@ class _PairRNN(keras.layers.Layer):
         masks = [ops.cast(x, "int32") for x in (first_mask, second_mask)]
         mask = ops.concatenate([_padded(x, length) for x in masks])
         mask = ops.cast(mask, "bool")
-        # cuDNN refuses a sequence without a unit: an empty text gets one,
+        # cuDNN refuses a sequence without a position: an empty text gets one,
         # whose state no one looks at.
         empty = ops.logical_not(ops.any(mask, axis=1, keepdims=True))
-        first_unit = ops.logical_and(empty, ops.arange(length) < 1)
-        mask = ops.logical_or(mask, first_unit)
+        first_position = ops.logical_and(empty, ops.arange(length) < 1)
+        mask = ops.logical_or(mask, first_position)
         states = self.rnn(both, mask=mask, training=training)
         return states[:batch, :first_length], states[batch:, :second_length]
 
@@ -79,6 +79,6 @@ def _larger(first, second):
 
 def _padded(tensor, length):
     """Pads a tensor `(B, T, ...)` with zeros to `length` positions."""
-    batch, units, *rest = ops.shape(tensor)
-    zeros = ops.zeros((batch, length - units, *rest), dtype=tensor.dtype)
+    batch, steps, *rest = ops.shape(tensor)
+    zeros = ops.zeros((batch, length - steps, *rest), dtype=tensor.dtype)
     return ops.concatenate([tensor, zeros], axis=1)

@@ -28,10 +28,7 @@ class ResNet:
             data_format="channels_last", dtype=dtype, name="pool"
         )
         self.logits = keras.layers.Dense(
-            num_classes, dtype=dtype, name="logits"
-        )
-        self.in_float32 = keras.layers.Activation(
-            "linear", dtype="float32", name="logits_float32"
+            num_classes, dtype="float32", name="logits"
         )
         self.relu = keras.layers.ReLU(dtype=dtype, name="relu")
         self.add = keras.layers.Add(dtype=dtype, name="add")
@@ -77,7 +74,7 @@ class ResNet:
         ]
 
     def layers(self):
-        """Returns the list of all layers with weights."""
+        """Returns the layers of all convolutions, and the last one."""
         blocks = [
             layer
             for block in self.blocks
@@ -93,7 +90,7 @@ class ResNet:
             x = self.relu(_run(block["first"], x))
             x = _run(block["second"], x)
             x = self.relu(self.add([x, shortcut]))
-        return self.in_float32(self.logits(self.pool(x)))
+        return self.logits(self.pool(x))
 
 
 def _run(layers, x):

@@ -47,9 +47,11 @@ class ContextPretrainer(TextPretrainer):
         scale_embedding_gradient: Boolean, whether in training the gradient of
             each token's lookups is divided by its count in the batch (the
             released code). Defaults to `False`.
-        empty_row_weight: Float, weight of a loss in training that gives rows
-            without an edge one, see `ops.statistics.row_shortfall`. Defaults
-            to `0.0`.
+        empty_row_weight: Float, weight of a second loss, which draws rows
+            without an edge towards having one, see
+            `ops.statistics.row_shortfall`. The `loss` of training includes
+            it, that of evaluation does not. For predictors with
+            `activation="squared_relu"` only. Defaults to `0.0`.
         seed: Integer seed of the positions and candidates. Defaults to
             `None`.
         dtype: Dtype policy. Defaults to that of the predictor.
@@ -67,7 +69,7 @@ class ContextPretrainer(TextPretrainer):
         `edge_density` and `empty_rows`, shares of the admissible edges and
         rows of the batch's first sequence (its first 512 positions; of the
         last layer the rows decoded), over all layers, heads and both
-        directions.
+        directions; in training with an `empty_row_weight`, `row_shortfall`.
 
     Raises:
         ValueError: If an argument is out of its range.

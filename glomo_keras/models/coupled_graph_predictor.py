@@ -40,6 +40,20 @@ class CoupledGraphPredictor(TextPredictor):
 
     Call arguments and returns are those of `GraphPredictor`.
 
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+
+    >>> import numpy as np, glomo_keras as gk
+    >>> predictor = gk.models.CoupledGraphPredictor(
+    ...     vocabulary_size=50, embedding_dim=16, num_heads=2, key_dim=4)
+    >>> ids = np.arange(10).reshape(2, 5)
+    >>> graphs = predictor(
+    ...     {"token_ids": ids, "padding_mask": np.ones((2, 5), bool)})
+    >>> tuple(graphs["forward_graphs"].shape)
+    (2, 3, 2, 5, 5)
+
     Reference:
         Yang et al. 2018, Table 2, the ablation "decouple".
     """

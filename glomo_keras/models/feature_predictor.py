@@ -70,6 +70,16 @@ class FeaturePredictor(GlomoModel):
         ValueError: If an argument is out of its range, or the graphs of a flat
             f have other numbers of layers or heads than it.
 
+    Example:
+
+    >>> import keras, glomo_keras as gk
+    >>> graphs = keras.ops.zeros((2, 3, 8, 5, 5))
+    >>> features = gk.FeaturePredictor(16)({
+    ...     "embeddings": keras.ops.ones((2, 5, 16)),
+    ...     "forward_graphs": graphs, "backward_graphs": graphs})
+    >>> tuple(features["forward_features"].shape)
+    (2, 3, 5, 16)
+
     Reference:
         Yang et al. 2018, Sec. 2.1, "Feature Predictor".
     """
@@ -103,7 +113,7 @@ class FeaturePredictor(GlomoModel):
             dtype=self.dtype_policy, name="weighted_sum"
         )
         self.weighted_sums = {
-            direction: make_weighted_sums(
+            direction: _make_weighted_sums(
                 embedding_dim,
                 num_graph_layers,
                 num_heads,
@@ -114,7 +124,7 @@ class FeaturePredictor(GlomoModel):
             if messages == "values"
         }
         self.mixtures = {
-            direction: make_mixture(
+            direction: _make_mixture(
                 embedding_dim,
                 num_graph_layers,
                 num_heads,
@@ -131,7 +141,7 @@ class FeaturePredictor(GlomoModel):
             share_cell,
             directions,
             self.dtype_policy,
-            given=compositions or {},
+            given=compositions,
         )
         self.built = True
         if not trainable:
@@ -226,7 +236,7 @@ class FeaturePredictor(GlomoModel):
         }
 
 
-def make_weighted_sums(width, count, num_heads, name, dtype):
+def _make_weighted_sums(width, count, num_heads, name, dtype):
     """Returns the sums of `messages="values"`, one for each graph layer."""
     layers = []
     for index in range(count):
@@ -238,7 +248,7 @@ def make_weighted_sums(width, count, num_heads, name, dtype):
     return layers
 
 
-def make_mixture(width, num_layers, num_heads, name, dtype):
+def _make_mixture(width, num_layers, num_heads, name, dtype):
     """Returns the messages of `messages="mixture"`."""
     layer = _MixtureMessages(width, dtype=dtype, name=name)
     graph = (None, num_heads, None, None)
@@ -247,7 +257,7 @@ def make_mixture(width, num_layers, num_heads, name, dtype):
 
 
 def make_compositions(
-    width, count, composition, share_cell, directions, dtype, given=()
+    width, count, composition, share_cell, directions, dtype, given=None
 ):
     """Returns the functions v of Eq. 2 by direction, one for each layer.
 
@@ -259,7 +269,7 @@ def make_compositions(
         directions: Sequence of names.
         dtype: Dtype policy.
         given: Dict of lists of those that are there already. Defaults to
-            none.
+            `None`.
     """
     compositions = {}
     for direction in directions:

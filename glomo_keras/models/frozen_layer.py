@@ -27,11 +27,10 @@ def frozen_copy(model, dtype=None):
         model: Keras model.
         dtype: Dtype policy of the copy. Defaults to `None`, the model's.
     """
-    if dtype is None or keras.dtype_policies.get(dtype) == model.dtype_policy:
-        copy = keras.models.clone_model(model)
-    else:
-        config = {**model.get_config(), "dtype": dtype}
-        copy = type(model).from_config(config)
+    config = model.get_config()
+    if dtype is not None:
+        config["dtype"] = dtype
+    copy = type(model).from_config(config)
     copy.set_weights(model.get_weights())
     copy.trainable = False
     return copy

@@ -6,8 +6,6 @@ from keras import ops
 from glomo_keras.layers import GraphMessages
 from glomo_keras.layers import MessageTransfer
 from glomo_keras.layers import UniformGraph
-from glomo_keras.layers.pixels._flatten_pixels import FlattenPixels
-from glomo_keras.layers.pixels._flatten_pixels import UnflattenPixels
 from glomo_keras.models._resnet import BLOCKS
 from glomo_keras.models._resnet import ResNet
 from glomo_keras.models.network_model import Network
@@ -117,9 +115,11 @@ class ImageClassifier(NetworkModel):
             self.transfer = transfer or MessageTransfer(
                 dtype=dtype, name="transfer"
             )
-        self.flatten = FlattenPixels(dtype=dtype, name="flatten")
-        self.unflatten = UnflattenPixels(
-            image_size, dtype=dtype, name="unflatten"
+        self.flatten = keras.layers.Reshape(
+            (-1, 3), dtype=dtype, name="flatten"
+        )
+        self.unflatten = keras.layers.Reshape(
+            (image_size, image_size, -1), dtype=dtype, name="unflatten"
         )
         resnet = ResNet(depth, num_classes, dtype)
         self.resnet_layers = resnet.layers()

@@ -5,7 +5,6 @@ from glomo_keras.layers import KeyQueryProjection
 from glomo_keras.layers import MaskedKeyQueryConv
 from glomo_keras.layers import PixelCoordinates
 from glomo_keras.layers import PixelEmbedding
-from glomo_keras.layers.pixels._flatten_pixels import FlattenPixels
 from glomo_keras.models.predictor import Predictor
 from glomo_keras.models.selected_heads import select_heads
 from glomo_keras.ops.graphs import DIRECTIONS
@@ -141,7 +140,9 @@ class ImageGraphPredictor(Predictor):
             )
             for direction in self.directions
         }
-        self.flatten = FlattenPixels(dtype=dtype, name="flatten")
+        self.flatten = keras.layers.Reshape(
+            (-1, embedding_dim), dtype=dtype, name="flatten"
+        )
         self.projections = {
             direction: KeyQueryProjection(
                 num_heads,

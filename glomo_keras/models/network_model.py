@@ -8,7 +8,7 @@ from glomo_keras.utils import validation as check
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
 class Network(keras.Model):
-    """Functional model of named inputs, which refuses images of floats.
+    """Functional model of named inputs, which refuses floating-point images.
 
     Keras would cast them to bytes, those in [0, 1] to black.
     """

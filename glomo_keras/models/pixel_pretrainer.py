@@ -47,7 +47,8 @@ class PixelPretrainer(Pretrainer):
         and over how many values it is the mean (`forward_count`);
         `edge_density` and `empty_rows`, shares of the admissible edges and
         rows of the batch's first image (its first 512 pixels; of the last
-        layer the rows decoded), over all layers, heads and directions.
+        layer the rows decoded), over all layers, heads and directions; in
+        training with an `empty_row_weight`, `row_shortfall`.
 
     Raises:
         ValueError: If an argument is out of its range.

@@ -17,8 +17,10 @@ class Pretrainer(SelfScoringModel):
         num_positions: Integer, positions per batch and direction at which
             training takes the loss, or None for all.
         messages, composition, share_cell: See `FeaturePredictor`.
-        empty_row_weight: Float, weight of a loss in training that gives rows
-            without an edge one, see `ops.statistics.row_shortfall`.
+        empty_row_weight: Float, weight of a second loss, which draws rows
+            without an edge towards having one, see
+            `ops.statistics.row_shortfall`. The `loss` of training includes
+            it, that of evaluation does not. For `"squared_relu"` only.
         seed: Integer seed of what is drawn in training.
         dtype: Dtype policy, that of the predictor, or None.
         name: String.
@@ -36,14 +38,20 @@ class Pretrainer(SelfScoringModel):
         dtype,
         name,
     ):
-        if num_positions is not None:
-            check.check_positive(num_positions=num_positions)
+        check.check_positive_or_none(num_positions=num_positions)
         if messages == "slices":
             _check_heads(graph_predictor)
         if empty_row_weight < 0:
             raise ValueError(
                 "`empty_row_weight` must be at least 0. "
                 f"Received: empty_row_weight={empty_row_weight}"
+            )
+        activation = graph_predictor.activation
+        if empty_row_weight and activation != "squared_relu":
+            raise ValueError(
+                "`empty_row_weight` must be 0 for an activation that leaves no "
+                f"row empty. Received: empty_row_weight={empty_row_weight}, "
+                f"activation={activation!r}"
             )
         _check_coupled(graph_predictor, messages, composition, share_cell)
         policy = graph_predictor.dtype_policy

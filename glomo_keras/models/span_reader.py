@@ -106,8 +106,7 @@ class SpanReader(TextModel):
         trainable=True,
     ):
         check.check_positive(hidden_dim=hidden_dim)
-        if num_letters is not None:
-            check.check_positive(num_letters=num_letters)
+        check.check_positive_or_none(num_letters=num_letters)
         if feature_dropout is None:
             feature_dropout = dropout
         check.check_rate(dropout=dropout, feature_dropout=feature_dropout)
@@ -209,9 +208,9 @@ class SpanReader(TextModel):
         )
         read = self.residual([read, self.self_dense(attended)])
         states = self.output_rnn(self.output_dropout(read), mask=context_mask)
-        summary = self.question_pooling(
-            question[..., -2 * hidden_dim :], mask=question_mask
-        )
+        if question.shape[-1] > 2 * hidden_dim:
+            question = question[..., 2 * hidden_dim :]  # the gated part
+        summary = self.question_pooling(question, mask=question_mask)
         logits = self.pointer(states, summary, features_mask=context_mask)
         self.set_network(inputs, logits, trainable)
 
@@ -226,7 +225,7 @@ class SpanReader(TextModel):
         self.seed = seed
 
     def _encode(self, inputs, text):
-        """Returns the states of a text's units, `(B, T, 2 or 4 hidden_dim)`."""
+        """Returns the states of a text, `(B, T, 2 hidden_dim or more)`."""
         embedded = self.embed(inputs, text)
         if self.character_cnn is not None:
             letters = self.character_cnn(inputs[f"{text}_letter_ids"])

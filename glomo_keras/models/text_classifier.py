@@ -94,9 +94,9 @@ class TextClassifier(TextModel):
         dtype = self.dtype_policy
 
         # === Layers ===
-        def dense(name, activation, units=hidden_dim):
+        def dense(name, activation):
             return keras.layers.Dense(
-                units, activation=activation, dtype=dtype, name=name
+                hidden_dim, activation=activation, dtype=dtype, name=name
             )
 
         def drop(name, offset):

@@ -16,8 +16,7 @@ class TextPretrainer(Pretrainer):
     """
 
     def __init__(self, graph_predictor, num_candidates, *options):
-        if num_candidates is not None:
-            check.check_positive(num_candidates=num_candidates)
+        check.check_positive_or_none(num_candidates=num_candidates)
         check_of_texts(graph_predictor)
         super().__init__(graph_predictor, *options)
         self.num_candidates = num_candidates

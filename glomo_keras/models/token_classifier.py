@@ -67,7 +67,10 @@ class TokenClassifier(TextModel):
 
         # === Layers ===
         self.embedding_dropout = keras.layers.Dropout(
-            dropout, seed=seed, dtype=self.dtype_policy
+            dropout,
+            seed=seed,
+            dtype=self.dtype_policy,
+            name="embedding_dropout",
         )
         self.hidden_dense = None
         if hidden_dim:

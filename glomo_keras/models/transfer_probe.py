@@ -30,8 +30,8 @@ class TransferProbe(SelfScoringModel):
     says how much the graphs help. It needs no labels and varies little
     between seeds.
 
-    Each direction uses only its own graphs: a backward graph would leak to
-    the forward decoder the words that it has to predict.
+    Each direction uses only its own graphs: a backward graph would show the
+    forward decoder the words that it must predict.
 
     The model computes its own loss: compile it with an optimizer only, and
     fit it on a dataset of input dicts.
@@ -109,12 +109,8 @@ class TransferProbe(SelfScoringModel):
         check.check_positive(
             vocabulary_size=vocabulary_size, embedding_dim=embedding_dim
         )
-        counts = {
-            "num_positions": num_positions,
-            "num_candidates": num_candidates,
-        }
-        check.check_positive(
-            **{name: x for name, x in counts.items() if x is not None}
+        check.check_positive_or_none(
+            num_positions=num_positions, num_candidates=num_candidates
         )
         check.check_different("directions", directions, DIRECTIONS)
         super().__init__(num_positions, seed, dtype, name)

@@ -1,9 +1,8 @@
 """Attention in which padding is left out."""
 
-import numpy as np
 from keras import ops
 
-LOWEST = np.finfo("float32").min
+from glomo_keras.ops.equations import LOWEST
 
 
 def masked_softmax(scores, mask=None, axis=-1):

@@ -62,7 +62,7 @@ def from_first_part(x):
 
 
 def in_whole_batch(num_rows):
-    """Returns how many rows all parts have, of which this one has these."""
+    """Returns the number of rows of the whole batch, given this part's."""
     return num_rows if _parts is None else num_rows * _parts.count
 
 

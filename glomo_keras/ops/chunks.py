@@ -24,10 +24,10 @@ def _nothing(tensor):
 def cut_rows(most, *tensors):
     """Cuts the rows of tensors into chunks, `(chunk, n, ...)`.
 
-    The chunks have equal size: filled up to `most` rows, the last one could
-    be mostly zeros. A chunk takes every n-th row, so that a device that holds
-    a part of the batch (JAX, `keras.distribution`) has its share of each
-    chunk; `most` counts the rows of one device.
+    The chunks have equal size: if each were filled to `most` rows, the last
+    one could be mostly zeros. A chunk takes every n-th row, so that a device
+    that holds a part of the batch (JAX, `keras.distribution`) has its share of
+    each chunk; `most` counts the rows of one device.
 
     Args:
         most: Integer, the most rows of a chunk.

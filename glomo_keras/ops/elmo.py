@@ -9,6 +9,19 @@ from glomo_keras.ops.elmo_characters import word_ids
 FORGET_BIAS = 1.0  # added at run time, not part of the published weights
 
 
+def real_words(char_ids, padding_mask=None):
+    """Returns which words are real, boolean `(B, T)`: those with characters.
+
+    Args:
+        char_ids: Integer tensor `(B, T, C)`, 0 on padding.
+        padding_mask: Boolean `(B, T)`, the answer where it is known. Defaults
+            to `None`.
+    """
+    if padding_mask is not None:
+        return ops.cast(padding_mask, "bool")
+    return ops.any(char_ids > 0, axis=-1)
+
+
 def add_boundaries(char_ids, mask):
     """Puts a boundary mark before and after each sentence.
 

@@ -78,9 +78,9 @@ def edge_weights(
 def _scores(queries, keys):
     """`q_t . k_s`: `(..., R, C)` and `(..., S, C)` -> `(..., R, S)`.
 
-    TensorFlow rounds the product of two matrices in another order than that
-    of several, so a lone one gets company: a head has the same scores whatever
-    other heads and texts there are.
+    TensorFlow sums the product of two matrices in another order than a batch
+    of products, so a single one is computed in a batch of two: a head has the
+    same scores whatever other heads and texts there are.
     """
     keys = ops.swapaxes(keys, -1, -2)
     is_lone = len(queries.shape) > 2 and set(queries.shape[1:-2]) <= {1}
@@ -250,6 +250,12 @@ def mix_heads(weights, values):
     return ops.sum(values[:, None] * shares, axis=2)
 
 
+def mixture_softmax(logits):
+    """Returns the weights of a mixture, float32; they sum to 1 over axis -1."""
+    # `ops.softmax` would warn where there is a single term.
+    return ops.exp(ops.log_softmax(ops.cast(logits, "float32"), axis=-1))
+
+
 def num_terms(num_layers, num_heads, include_products=True):
     """`N = (2L - 1) K`, the number of graphs in a mixture; L K without P."""
     layers = 2 * num_layers - 1 if include_products else num_layers
@@ -257,6 +263,26 @@ def num_terms(num_layers, num_heads, include_products=True):
 
 
 # Sec. 2.3: the gate
+
+
+def scaled_messages(scales, sums):
+    """`[R_fw1, R_bw1, R_fw2, ...]`, the directions of each mixture in turn.
+
+    Args:
+        scales: Tensor `(directions, n)`.
+        sums: List of a tensor `(B, n, T, d)` for each direction.
+
+    Returns:
+        Tensor `(B, T, directions * n * d)`.
+    """
+    return ops.concatenate(
+        [
+            scales[index, mixture] * x[:, mixture]
+            for mixture in range(scales.shape[1])
+            for index, x in enumerate(sums)
+        ],
+        axis=-1,
+    )
 
 
 def gated_fusion(features, values, gates):

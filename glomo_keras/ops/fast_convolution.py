@@ -2,9 +2,9 @@
 
 Four neighbouring outputs `y_j = x_j g_0 + x_{j+1} g_1 + x_{j+2} g_2` take
 twelve products of a vector with a matrix. They are also coefficients of a
-product of polynomials, which its values at six points determine: Winograd's
-F(4, 3), at 0, 1, -1, 2, -2 and infinity, takes six products, of sums of inputs
-with sums of taps, and sums of these are the outputs.
+product of polynomials, and its values at six points determine that product:
+Winograd's F(4, 3), at 0, 1, -1, 2, -2 and infinity, takes six products, of sums
+of inputs with sums of taps, and sums of these are the outputs.
 
 Nothing outside this file knows of it: `causal_conv1d` is an ordinary
 convolution to rounding.

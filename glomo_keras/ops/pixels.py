@@ -16,12 +16,6 @@ def flatten_pixels(images):
     return ops.reshape(images, (shape[0], shape[1] * shape[2], *shape[3:]))
 
 
-def unflatten_pixels(pixels, height, width):
-    """`(B, T, ...)` -> `(B, H, W, ...)`."""
-    shape = ops.shape(pixels)
-    return ops.reshape(pixels, (shape[0], height, width, *shape[2:]))
-
-
 def window_offsets(window_size, anchor, direction="forward"):
     """Returns the offsets of a window's unseen pixels, as they are predicted.
 

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-LONGEST_WAVE = 1000.0
+MAX_WAVELENGTH = 1000.0
 
 
 def rotate(x, positions, dims):
@@ -27,7 +27,7 @@ def rotate(x, positions, dims):
         Embedding", Sec. 3.2.
     """
     half = dims // 2
-    rates = LONGEST_WAVE ** (-np.arange(half) / half)
+    rates = MAX_WAVELENGTH ** (-np.arange(half) / half)
     rates = ops.convert_to_tensor(rates, "float32")
     positions = ops.cast(positions, "float32")[..., None]
     angles = positions * rates  # (..., T, dims / 2)

@@ -4,10 +4,12 @@ from keras import ops
 
 from glomo_keras.ops.equations import admissible_edges
 from glomo_keras.ops.equations import edge_weights
+from glomo_keras.ops.equations import matmul_to_float32
 from glomo_keras.ops.graphs import direction_of
 from glomo_keras.ops.graphs import factor_names
 
 NUM_POSITIONS = 512
+MARGIN = 0.1  # the score from which a row counts as filled
 
 
 def edge_statistics(weights, admissible):
@@ -46,27 +48,23 @@ def layer_statistics(factors, activation="squared_relu"):
     return edge_statistics(weights, admissible)
 
 
-def row_shortfall(factors, margin=0.1):
+def row_shortfall(factors):
     """Returns by how much empty rows miss an edge, of the first sequence.
 
     A head whose rows are all empty has no gradient from the graph; this mean
-    over rows of `relu(margin - max_s (q_t . k_s - threshold_t))` gives it
+    over rows of `relu(0.1 - max_s (q_t . k_s - threshold_t))` gives it
     one. Rows that can have no edge do not count.
 
     Args:
         factors: Factored graph of one layer, with or without `positions`.
-        margin: Float, the least score of a row that counts as filled.
-            Defaults to `0.1`.
     """
     queries, keys, thresholds, admissible = _first_sequence(factors)
-    scores = ops.matmul(queries, ops.swapaxes(keys, -1, -2))
-    scores = ops.cast(scores, "float32") - ops.cast(
-        thresholds[..., None], "float32"
-    )  # (1, K, R, S)
+    scores = matmul_to_float32(queries, ops.swapaxes(keys, -1, -2))
+    scores = scores - ops.cast(thresholds[..., None], "float32")  # (1, K, R, S)
     best = ops.max(ops.where(admissible, scores, -1e9), axis=-1)  # (1, K, R)
     fillable = ops.cast(ops.any(admissible, axis=-1), "float32")
     fillable = fillable * ops.ones_like(best)
-    missing = ops.sum(fillable * ops.relu(margin - best))
+    missing = ops.sum(fillable * ops.relu(MARGIN - best))
     return ops.divide_no_nan(missing, ops.sum(fillable))
 
 

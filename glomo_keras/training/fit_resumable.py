@@ -41,9 +41,9 @@ def fit_resumable(
         run_folder: A `RunFolder` that was started.
         callbacks: Keras callbacks; see `callback_states` for those whose
             memory is kept. TensorBoard is added where it is installed.
-        validation_data: As in `fit`.
-        validation_steps: As in `fit`.
-        verbose: As in `fit`.
+            Defaults to none.
+        validation_data, validation_steps, verbose: As in `fit`, with the same
+            defaults.
 
     Returns:
         A `keras.callbacks.History` with all epochs of the run.

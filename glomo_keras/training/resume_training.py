@@ -25,11 +25,12 @@ class ResumeTraining(keras.callbacks.Callback):
 
     Args:
         checkpoint_dir: Folder for the checkpoints.
-        callbacks: The other callbacks given to `fit`.
-        history_path: Where to keep the logs of all epochs as CSV, or None.
-        keep: How many checkpoints stay on disk.
-        write: Whether this process writes; of several that train together,
-            one does. Defaults to True.
+        callbacks: The other callbacks given to `fit`. Defaults to none.
+        history_path: Where to keep the logs of all epochs as CSV. Defaults to
+            `None`, nowhere.
+        keep: Integer, how many checkpoints stay on disk. Defaults to `2`.
+        write: Boolean, whether this process writes; of several that train
+            together, one does. Defaults to `True`.
 
     Attributes:
         rows: List of dicts, the logs of each epoch done, with its number.

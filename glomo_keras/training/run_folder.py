@@ -23,6 +23,7 @@ class RunFolder:
     Args:
         path: The folder.
         results: Names, or patterns, of what else the run leaves in it.
+            Defaults to none.
 
     Example:
 
@@ -57,8 +58,10 @@ class RunFolder:
                 hold, paths and enums.
             harmless: Names of options that may differ from those in the
                 folder (`"data.workers"`; `"data"` stands for all in it).
-            overwrite: Empty a folder that holds a run with other options.
-                A run with the same options goes on all the same.
+                Defaults to none.
+            overwrite: Boolean, whether to empty a folder that holds a run
+                with other options. A run with the same options goes on all
+                the same. Defaults to `False`.
 
         Returns:
             The folder itself, for `with`: it is free again after the block,

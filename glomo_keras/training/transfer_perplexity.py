@@ -33,9 +33,9 @@ def transfer_perplexity(
         graphs: Source of graphs, or None; see `TransferProbe`. Create a
             new one for each call if it is trainable (`DistanceDecayGraph`).
         train: Dataset of dicts of `token_ids` and `padding_mask` that repeats
-            or has at least `steps` batches; or one dict of arrays `(W, T)`,
-            of which a step takes the next 32 windows, again from the first
-            after the last.
+            or has at least `steps` batches; or one dict of arrays `(W, T)`:
+            each step takes the next 32 windows and starts over after the
+            last.
         held_out: Dataset of such dicts, or one dict of arrays `(W, T)`.
         vocabulary_size: Integer V.
         transfer: Layer, see `TransferProbe`. Defaults to `None`.

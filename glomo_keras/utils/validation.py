@@ -36,6 +36,11 @@ def check_positive(**values):
             )
 
 
+def check_positive_or_none(**values):
+    """Raises ValueError unless every value is a positive integer or None."""
+    check_positive(**{k: v for k, v in values.items() if v is not None})
+
+
 def check_rate(**values):
     """Raises ValueError unless every value is in [0, 1)."""
     for name, value in values.items():

@@ -80,6 +80,8 @@ def check(options):
     steps.check(options)
     processes.check(options)
     check_positive(options, "patience")
+    if options.empty_row_weight and options.activation != "squared_relu":
+        refuse("empty_row_weight", f"0 with {options.activation}", options)
 
 
 def train_part(options):

@@ -32,6 +32,13 @@ def test_each_panel_shows_the_row_of_its_head():
         assert mark.get_xydata().tolist() == [[2, 1]]
 
 
+def test_width_is_that_of_the_longest_title():
+    values = graphs()
+    wide = plot_pixel_maps(values, IMAGE, (1, 2)).get_figwidth()
+    values[-1, -1] = values[-1, -1] > 0.5  # ": 1" is its title
+    assert plot_pixel_maps(values, IMAGE, (1, 2)).get_figwidth() == wide
+
+
 def test_files_are_written_and_pixels_without_edges_drawn(tmp_path):
     paths = [tmp_path / "new" / f"map.{x}" for x in ("png", "svg")]
     plot_pixel_maps(graphs(), IMAGE, (0, 0), path=paths)

@@ -416,6 +416,10 @@ def test_flat_features_need_no_heads_that_divide_the_width(messages):
         ({"num_decoder_layers": 0}, "`num_layers` must be"),
         ({"composition": "sum"}, "`composition` must be"),
         ({"empty_row_weight": -1}, "`empty_row_weight` must be"),
+        (
+            {"empty_row_weight": 1.0, "activation": "square"},
+            "`empty_row_weight` must be 0 for an activation that leaves no row",
+        ),
         ({"messages": "heads"}, "`messages` must be"),
         ({"activation": "relu"}, "`activation` must be"),
     ],

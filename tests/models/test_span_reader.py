@@ -110,6 +110,18 @@ def test_file_gives_the_same_reader(mode, tmp_path):
         np.testing.assert_allclose(values, expected[name], atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("units", [2, 9])
+def test_only_the_gated_part_of_the_question_is_pooled(units):
+    """It is as wide as the transfer's `units`, not as the GRUs' states."""
+    transfer = gk.layers.GraphTransfer(units=units)
+    model = make_reader("states")
+    model = make_reader(
+        graphs=model.graphs, placement="states", transfer=transfer
+    )
+    pooled = model.question_pooling.hidden_dense.kernel
+    assert pooled.shape[0] == units
+
+
 def test_training_leaves_the_predictor_and_trains_the_rest():
     # Dropout, which differs by backend, could zero all units of a layer.
     model = randomised(make_reader("states", dropout=0.0))

@@ -2,7 +2,6 @@ import keras
 from keras import ops
 
 
-@keras.saving.register_keras_serializable(package="glomo_keras")
 class _ElmoCharacterEncoder(keras.layers.Layer):
     """Encodes words from characters: integer `(B, T, C)` to `(B, T, p)`.
 
@@ -91,15 +90,3 @@ class _ElmoCharacterEncoder(keras.layers.Layer):
             x = self.projection(x)  # (B * T, p)
         batch, length = ops.shape(char_ids)[:2]
         return ops.reshape(x, (batch, length, self.projection_dim))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "embedding_dim": self.embedding_dim,
-            "filters": self.filters,
-            "num_highway": self.num_highway,
-            "projection_dim": self.projection_dim,
-            "num_characters": self.num_characters,
-            "activation": self.activation,
-            "use_projection": self.use_projection,
-        }

@@ -4,7 +4,6 @@ from keras import ops
 from glomo_keras.ops.elmo import lstm_step
 
 
-@keras.saving.register_keras_serializable(package="glomo_keras")
 class _ElmoLSTMCell(keras.layers.Layer):
     """Makes a step of ELMo's LSTM, with clipped cell and projected output.
 
@@ -44,12 +43,3 @@ class _ElmoLSTMCell(keras.layers.Layer):
             gates, cell, self.projection, self.cell_clip, self.projection_clip
         )
         return output, [output, cell]
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "projection_dim": self.projection_dim,
-            "cell_clip": self.cell_clip,
-            "projection_clip": self.projection_clip,
-        }

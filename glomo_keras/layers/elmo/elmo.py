@@ -1,9 +1,9 @@
 import keras
-from keras import ops
 
 from glomo_keras.layers._with_mask import _WithMask
 from glomo_keras.layers.elmo.elmo_language_model import ElmoLanguageModel
 from glomo_keras.layers.text.scalar_mix import ScalarMix
+from glomo_keras.ops.elmo import real_words
 
 
 @keras.saving.register_keras_serializable(package="glomo_keras")
@@ -98,10 +98,10 @@ class Elmo(keras.layers.Layer):
         layers, mask = model.with_boundaries(char_ids, padding_mask)
         mixed = self.mix(layers, padding_mask=mask)  # (B, T + 2, 2 * p)
         outputs = model.without_boundaries(mixed, char_ids, padding_mask)
-        return self.with_mask(outputs, mask=_units(char_ids, padding_mask))
+        return self.with_mask(outputs, mask=real_words(char_ids, padding_mask))
 
     def compute_mask(self, char_ids, previous_mask):
-        return _units(char_ids)
+        return real_words(char_ids)
 
     def compute_output_shape(self, char_ids_shape, padding_mask_shape=None):
         shape = self.language_model.compute_output_shape(char_ids_shape)
@@ -121,10 +121,3 @@ class Elmo(keras.layers.Layer):
     def from_config(cls, config):
         model = keras.saving.deserialize_keras_object(config["language_model"])
         return cls(**{**config, "language_model": model})
-
-
-def _units(char_ids, padding_mask=None):
-    """Returns which words are real, boolean `(B, T)`."""
-    if padding_mask is not None:
-        return ops.cast(padding_mask, "bool")
-    return ops.any(char_ids > 0, axis=-1)

@@ -6,6 +6,7 @@ from glomo_keras.layers.elmo._elmo_character_encoder import (
 )
 from glomo_keras.layers.elmo._elmo_lstm_cell import _ElmoLSTMCell
 from glomo_keras.ops.elmo import add_boundaries
+from glomo_keras.ops.elmo import real_words
 from glomo_keras.ops.elmo_characters import NUM_CHARACTERS
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
@@ -242,10 +243,7 @@ class ElmoLanguageModel(keras.layers.Layer):
 
     def _checked(self, char_ids, padding_mask):
         check.check_padding_mask(padding_mask, char_ids.shape[1])
-        mask = padding_mask
-        if mask is None:
-            mask = ops.any(char_ids > 0, axis=-1)  # (B, T)
-        return ops.cast(char_ids, "int32"), ops.cast(mask, "bool")
+        return ops.cast(char_ids, "int32"), real_words(char_ids, padding_mask)
 
     def _run(self, direction, index, inputs, mask):
         """Runs one LSTM; the backward one skips the leading padding."""

@@ -5,7 +5,6 @@ from glomo_keras.ops.gather import gather_mixed_heads
 from glomo_keras.utils import validation as check
 
 
-@keras.saving.register_keras_serializable(package="glomo_keras")
 class _MixtureMessages(keras.layers.Layer):
     """Gathers features along one mixture of the graphs of all layers.
 
@@ -64,6 +63,3 @@ class _MixtureMessages(keras.layers.Layer):
 
     def compute_mask(self, inputs, previous_mask):
         return None
-
-    def get_config(self):
-        return {**super().get_config(), "units": self.units}

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.layers._gru_cell import _SplitGRUCell
+from glomo_keras.layers._gru_cell import run_stack
 from glomo_keras.ops.equations import context_positions
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import validation as check
@@ -91,22 +92,12 @@ class ContextDecoder(keras.layers.Layer):
         indices, _ = context_positions(
             positions, self.context_length, self.direction, length
         )
-        states = [features] * self.num_layers
-        inputs = ops.zeros_like(features)
-        outputs = []
-        for step in range(self.context_length):
-            if step > 0:
-                inputs = ops.take(embeddings, indices[:, step - 1], axis=1)
-            states = self._step(inputs, states)
-            outputs.append(states[-1])
-        return ops.stack(outputs, axis=2)  # (B, N, D, d)
-
-    def _step(self, inputs, states):
-        new_states = []
-        for cell, state in zip(self.cells, states, strict=True):
-            inputs, _ = cell(inputs, [state])
-            new_states.append(inputs)
-        return new_states
+        known = [
+            ops.take(embeddings, indices[:, step], axis=1)
+            for step in range(self.context_length - 1)
+        ]
+        inputs = [ops.zeros_like(features), *known]
+        return run_stack(self.cells, features, inputs)  # (B, N, D, d)
 
     def compute_mask(self, inputs, previous_mask):
         return None

@@ -62,8 +62,7 @@ class GatedGraphFusion(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if units is not None:
-            check.check_positive(units=units)
+        check.check_positive_or_none(units=units)
         check.check_rate(dropout=dropout)
         self.units = units
         self.dropout = dropout

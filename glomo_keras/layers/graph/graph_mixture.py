@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.ops.equations import mix_graphs
+from glomo_keras.ops.equations import mixture_softmax
 from glomo_keras.ops.equations import num_terms
 from glomo_keras.ops.gather import gather_mixture
 from glomo_keras.ops.gather import is_always_short
@@ -88,8 +89,7 @@ class GraphMixture(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check.check_positive(num_mixtures=num_mixtures)
-        if max_length is not None:
-            check.check_positive(max_length=max_length)
+        check.check_positive_or_none(max_length=max_length)
         check.check_rate(dropout=dropout)
         self.num_mixtures = num_mixtures
         self.conditioned = conditioned
@@ -206,9 +206,7 @@ class GraphMixture(keras.layers.Layer):
             features = self.dropout_layer(features, training=training)
             scores = ops.einsum("bntd,ndm->btnm", features, self.kernel)
             logits = scores + logits  # (B, T, n, N)
-        logits = ops.cast(logits, "float32")
-        # `ops.softmax` would warn where there is a single term.
-        return ops.exp(ops.log_softmax(logits, axis=-1))
+        return mixture_softmax(logits)
 
     def _finish(self, outputs):
         if self.num_mixtures == 1:

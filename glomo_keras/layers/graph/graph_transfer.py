@@ -3,6 +3,7 @@ from keras import ops
 
 from glomo_keras.layers.graph.gated_graph_fusion import GatedGraphFusion
 from glomo_keras.layers.graph.graph_mixture import GraphMixture
+from glomo_keras.ops.equations import scaled_messages
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.graphs import check_transfer_shapes
 from glomo_keras.ops.graphs import checked_directions
@@ -136,19 +137,10 @@ class GraphTransfer(keras.layers.Layer):
             )
             for direction in checked_directions(graphs, built=self._directions)
         ]
-        return self.fusion(features, self._messages(sums), training=training)
-
-    def _messages(self, sums):
-        """Returns `[R_fw1, R_bw1, R_fw2, ...]`, `(B, T, parts * d)`."""
         if self.num_mixtures == 1:
             sums = [ops.expand_dims(x, 1) for x in sums]
-        return ops.concatenate(
-            [
-                self.scales[index, mixture] * x[:, mixture]
-                for mixture in range(self.num_mixtures)
-                for index, x in enumerate(sums)
-            ],
-            axis=-1,
+        return self.fusion(
+            features, scaled_messages(self.scales, sums), training=training
         )
 
     def compute_mask(self, inputs, previous_mask):

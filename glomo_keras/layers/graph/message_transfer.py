@@ -2,6 +2,8 @@ import keras
 from keras import ops
 
 from glomo_keras.layers.graph.gated_graph_fusion import GatedGraphFusion
+from glomo_keras.ops.equations import mixture_softmax
+from glomo_keras.ops.equations import scaled_messages
 from glomo_keras.ops.graphs import checked_directions
 from glomo_keras.utils import validation as check
 
@@ -16,7 +18,8 @@ class MessageTransfer(keras.layers.Layer):
         R = scale * sum_n w_n (A_n H),  w = softmax(free parameters)
 
     and `[H, (W1 X + b1) * sigmoid(W2 X + b2)]`, X = [H, R, ...]. Parameters
-    and results are those of `GraphTransfer` with free weights.
+    and results are those of `GraphTransfer` with free weights and its default
+    gate.
 
     Args:
         num_mixtures: Integer n, mixtures per direction. Defaults to `1`.
@@ -110,8 +113,8 @@ class MessageTransfer(keras.layers.Layer):
 
     def call(self, features, messages, training=None):
         checked_directions(messages, "messages", built=self.logits)
-        mixed = {
-            direction: ops.cast(
+        sums = [
+            ops.cast(
                 ops.einsum(
                     "nm,bmtd->bntd",
                     self.mixture_weights(direction),
@@ -120,24 +123,14 @@ class MessageTransfer(keras.layers.Layer):
                 self.compute_dtype,
             )  # (B, n, T, d)
             for direction in self.logits
-        }
-        # In the order of `GraphTransfer`: all directions of each mixture.
-        parts = [
-            self.scales[index, mixture] * mixed[direction][:, mixture]
-            for mixture in range(self.num_mixtures)
-            for index, direction in enumerate(mixed)
         ]
         return self.fusion(
-            features, ops.concatenate(parts, axis=-1), training=training
+            features, scaled_messages(self.scales, sums), training=training
         )
 
     def mixture_weights(self, direction):
         """Returns one direction's weights, float32 `(n, N)`; rows sum to 1."""
-        logits = ops.cast(
-            ops.convert_to_tensor(self.logits[direction]), "float32"
-        )
-        # `ops.softmax` would warn where there is a single term.
-        return ops.exp(ops.log_softmax(logits, axis=-1))
+        return mixture_softmax(ops.convert_to_tensor(self.logits[direction]))
 
     def compute_mask(self, inputs, previous_mask):
         return previous_mask

@@ -56,8 +56,7 @@ class MultiHeadTransfer(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if value_dim is not None:
-            check.check_positive(value_dim=value_dim)
+        check.check_positive_or_none(value_dim=value_dim)
         self.value_dim = value_dim
         self.units = units
         self.dropout = dropout

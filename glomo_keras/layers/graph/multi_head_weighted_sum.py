@@ -66,10 +66,7 @@ class MultiHeadWeightedSum(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        given = {"value_dim": value_dim, "units": units}
-        check.check_positive(
-            **{name: x for name, x in given.items() if x is not None}
-        )
+        check.check_positive_or_none(value_dim=value_dim, units=units)
         self.value_dim = value_dim
         self.units = units
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

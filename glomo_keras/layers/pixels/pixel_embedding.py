@@ -34,7 +34,7 @@ class PixelEmbedding(keras.layers.Layer):
 
     Raises:
         ValueError: If an argument is out of its range, there are not three
-            channels, or the images are of floats.
+            channels, or the images are floating-point.
 
     Example:
 

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from glomo_keras.layers._gru_cell import _SplitGRUCell
+from glomo_keras.layers._gru_cell import run_stack
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.ops.pixels import ANCHORS
 from glomo_keras.ops.pixels import CHANNELS
@@ -150,7 +151,10 @@ class PixelWindowDecoder(keras.layers.Layer):
         channels = self._window_channels(
             images, table, positions, height, width
         )
-        states = self._states(features, sum(channels.values()))
+        pixels = ops.unstack(sum(channels.values()), axis=2)
+        features = ops.cast(features, self.compute_dtype)
+        inputs = [ops.zeros_like(features), *pixels[:-1]]
+        states = run_stack(self.cells, features, inputs)  # (B, N, D, d)
         logits = self._logits(states, channels, table)
         return ops.stack([logits[c] for c in CHANNELS], axis=3)
 
@@ -166,20 +170,6 @@ class PixelWindowDecoder(keras.layers.Layer):
             channel: inside * ops.take(table[index], values[index], axis=0)
             for index, channel in enumerate(CHANNELS)
         }
-
-    def _states(self, features, pixels):
-        """Returns the GRU's states, `(B, N, D, d)`."""
-        features = ops.cast(features, self.compute_dtype)
-        states, outputs = [features] * self.num_layers, []
-        inputs = [ops.zeros_like(features), *ops.unstack(pixels, axis=2)[:-1]]
-        for step in inputs:
-            new_states = []
-            for cell, state in zip(self.cells, states, strict=True):
-                step, _ = cell(step, [state])
-                new_states.append(step)
-            states = new_states
-            outputs.append(step)
-        return ops.stack(outputs, axis=2)  # (B, N, D, d)
 
     def _logits(self, states, channels, table):
         """Returns each channel's logits, `(B, N, D, 256)`."""

@@ -1,10 +1,10 @@
 import keras
 from keras import ops
 
-from glomo_keras.ops.attention import LOWEST
 from glomo_keras.ops.attention import admitted_pairs
 from glomo_keras.ops.attention import masked_softmax
 from glomo_keras.ops.attention import trilinear_scores
+from glomo_keras.ops.equations import LOWEST
 from glomo_keras.utils import validation as check
 from glomo_keras.utils.initializers import fresh
 
@@ -24,8 +24,7 @@ class BiAttention(keras.layers.Layer):
     Masks: no position attends to padding of the memory, and rows of padding
     are left out of the softmax over i (in the released code they are not). A
     position that has nothing to attend to gets `c_i = 0` and is left out too.
-    Scores
-    and softmaxes are float32 whatever the dtype policy.
+    Scores and softmaxes are float32 whatever the dtype policy.
 
     Args:
         exclude_diagonal: Whether position i of the features may not attend to

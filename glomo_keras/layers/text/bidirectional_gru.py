@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from glomo_keras.layers._gru_cell import gru_step
 from glomo_keras.utils import validation as check
 from glomo_keras.utils.initializers import fresh
 
@@ -177,12 +178,7 @@ class _TwoDirectionsCell(keras.layers.Layer):
         h = ops.reshape(state, (2, -1, units))
         h = ops.matmul(h, self.recurrent_kernel) + self.recurrent_bias
         h = ops.reshape(h, (-1, 3 * units))
-        x_update, x_reset, x_new = ops.split(inputs, 3, axis=-1)
-        h_update, h_reset, h_new = ops.split(h, 3, axis=-1)
-        update = ops.sigmoid(x_update + h_update)
-        reset = ops.sigmoid(x_reset + h_reset)
-        new = ops.tanh(x_new + reset * h_new)
-        state = update * state + (1 - update) * new
+        state = gru_step(inputs, h, state)
         return state, [state]
 
 

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from glomo_keras.ops.attention import LOWEST
+from glomo_keras.ops.equations import LOWEST
 from glomo_keras.utils import validation as check
 
 
@@ -48,10 +48,7 @@ class MeanMaxPooling(keras.layers.Layer):
         values = ops.cast(features, "float32")
         if mask is None:
             mask = ops.ones(ops.shape(features)[:2], "bool")
-        check.check_rank("padding_mask", mask.shape, 2, "(B, T)")
-        check.check_same_length(
-            features=features.shape[1], padding_mask=mask.shape[1]
-        )
+        check.check_padding_mask(mask, features.shape[1], of="features")
         mask = ops.cast(mask, "bool")[:, :, None]  # (B, T, 1)
         count = ops.sum(ops.cast(mask, "float32"), axis=1)  # (B, 1)
         total = ops.sum(ops.where(mask, values, 0.0), axis=1)  # (B, d)
