@@ -49,7 +49,11 @@ class TfdsExamples:
     def signature(self):
         """Returns a list that identifies this state of the data set."""
         folder = os.path.abspath(str(self._builder.data_path))
-        return [folder, self._split, self._num_examples]
+        states = sorted(
+            [entry.name, entry.stat().st_size, entry.stat().st_mtime_ns]
+            for entry in os.scandir(folder)
+        )
+        return [folder, self._split, self._num_examples, states]
 
     @property
     def features(self):

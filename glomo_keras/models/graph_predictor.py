@@ -59,8 +59,9 @@ class GraphPredictor(TextPredictor):
         trainable: Boolean. Defaults to `True`.
 
     Call arguments:
-        inputs: Dict of `token_ids`, int32 `(B, T)`, and `padding_mask`,
-            boolean `(B, T)`, True = real position.
+        inputs: Dict of `token_ids`, int32 `(B, T)` from 0 to V - 1, which is
+            not checked, and `padding_mask`, boolean `(B, T)`, True = real
+            position.
         training: Boolean.
 
     Returns:

@@ -2,6 +2,7 @@
 
 import numbers
 
+import keras
 import numpy as np
 
 
@@ -129,16 +130,39 @@ def check_placement(placement, use_rnn):
         )
 
 
-def check_bytes(name, values):
-    """Raises ValueError unless the dtype of values can be that of bytes."""
+def check_bytes(name, values, strict=True):
+    """Raises ValueError unless values are bytes, or integers like them.
+
+    Args:
+        name: Name of the argument.
+        values: Array or tensor: uint8, or of other integers from 0 to 255.
+        strict: Whether other integers are refused where their values cannot
+            be looked at, in a compiled function. Defaults to `True`.
+    """
     dtype = values.dtype if hasattr(values, "dtype") else np.array(values).dtype
     name_of_type = getattr(dtype, "name", str(dtype))
+    if "uint8" in name_of_type:
+        return
     if "float" in name_of_type or "16" in name_of_type:
         raise ValueError(
             f"`{name}` must have an integer dtype, with values from 0 to 255: "
             "floats and 16-bit values would be cut off. Scale them and cast "
             "them to uint8 first. "
             f"Received: {name}.dtype={dtype}"
+        )
+    try:
+        given = keras.ops.convert_to_numpy(values)
+    except Exception as error:  # each backend has another one
+        if not strict:
+            return
+        raise ValueError(
+            f"`{name}` must be uint8 here, where its values cannot be checked: "
+            f"cast them first. Received: {name}.dtype={dtype}"
+        ) from error
+    if given.size and not 0 <= given.min() <= given.max() <= 255:
+        raise ValueError(
+            f"`{name}` must have values from 0 to 255. Received: values from "
+            f"{given.min()} to {given.max()}"
         )
 
 

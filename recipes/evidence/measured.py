@@ -1,6 +1,7 @@
 """Sections of the tables of perplexities under frozen graphs."""
 
 import collections
+import itertools
 import json
 
 from recipes.evidence import runs
@@ -41,6 +42,9 @@ def parts(read):
         else:
             recipe, title, table = ablations, ABLATIONS, ablation
         found[title] += [command(recipe, settings, measured), table(measured)]
+        missing = unfinished(measured)
+        if missing:
+            found[title].append(f"Not measured yet: {'; '.join(missing)}.")
         if left_out:
             found[title].append(
                 f"Left out: {left_out} measurements of the same command with "
@@ -93,21 +97,36 @@ def command(recipe, settings, measured):
         usual = usual | prefixed(prefix, probe)
     uses = [use for use, _ in by_use(measured)]
     found = {row["source"] for row in measured}
-    sources = [x for x in transfer_perplexity.SOURCES if x in found]
-    is_part = recipe is transfer_perplexity and len(sources) < len(
-        transfer_perplexity.SOURCES
-    )
+    name, every = "sources", transfer_perplexity.SOURCES
+    if recipe is ablations:
+        name, every = "rows", ablations.ROWS
+    sources = [x for x in every if x in found]
+    is_part = len(sources) < len(every)
     seeds = {row["seed"] for row in measured}
     first = [f"--seed {min(seeds)}"] if min(seeds) else []
     return tables.command(
         recipe.__name__,
         *tables.flags({n: x for n, x in own.items() if x is not None}, usual),
         f"--{prefix}uses {' '.join(uses)}",
-        *([f"--sources {' '.join(sources)}"] if is_part else []),
         *first,
         f"--seeds {len(seeds)}",
+        *([f"--{name} {' '.join(sources)}"] if is_part else []),
         "--out OUT",
     )
+
+
+def unfinished(measured):
+    """Returns which measurements a table lacks, as text."""
+    columns = [
+        list(dict.fromkeys(row[name] for row in measured))
+        for name in ("use", "seed", "source")
+    ]
+    done = [transfer_perplexity.key(row) for row in measured]
+    return [
+        f"{use}, {source}, seed {seed}"
+        for use, seed, source in itertools.product(*columns)
+        if (use, seed, source) not in done
+    ]
 
 
 def prefixed(prefix, options):

@@ -74,9 +74,19 @@ def read_measured(folder):
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 if row.get("settings"):
-                    settings = without_places(json.loads(row["settings"]))
+                    settings = without_places(_settings(row, path))
                     row["settings"] = json.dumps(settings, sort_keys=True)
                     yield {"name": name, "measured": row}
+
+
+def _settings(row, path):
+    try:
+        return json.loads(row["settings"])
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            "A row is cut off: start the command that made it again. "
+            f"Received: {path}"
+        ) from error
 
 
 def without_places(options):

@@ -277,7 +277,12 @@ def in_order(lines):
 def name_lines(lines):
     """Sets the label of each line."""
     for line in lines:
-        same = [other for other in lines if other.mode == line.mode]
+        # The options of unfinished runs tell nothing of the table apart.
+        same = [
+            other
+            for other in lines
+            if other.mode == line.mode and (other.results or not line.results)
+        ]
         names = compare.differing([x.options for x in same])
         told = [
             f"{name} {line.options[name]}"

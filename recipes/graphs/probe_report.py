@@ -1,7 +1,5 @@
 """Rows, tables and the picture of recipes.graphs.probe."""
 
-import json
-
 import numpy as np
 import tabulate
 from matplotlib.figure import Figure
@@ -54,9 +52,10 @@ def rule_rows(options, tallies, others, chosen):
     names = {key: rule_name(key[1], index) for key, index in chosen.items()}
     for kind in dict.fromkeys(key[1] for key in tallies if key[0] == HEADS):
         sides = [(HEADS, kind, side) for side in DIRECTIONS]
-        names[HEADS, kind, "both"] = " and ".join(names[key] for key in sides)
         for part in parts:
             if all(key in part for key in sides):
+                both = " and ".join(names[key] for key in sides)
+                names[HEADS, kind, "both"] = both
                 part[HEADS, kind, "both"] = part[sides[0]] + part[sides[1]]
     return [
         {
@@ -152,10 +151,13 @@ def write(results, out):
     out.mkdir(parents=True, exist_ok=True)
     text = section(results)
     print(text)
-    (out / "probes.md").write_text(text, "utf-8")
-    (out / "probes.json").write_text(json.dumps(results, indent=1), "utf-8")
+    # The section comes last: a model card takes it for that of the others.
+    (out / "probes.md").unlink(missing_ok=True)
+    files.write_json(out / "probes.json", results)
     files.write_csv(out / "heads.csv", results["heads"])
     draw(results, out / "probes.png")
+    with files.atomic_file(out / "probes.md") as file:
+        file.write(text)
     print(f"-> {out}/probes.md, probes.json, heads.csv, probes.png")
 
 

@@ -25,6 +25,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import os
 import pathlib
 from typing import Literal
 
@@ -35,6 +36,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras.models import presets
+from glomo_keras.utils import files
 from recipes.common import check_positive
 from recipes.common import fingerprint
 from recipes.graphs import fresh_features
@@ -109,6 +111,8 @@ def measure(options, predictor, settings, train, held_out):
         seeds = [
             x for x in range(options.seeds) if (use, x, source) not in done
         ]
+        if seeds:  # a table that lacks them, or is of other weights
+            (options.out / "table.md").unlink(missing_ok=True)
         for run in fresh_features.measure(
             options, predictor, source, use, seeds, train, held_out
         ):
@@ -155,11 +159,17 @@ def measured(row):
 
 def write_run(path, row):
     """Adds a row to runs.csv."""
+    whole = path.read_bytes() if path.exists() else b""
+    if not whole.endswith(b"\n"):  # a row that was cut off
+        whole = whole[: whole.rfind(b"\n") + 1]
+        path.write_bytes(whole)
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row)
-        if file.tell() == 0:
+        if not whole:
             writer.writeheader()
         writer.writerow(row)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def key(run):
@@ -172,7 +182,8 @@ def report(options, runs):
     rows = rows_of(runs, options.uses, options.sources)
     table = markdown(rows)
     print(table)
-    (options.out / "table.md").write_text(table + "\n", encoding="utf-8")
+    with files.atomic_file(options.out / "table.md") as file:
+        file.write(table + "\n")
     return rows
 
 

@@ -331,6 +331,8 @@ def image_facts(options, found):
     run = read_options(options.run, pretrain_images.Options)
     evaluation = found["evaluation"]
     rows = [[name, *bits] for name, bits in evaluation["bits_per_dim"].items()]
+    wanted = evaluation["settings"]["code_images"]
+    coded = min(wanted, evaluation["images"]["held_out"])
     return {
         "domain": "the pixels of small images",
         "target": f"a window of {run.window_size}x{run.window_size} pixels "
@@ -338,7 +340,7 @@ def image_facts(options, found):
         "example": IMAGE_EXAMPLE.format(name=options.out.name, size=run.size),
         "measure": "bits per dimension",
         "held_out": f"Whole images of {run.size}x{run.size} pixels, "
-        f"{evaluation['settings']['code_images']} of them.\n"
+        f"{coded} of them.\n"
         "`recipes.vision.evaluate` defines the rows.\n\n"
         + table(rows, ["", "all", "red", "green", "blue"])
         + "\n\n![Edges into the middle pixel](centre.png)\n\n"

@@ -15,6 +15,7 @@ from glomo_keras.utils import files
 from glomo_keras.utils.files import digest
 from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
+from recipes.common import check_not_negative
 from recipes.common import check_positive
 from recipes.common import refuse
 from recipes.pretrain import processes
@@ -105,7 +106,14 @@ class PretrainOptions:
 
 def check(options):
     """Refuses options out of their range, before any work."""
-    check_positive(options, "epochs", "steps_per_epoch", "batch_size")
+    check_positive(
+        options,
+        "epochs",
+        "steps_per_epoch",
+        "batch_size",
+        "steps_per_execution",
+    )
+    check_not_negative(options, "validation_steps")
     check_above_zero(options, "learning_rate")
     if options.steps_per_epoch % options.steps_per_execution:
         raise ValueError(

@@ -33,7 +33,9 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.data.text.windows import MIN_ROW_WORDS
 from glomo_keras.utils.files import digest
+from recipes.common import check_not_negative
 from recipes.common import check_positive
 from recipes.common import fingerprint
 from recipes.common import read_options
@@ -80,6 +82,14 @@ def check(options):
     steps.check(options)
     processes.check(options)
     check_positive(options, "patience")
+    check_not_negative(options, "num_candidates", "num_positions")
+    if options.max_length < MIN_ROW_WORDS:
+        refuse("max_length", f"at least {MIN_ROW_WORDS}", options)
+    if not 0 < options.validation_fraction < 1:
+        refuse("validation_fraction", "above 0 and below 1", options)
+    width = options.embedding_dim
+    if options.messages == "slices" and width % options.num_heads:
+        refuse("num_heads", f"a divisor of the {width} channels", options)
     if options.empty_row_weight and options.activation != "squared_relu":
         refuse("empty_row_weight", f"0 with {options.activation}", options)
 

@@ -32,6 +32,7 @@ import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras.utils import files
 from recipes.common import check_data
+from recipes.common import check_positive
 from recipes.common import fingerprint
 from recipes.common import read_options
 from recipes.vision import pretrain as pretrain_images
@@ -55,6 +56,7 @@ class Options:
 
 def evaluate(options):
     """Runs the recipe; returns the content of RUN/evaluation.json."""
+    check_positive(options, "code_images", "graph_images")
     settings = read_options(
         options.run, pretrain_images.Options, ["pretrainer", "preset"]
     )

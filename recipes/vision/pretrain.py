@@ -38,6 +38,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.utils import files
 from recipes.common import fingerprint
 from recipes.common import with_config
 from recipes.pretrain import steps
@@ -125,10 +126,13 @@ def pretrain(options):
     steps.check(options)
     with steps.start(options) as folder:
         if not folder.finished:
-            images = load(options, folder)
+            found = read(options)
+            images = split(options, found)
             folder.check_data(
                 {**fingerprint(images), **steps.start_facts(options)}
             )
+            with files.atomic_file(folder.path / "skipped.txt") as file:
+                file.writelines(f"{x}\t{why}\n" for x, why in found.skipped)
             pretrainer = build(options)
             try:
                 history = fit(options, images, pretrainer, folder)
@@ -138,16 +142,13 @@ def pretrain(options):
     return folder.path / "preset"
 
 
-def load(options, folder=None):
-    """Reads and checks the images, and holds some out.
+def load(options):
+    """Reads the images and holds some out, see `split`."""
+    return split(options, read(options))
 
-    Args:
-        options: resolved `Options`.
-        folder: `RunFolder` for skipped.txt. Defaults to None, no such file.
 
-    Returns:
-        Dict of `train` and `validation`, uint8 arrays `(N, S, S, 3)`.
-    """
+def read(options):
+    """Reads and checks the images; returns an `ImageSet`."""
     sources = [
         data.open_images(spec, options.data_dir) for spec in options.images
     ]
@@ -156,9 +157,19 @@ def load(options, folder=None):
     )
     print(f"{len(found):,} images of {options.size}x{options.size} pixels.")
     print(data.describe_skipped(found.skipped))
-    if folder is not None:
-        lines = [f"{name}\t{reason}\n" for name, reason in found.skipped]
-        (folder.path / "skipped.txt").write_text("".join(lines), "utf-8")
+    return found
+
+
+def split(options, found):
+    """Holds some images out.
+
+    Args:
+        options: resolved `Options`.
+        found: `ImageSet`.
+
+    Returns:
+        Dict of `train` and `validation`, uint8 arrays `(N, S, S, 3)`.
+    """
     held_out = options.validation_images
     used = min(len(found), options.limit or len(found))
     if min(used - held_out, held_out) < options.batch_size:

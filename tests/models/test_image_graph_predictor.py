@@ -173,6 +173,25 @@ def test_images_of_16_bits_are_refused(dtype):
         small_predictor()({"images": 257 * images(1).astype(dtype)})
 
 
+@pytest.mark.parametrize("value", [-1, 256])
+def test_integers_that_are_no_bytes_are_refused(value):
+    """Cast to uint8 they would wrap around."""
+    predictor = small_predictor()
+    given = {"images": np.full((1, HEIGHT, WIDTH, 3), value, "int32")}
+    message = f"from 0 to 255. Received: values from {value} to {value}"
+    for call in (
+        predictor,
+        predictor.factored(),
+        gk.PixelPretrainer(predictor),
+        lambda x: gk.layers.PixelEmbedding(6)(x["images"]),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call(given)
+    # In a compiled function the values cannot be looked at.
+    with pytest.raises(ValueError, match=f"{message}|must be uint8 here"):
+        predictor.predict(given, verbose=0)
+
+
 @pytest.mark.parametrize("kind", ["array", "list", "tensor"])
 def test_images_of_floats_are_refused(kind):
     """Cut off to integers, all of them would be black."""

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from glomo_keras.utils.validation import check_positive
+
 
 class CropBatches:
     """Gives endless batches of crops, each a pure function of `(seed, step)`.
@@ -16,7 +18,8 @@ class CropBatches:
         seed: int, not negative.
 
     Raises:
-        ValueError: If there are fewer images than B, or no such crop.
+        ValueError: If there are fewer images than B, they are not square, or
+            there is no such crop.
 
     Example:
 
@@ -137,12 +140,14 @@ class EvaluationImages:
             last batch may be smaller.
 
     Raises:
-        ValueError: If images and labels differ in number.
+        ValueError: If images and labels differ in number, or B is not
+            positive.
     """
 
     one_length = True
 
     def __init__(self, images, labels, batch_size):
+        check_positive(batch_size=batch_size)
         _check_labels(images, labels)
         self.images = images
         self.labels = labels
@@ -175,6 +180,11 @@ def shuffled_rows(count, batch_size, seed, step):
 
 
 def _check_crop(images, crop):
+    if images.ndim != 4 or images.shape[1] != images.shape[2]:
+        raise ValueError(
+            "`images` must have shape (N, S, S, 3). "
+            f"Received: images.shape={images.shape}"
+        )
     if not 1 < crop <= images.shape[1]:
         raise ValueError(
             f"`crop` must be 2 to {images.shape[1]}, the size of the images. "

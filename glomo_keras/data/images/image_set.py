@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from glomo_keras.data.images.image_sources import ImageFiles
 from glomo_keras.utils import files
 
 FORMAT = 3
@@ -41,7 +42,9 @@ def prepare_images(sources, cache, size):
     now and not in an hour.
 
     Args:
-        sources: list of sources, see `image_sources`.
+        sources: list of sources, see `image_sources`. A file that several
+            have, or the same data set, is read once: part of its copies could
+            be held out and the others trained on.
         cache: path of a folder, made if needed.
         size: int, pixels a side.
 
@@ -59,6 +62,7 @@ def prepare_images(sources, cache, size):
                 "All sources must have the same classes. Received: "
                 f"{classes} and, in {source.name}, {source.class_names}"
             )
+    sources = _without_repeats(sources, classes)
     state = [FORMAT, size, classes, [s.signature() for s in sources]]
     folder = os.path.join(cache, f"images-{files.digest(state)}")
     os.makedirs(folder, exist_ok=True)
@@ -106,6 +110,20 @@ def describe_skipped(skipped):
         if len(names) > LISTED:
             lines += [f"    and {len(names) - LISTED:,} more"]
     return "\n".join(lines)
+
+
+def _without_repeats(sources, classes):
+    seen, left = set(), []
+    for source in sources:
+        state = files.digest(source.signature())
+        if isinstance(source, ImageFiles) and classes is None:
+            source = source.without(seen)
+        elif state in seen:
+            source = None
+        seen.add(state)
+        if source is not None:
+            left.append(source)
+    return left
 
 
 def _write(folder, record, sources, size):

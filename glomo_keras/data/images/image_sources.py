@@ -176,6 +176,16 @@ class ImageFiles:
     def __len__(self):
         return len(self._paths)
 
+    def without(self, seen):
+        """Returns the source without the files in a set, and adds its own."""
+        left = []
+        for path, label in self._paths:
+            place = os.path.realpath(path)
+            if place not in seen:
+                left.append((path, label))
+            seen.add(place)
+        return ImageFiles(self.name, left, self.class_names) if left else None
+
     def signature(self):
         return [
             [os.path.abspath(path), label, *self._state(path)]
@@ -243,9 +253,19 @@ class TfdsImages:
     def examples(self, size):
         for index, example in enumerate(self._examples):
             label = example.get("label")
-            label = None if label is None else int(label)
+            if label is not None:
+                label = self._known(label, index)
             image = _rgb_array(example["image"], size)
             yield f"{self.name}[{index}]", image, label
+
+    def _known(self, label, index):
+        if not 0 <= label < len(self.class_names):
+            raise ValueError(
+                f"Labels must be 0 to {len(self.class_names) - 1}; a split "
+                f"without labels has -1. Received: label={label} in "
+                f"{self.name}[{index}]"
+            )
+        return int(label)
 
 
 def _rgb_array(image, size):

@@ -65,6 +65,24 @@ def test_second_time_reads_the_cache_and_changes_are_seen(folder, tmp_path):
     assert len(prepare([copy], cache)) == 4
 
 
+def test_a_file_that_is_named_twice_is_read_once(tmp_path):
+    """One copy could be held out and the other trained on."""
+    inside = tmp_path / "images" / "inside"
+    inside.mkdir(parents=True)
+    for i in range(3):
+        Image.new("RGB", (9, 9), (i, i, i)).save(inside / f"{i}.png")
+    (tmp_path / "link").symlink_to(inside)
+    specs = (tmp_path / "images", inside, inside / "1.png", tmp_path / "link")
+    found = prepare(specs, tmp_path / "cache")
+    assert found.images[:, 0, 0, 0].tolist() == [0, 1, 2]
+    write_cifar(tmp_path / "cifar", "python")
+    once, twice = (
+        prepare([tmp_path / "cifar"] * count, tmp_path / "cache")
+        for count in (1, 2)
+    )
+    assert len(once) == len(twice)
+
+
 def test_the_same_relative_path_elsewhere_is_another_cache(
     tmp_path, monkeypatch
 ):
@@ -285,10 +303,34 @@ def test_prepared_tfds_images(tmp_path):
     assert len(data.open_images("tfds:tiny_images:test", tmp_path)) == 2
 
 
-def _prepare_tfds(folder):
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_prepared_tfds_images_that_were_made_anew_are_read_anew(tmp_path):
+    for first in (10, 20):
+        shutil.rmtree(tmp_path / "tiny_images", ignore_errors=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _prepare_tfds(tmp_path, first)
+        sources = [data.open_images("tfds:tiny_images:test", tmp_path)]
+        found = data.prepare_images(sources, tmp_path / "cache", 4)
+        assert sorted(found.images[:, 0, 0, 0].tolist()) == [0, first]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_prepared_tfds_images_without_labels_are_refused(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _prepare_tfds(tmp_path, label=lambda i: -1)
+    sources = data.open_labelled("tfds:tiny_images", data_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"label=-1 in tfds:tiny_images:test"):
+        data.prepare_images([sources["test"]], tmp_path / "cache", 4)
+
+
+def _prepare_tfds(folder, step=10, label=lambda i: i % 2):
     tfds = pytest.importorskip("tensorflow_datasets")
 
-    class TinyImages(tfds.core.GeneratorBasedBuilder):
+    builder = tfds.core.GeneratorBasedBuilder
+
+    class TinyImages(builder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
@@ -306,8 +348,8 @@ def _prepare_tfds(folder):
 
         def _generate_examples(self, split):
             for i in range(3 if split == "train" else 2):
-                image = np.full((8, 8, 3), 10 * i, "uint8")
-                yield i, {"image": image, "label": i % 2}
+                image = np.full((8, 8, 3), step * i, "uint8")
+                yield i, {"image": image, "label": label(i)}
 
     TinyImages(data_dir=folder).download_and_prepare()
 

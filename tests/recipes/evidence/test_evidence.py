@@ -479,6 +479,30 @@ def test_tables_of_ablations_are_found(folder, tmp_path):
     rows = [line for line in page.splitlines() if line.startswith("| mixture")]
     assert "full" in rows[0] and "200.5" in rows[0]
     assert "one_word" in rows[1] and "1.100" in rows[1] and len(rows) == 2
+    assert "--rows full one_word" in commands(page)
+    assert "Not measured yet" not in page
+
+
+def test_unfinished_ablations_are_told(folder, tmp_path):
+    sources = {"full": (200, 201), "one_word": (220,)}
+    settings = {"steps": 40, "transfer": {}}
+    write_measured(folder / "ablations", "mixture", sources, settings)
+    page = page_of(folder, tmp_path)
+    assert "Not measured yet: mixture, one_word, seed 1." in page
+
+
+def test_a_measurement_that_was_cut_off_is_named(folder, tmp_path):
+    path = folder / "transfer" / "runs.csv"
+    write_measured(path.parent, "heads", {"learned": (200,)}, {"steps": 7})
+    path.write_text(path.read_text().rstrip()[:-5])
+    with pytest.raises(ValueError, match="cut off.*Received: .*transfer/runs"):
+        page_of(folder, tmp_path)
+
+
+def test_an_unfinished_run_renames_no_finished_one(folder, tmp_path):
+    """Its other options tell nothing of the table apart."""
+    write_run(folder / "quick", 0, learning_rate=0.5)
+    assert "| none (" not in page_of(folder, tmp_path)
 
 
 def test_page_needs_the_folders_no_more(folder, tmp_path):

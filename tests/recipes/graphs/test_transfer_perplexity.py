@@ -85,6 +85,35 @@ def test_an_empty_table_of_runs_gets_its_header(tmp_path):
     assert transfer_perplexity.read_runs(path, "x") == [run]
 
 
+def test_a_row_that_was_cut_off_spoils_no_other(tmp_path):
+    path = tmp_path / "runs.csv"
+    run = {"use": "heads", "seed": 1, "perplexity": 2.0, "settings": "a, b"}
+    for seed in (1, 2):
+        transfer_perplexity.write_run(path, {**run, "seed": seed})
+    path.write_bytes(path.read_bytes()[:-4])
+    transfer_perplexity.write_run(path, {**run, "seed": 3})
+    found = transfer_perplexity.read_runs(path, "a, b")
+    assert [row["seed"] for row in found] == [1, 3]
+
+
+def test_table_is_gone_while_it_is_not_whole(options, rows, monkeypatch):
+    """Until then it could be of another predictor."""
+    table = options.out / "table.md"
+    whole = table.read_text("utf-8")
+    more = dataclasses.replace(options, seeds=options.seeds + 1)
+
+    def kill(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer_perplexity.fresh_features, "measure", kill)
+        with pytest.raises(KeyboardInterrupt):
+            transfer_perplexity.main(more)
+    assert not table.exists()
+    transfer_perplexity.main(options)
+    assert table.read_text("utf-8") == whole
+
+
 def test_finished_runs_are_not_made_again(options, rows):
     path = options.out / "runs.csv"
     lines = path.read_text("utf-8")

@@ -179,6 +179,13 @@ def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
         ("epochs", 0),
         ("learning_rate", -1.0),
         ("patience", 0),
+        ("validation_steps", -1),
+        ("steps_per_execution", 0),
+        ("num_candidates", -3),
+        ("num_positions", -3),
+        ("max_length", 5),
+        ("validation_fraction", 0),
+        ("num_heads", 3),
     ):
         flag = "--" + name.replace("_", "-")
         with pytest.raises(ValueError, match=f"{flag} is .*{name}={value}"):

@@ -131,6 +131,30 @@ def test_too_few_images_are_told_before_any_work(images, tmp_path):
         pretrain_images.pretrain(options(images / "nowhere", tmp_path / "b"))
 
 
+def test_a_refused_start_leaves_the_list_of_skipped_files(run, images):
+    """That of the run's own data."""
+    lines = (run.out / "skipped.txt").read_text()
+    (run.out / "metrics.json").rename(run.out / "kept.json")
+    more = images / "more.png"
+    more.write_text("no image")
+    try:
+        with pytest.raises(ValueError, match="data have changed"):
+            (images / "grey.png").rename(images.parent / "grey.png")
+            pretrain_images.pretrain(run)
+    finally:
+        more.unlink()
+        (images.parent / "grey.png").rename(images / "grey.png")
+        (run.out / "kept.json").rename(run.out / "metrics.json")
+    assert (run.out / "skipped.txt").read_text() == lines
+
+
+@pytest.mark.parametrize("name", ["code_images", "graph_images"])
+def test_no_image_to_evaluate_is_refused(run, name):
+    options = evaluate_images.Options(run.out, **{name: 0})
+    with pytest.raises(ValueError, match=f"at least 1. Received: {name}=0"):
+        evaluate_images.evaluate(options)
+
+
 def test_limit_takes_fewer_images(images, tmp_path):
     run = pretrain_images.resolve(options(images, tmp_path, limit=9))
     splits = pretrain_images.load(run)
