@@ -21,7 +21,6 @@ this checkout (A) and in another one (B), which must know the same cases, in
 turn: A B A B for `--rounds 2`. It prints medians and the ratios A / B.
 """
 
-import csv
 import dataclasses
 import fnmatch
 import json
@@ -40,6 +39,7 @@ from benchmarks import pretraining
 from benchmarks import scale
 from benchmarks import tasks
 from benchmarks import transfer
+from glomo_keras.utils import files
 
 SECTIONS = {
     "pretrain": pretraining,
@@ -225,11 +225,7 @@ def print_machine():
 def write(rows, path):
     """Writes the rows of the table so far as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = dict.fromkeys(name for row in rows for name in row)
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+    files.write_csv(path, rows)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,14 @@ def check_not_negative(options, *names):
             refuse(name, "at least 0", options)
 
 
+def check_each_once(options, *names):
+    """Raises ValueError unless these options have values, each of them once."""
+    for name in names:
+        values = getattr(options, name)
+        if not values or len(set(values)) < len(values):
+            refuse(name, "one or more, each once", options)
+
+
 def check_rate(options, *names):
     """Raises ValueError unless these options are in [0, 1)."""
     for name in names:
@@ -133,9 +141,9 @@ def check_data(facts, run):
     differ = [name for name, x in facts.items() if there.get(name, x) != x]
     if differ:
         raise ValueError(
-            "The data are not those of the run: restore them, or name the "
-            f"place that they have moved to. Received: other {differ} than in "
-            f"{path}"
+            "The data are not those of the run: restore them "
+            "(recipes.pretrain.evaluate takes --corpus and --cache of a text "
+            f"that has moved). Received: other {differ} than in {path}"
         )
 
 

@@ -26,6 +26,7 @@ class SeedOptions:
     seeds: int = 1
     """How many runs, with seeds that follow each other."""
     first_seed: int = 0
+    """Seed of the first run."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     jit_compile: Literal["auto", "true", "false"] = "auto"
     """Whether XLA compiles the training step."""
@@ -82,7 +83,7 @@ def run_seeds(options, load, train, describe, results=(), harmless=()):
 
 
 def recipe_of(options):
-    """Returns the name of the module that these options are those of."""
+    """Returns the name of the recipe's module, whose `Options` these are."""
     name = type(options).__module__
     spec = getattr(sys.modules[name], "__spec__", None)
     return spec.name if spec else name  # "__main__" has a name of its own

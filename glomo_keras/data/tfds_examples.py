@@ -134,7 +134,7 @@ def _open_builder(spec, name, version, data_dir):
     except ImportError as error:
         raise ImportError(
             f"{spec} needs the package tensorflow-datasets: "
-            "pip install tensorflow-datasets"
+            "pip install tensorflow-datasets importlib_resources"
         ) from error
     root = os.path.expanduser(
         data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")

@@ -37,8 +37,8 @@ def write_tables(folder, name, documents, edges):
         edges: Dict of arrays of one length, see `EdgeModel.edges`.
 
     Returns:
-        List of the records of the files, see `PartFiles`. All words are put
-        down to the documents.
+        List of the records of the files, see `PartFiles`. The words are
+        counted in that of the documents alone.
     """
     num_words = sum(len(document.token_ids) for document in documents)
     return [

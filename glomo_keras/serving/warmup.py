@@ -123,8 +123,10 @@ def _import_messages():
     except ImportError as error:
         raise ImportError(
             "Warm-up requests need the package tensorflow-serving-api: "
-            "pip install tensorflow-serving-api, or export without them "
-            f"(--no-warmup). Received: {error}"
+            "pip install tensorflow-serving-api (the extra `serving`), or "
+            "leave warmup_texts and warmup_images out (--no-warmup of the "
+            "recipe). "
+            f"Received: {error}"
         ) from error
     return prediction_log_pb2
 

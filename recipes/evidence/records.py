@@ -18,8 +18,8 @@ def read(paths):
 
     Returns:
         List of dict, without duplicates: a run has `name`, `config`, `data` and
-        `metrics`, `{}` if it is not finished; a measurement of the instrument
-        `name` and `measured`, a row of runs.csv.
+        `metrics` (`{}` if it is not finished); a measured perplexity has
+        `name` and `measured`, its row of runs.csv.
 
     Raises:
         ValueError: If a path is neither.

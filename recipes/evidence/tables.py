@@ -130,7 +130,7 @@ def row(recipe, lines, line, size, names):
 
 
 def decay_for(lines, line):
-    """Returns the line of distance decay, the one in the same place if any."""
+    """Returns the line of decay in the same placement, else any, or None."""
     decays = {
         x.mode.removeprefix("decay"): x
         for x in lines

@@ -48,6 +48,7 @@ import tyro
 import glomo_keras as gk
 from glomo_keras.utils import files
 from recipes.common import check_data
+from recipes.common import check_each_once
 from recipes.common import check_positive
 from recipes.common import refuse
 from recipes.graphs import fresh_features
@@ -103,6 +104,7 @@ def main(options):
 def check(options):
     """Refuses options out of their range, before any work."""
     check_positive(options, "seeds")
+    check_each_once(options, "rows")
     fresh_features.check(options.transfer)
     if options.steps < EPOCHS or options.steps % EPOCHS:
         refuse("steps", f"a multiple of {EPOCHS}", options)

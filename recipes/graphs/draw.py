@@ -10,6 +10,7 @@ backward_graphs.png with all layers and heads.
 
 import dataclasses
 import pathlib
+from typing import Literal
 
 import tabulate
 import tyro
@@ -37,8 +38,8 @@ class Options:
     """Print edges of this layer alone, from 1."""
     head: int | None = None
     """Print edges of this head alone, from 1."""
-    direction: str | None = None
-    """Print edges of this direction alone: forward or backward."""
+    direction: Literal["forward", "backward"] | None = None
+    """Print edges of this direction alone."""
 
 
 def main(options):

@@ -64,6 +64,11 @@ def main(options):
     graphs = predict(predictor, texts)
     mask = texts["padding_mask"]
     heads = choose_heads(analysis.compare_heads(graphs, mask))
+    if not heads:
+        raise ValueError(
+            "No head has graphs that rule 2 takes. "
+            f"Received: predictor={options.predictor}"
+        )
     drawn = choose_sentences(heads, graphs, texts)
     report(options, drawn)
     return drawn
@@ -137,7 +142,10 @@ def choose_sentences(heads, graphs, texts):
         of_head = graphs[name][:, head["layer"] - 1, head["head"] - 1]
         scored = []
         for index, length in enumerate(lengths):
-            tokens = [t.decode() for t in texts["tokens"][index, :length]]
+            tokens = [
+                token.decode() if isinstance(token, bytes) else token
+                for token in texts["tokens"][index, :length]
+            ]
             graph = of_head[index, :length, :length]
             edges = [
                 edge

@@ -11,7 +11,11 @@ import numpy as np
 import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
+from glomo_keras.data.text.windows import MIN_ROW_WORDS
+from glomo_keras.data.vectors.vector_file import read_shape
 from glomo_keras.ops.graphs import split_layers
+from recipes.common import check_each_once
+from recipes.common import check_not_negative
 from recipes.common import check_positive
 from recipes.common import refuse
 
@@ -24,8 +28,9 @@ class ProbeOptions:
     """Options of each measurement."""
 
     uses: tuple[Literal[*USES], ...] = ("heads",)
+    """How the graphs act, see `recipes.graphs.transfer_perplexity`."""
     directions: tuple[Literal["forward", "backward"], ...] = ("forward",)
-    """Each adds the same time; they are mirror images."""
+    """Directions to train and measure; a second one doubles the time."""
     vectors: pathlib.Path | None = None
     """Word vectors in GloVe's text format, in place of fresh embeddings. For
     `--uses pretraining` the number of heads must divide their width."""
@@ -37,6 +42,7 @@ class ProbeOptions:
     num_candidates: int = 2000
     """Words from which the softmax is estimated in training; 0: all."""
     held_out_windows: int = 96
+    """Held-out windows, evenly spaced, on which the perplexity is measured."""
 
 
 class PretrainingUse(keras.layers.Layer):
@@ -75,18 +81,24 @@ def check(options):
         "num_positions",
         "held_out_windows",
     )
-    if not options.uses:
-        refuse("uses", "one or more", options)
+    check_not_negative(options, "num_candidates")
+    if options.max_length < MIN_ROW_WORDS:
+        refuse("max_length", f"at least {MIN_ROW_WORDS}", options)
+    check_each_once(options, "uses", "directions")
     if options.vectors is not None and not options.vectors.is_file():
         refuse("vectors", "a file of word vectors", options)
 
 
 def check_heads(options, num_heads):
     """Refuses features that `--uses pretraining` cannot cut into slices."""
-    if "pretraining" not in options.uses or options.vectors is not None:
+    if "pretraining" not in options.uses:
         return
-    if options.embedding_dim % num_heads:
-        refuse("embedding_dim", f"a multiple of the {num_heads} heads", options)
+    name, width = "embedding_dim", options.embedding_dim
+    if options.vectors is not None:
+        name, (width, _) = "vectors", read_shape(str(options.vectors), None)
+    if width % num_heads:
+        wanted = f"a multiple of the {num_heads} heads"
+        refuse(name, wanted if name != "vectors" else f"{wanted} wide", options)
 
 
 def measure(options, predictor, source, use, seeds, train, held_out):

@@ -37,6 +37,7 @@ import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras.models import presets
 from glomo_keras.utils import files
+from recipes.common import check_each_once
 from recipes.common import check_positive
 from recipes.common import fingerprint
 from recipes.graphs import fresh_features
@@ -67,6 +68,7 @@ class Options(ProbeOptions):
 def main(options):
     """Runs the recipe; returns the rows of the table."""
     check_positive(options, "seeds")
+    check_each_once(options, "sources")
     fresh_features.check(options)
     predictor = gk.GraphPredictor.from_preset(options.predictor)
     fresh_features.check_heads(options, predictor.num_heads)
@@ -111,8 +113,10 @@ def measure(options, predictor, settings, train, held_out):
         seeds = [
             x for x in range(options.seeds) if (use, x, source) not in done
         ]
-        if seeds:  # a table that lacks them, or is of other weights
-            (options.out / "table.md").unlink(missing_ok=True)
+        if not seeds:
+            continue
+        # The table lacks them, or is of other weights.
+        (options.out / "table.md").unlink(missing_ok=True)
         for run in fresh_features.measure(
             options, predictor, source, use, seeds, train, held_out
         ):

@@ -92,6 +92,7 @@ class Options:
     half: bool = False
     """Whether the weights are stored in float16."""
     max_megabytes: float = 20.0
+    """Largest preset that is accepted."""
 
 
 def make_preset(options):

@@ -17,6 +17,7 @@ from recipes.common import JIT_COMPILE
 from recipes.common import check_above_zero
 from recipes.common import check_not_negative
 from recipes.common import check_positive
+from recipes.common import check_rate
 from recipes.common import refuse
 from recipes.pretrain import processes
 
@@ -69,6 +70,7 @@ class PretrainOptions:
     """Where prepared TFDS data sets lie."""
 
     # The model.
+
     embedding_dim: int | None = None
     num_heads: int | None = None
     key_dim: int | None = None
@@ -76,14 +78,19 @@ class PretrainOptions:
     num_conv_layers: int | None = None
     num_graph_layers: int = 3
     threshold: Literal["query", "scalar"] = "query"
+    """Whether each query has a threshold or each head, see
+    `KeyQueryProjection`."""
     activation: Literal["squared_relu", "square", "softmax"] = "squared_relu"
     composition: Literal["gru", "residual"] = "gru"
+    """The function v of Eq. 2, see `FeatureComposition`."""
     share_cell: bool = True
+    """Whether all layers of features share it."""
     dropout: float = 0.0
     num_positions: int | None = None
     """Positions decoded per batch and direction; 0 decodes all."""
 
     # The training.
+
     learning_rate: float | None = None
     batch_size: int | None = None
     steps_per_epoch: int | None = None
@@ -112,8 +119,15 @@ def check(options):
         "steps_per_epoch",
         "batch_size",
         "steps_per_execution",
+        "embedding_dim",
+        "num_heads",
+        "key_dim",
+        "kernel_size",
+        "num_conv_layers",
+        "num_graph_layers",
     )
-    check_not_negative(options, "validation_steps")
+    check_not_negative(options, "validation_steps", "num_positions")
+    check_rate(options, "dropout")
     check_above_zero(options, "learning_rate")
     if options.steps_per_epoch % options.steps_per_execution:
         raise ValueError(

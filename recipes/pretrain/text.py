@@ -81,8 +81,8 @@ def check(options):
     """Refuses options out of their range, before any work."""
     steps.check(options)
     processes.check(options)
-    check_positive(options, "patience")
-    check_not_negative(options, "num_candidates", "num_positions")
+    check_positive(options, "patience", "context_length")
+    check_not_negative(options, "num_candidates")
     if options.max_length < MIN_ROW_WORDS:
         refuse("max_length", f"at least {MIN_ROW_WORDS}", options)
     if not 0 < options.validation_fraction < 1:
@@ -154,12 +154,14 @@ def describe(corpus, options):
 
 def describe_text(corpus):
     """Returns sizes and checksums of a corpus and its vocabulary."""
-    streams = {"train": corpus.train, "held_out": corpus.validation}
+    train, held_out = corpus.train, corpus.validation
+    # Both have one array of words; where their texts start tells them apart.
+    arrays = {"train": train.token_ids, "held_out_texts": held_out.text_starts}
     return {
         "vocabulary": digest(corpus.vocabulary),
         "words": corpus.num_words,
-        "held_out_words": corpus.validation.num_words,
-        **fingerprint({name: x.token_ids for name, x in streams.items()}),
+        "held_out_words": held_out.num_words,
+        **fingerprint(arrays),
     }
 
 

@@ -92,6 +92,7 @@ class Options(ProcessOptions, PretrainOptions):
     """Source of the values that are not given."""
 
     # The text.
+
     vocabulary_size: int | None = None
     lowercase: bool | None = None
     numbers: Literal["keep", "N"] = "N"
@@ -99,9 +100,12 @@ class Options(ProcessOptions, PretrainOptions):
     normalize_unicode: bool = True
     """Whether a word gets one id however it is typed in Unicode."""
     min_paragraph_words: int = 5
+    """Shorter paragraphs are left out."""
     validation_fraction: float = 0.01
+    """Share of the texts that is held out."""
 
     # The model.
+
     objective: Literal["context", "skip_thought"] = "context"
     """What is predicted: the words around each position, or the other half of
     the window from one vector, see `SkipThoughtPretrainer`. That takes no
@@ -134,6 +138,7 @@ class Options(ProcessOptions, PretrainOptions):
     convolutions, rotary keys and first threshold have no effect."""
 
     # The training.
+
     optimizer: Literal["adam", "sgd"] | None = None
     """Adam with warm-up and cosine decay, or the released code's SGD."""
     max_length: int | None = None

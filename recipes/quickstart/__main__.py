@@ -54,6 +54,7 @@ class Options:
     """Of a longer text only the first words are used."""
 
     # Pretraining.
+
     vocabulary_size: int = 6000
     embedding_dim: int = 64
     num_heads: int = 4
@@ -68,6 +69,7 @@ class Options:
     epochs: int = 6
 
     # Transfer.
+
     transfer_steps: int = 200
     seeds: int = 3
     """Fresh features for each kind of graph."""

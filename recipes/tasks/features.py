@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 import glomo_keras as gk
-from glomo_keras import bundled_presets
 from glomo_keras import data
 from glomo_keras.models import presets
 from recipes.common import fingerprint
@@ -64,10 +63,8 @@ def check_features(options):
 def check_path(options, kind, name):
     """Refuses a kind of features whose file or folder is not there."""
     path, flag = getattr(options, name), name.replace("_", "-")
-    if name == "pretrainer" and path is not None:
-        bundled_presets.find(path)
-    elif path is None or not path.is_file():
-        what = "preset" if name == "pretrainer" else "file"
+    what = "preset" if name == "pretrainer" else "file"
+    if path is None or (what == "file" and not path.is_file()):
         raise ValueError(
             f"--features {kind} reads a {what}: --{flag} {what.upper()}. "
             f"Received: {name}={path}"

@@ -31,7 +31,7 @@ def make_graphs(options, seed, max_length=None):
 
 
 def make_source(options, seed):
-    """Makes the source of the graphs; the arguments are as above."""
+    """Makes the source of the graphs, see `make_graphs`."""
     if not reads_predictor(options):
         return gk.layers.UniformGraph(name="uniform_graph")
     predictor = gk.GraphPredictor.from_preset(
@@ -55,7 +55,7 @@ def make_source(options, seed):
 
 
 def make_transfer(options, seed, max_length):
-    """Makes the layer that applies the graphs; arguments as above."""
+    """Makes the layer that applies the graphs, see `make_graphs`."""
     shared = {
         "units": options.graph_units,
         "dropout": options.graph_dropout,

@@ -68,9 +68,9 @@ class GraphOptions:
     products: bool = True
     """Whether products of graph layers are mixed in."""
     graph_layers: tuple[int, ...] = ()
-    """Numbers of the predictor's graph layers, from 1; none given: all."""
+    """Numbers of the predictor's graph layers, from 1; no number: all."""
     graph_units: int | None = None
-    """Width of what the graphs add; that of the features by default."""
+    """Width of what the graphs add; None: that of the features."""
     graph_dropout: float = 0.0
     """Dropout of the inputs of the mixture weights and of the gate."""
     gate_bias: float = 0.0

@@ -111,6 +111,10 @@ def check(options):
 def load(options):
     """Reads the treebank, splits it by document, and looks up its words."""
     sentences = probes.read_conllu(options.treebank)
+    places = split(options, sentences)
+    available = len(places["train"])
+    if available < options.train_sentences:
+        refuse("train_sentences", f"at most {available}", options)
     lexicon = data.Lexicon()
     rows = lexicon.add_words(
         [sentence.words[: options.max_length] for sentence in sentences]
@@ -128,11 +132,8 @@ def load(options):
             [tags[i][: options.max_length] for i in at],
             tables,
         )
-        for name, at in split(options, sentences).items()
+        for name, at in places.items()
     }
-    available = len(parts["train"][1])
-    if available < options.train_sentences:
-        refuse("train_sentences", f"at most {available}", options)
     return TreebankData(parts, features, names)
 
 

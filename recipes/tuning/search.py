@@ -34,6 +34,9 @@ import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras import tuning
+from recipes.common import check_data
+from recipes.common import check_not_negative
+from recipes.common import check_positive
 from recipes.tasks import run
 from recipes.tasks.options import DataOptions
 from recipes.tasks.options import FeatureOptions
@@ -160,7 +163,10 @@ def main(options):
     trials = Trials(options, recipe)
     # KerasTuner's own variable; the chief writes the results of all workers.
     if "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "chief"):
-        search(build(options, trials))
+        tuner = build(options, trials)
+        tuner.oracle.get_space()  # waits for the chief, which wrote its data
+        check_data(describe(options, trials), options.out)
+        search(tuner)
         return None
     folder = training.RunFolder(options.out, RESULTS)
     with folder.start(options, HARMLESS, options.overwrite):
@@ -176,11 +182,8 @@ def main(options):
 def check(options, recipe):
     """Refuses options out of their range, before any work."""
     lengths = sorted(options.predictors)
-    if options.max_trials < 1 or options.seed < 0:
-        raise ValueError(
-            "--max-trials is at least 1, --seed 0. Received: "
-            f"max_trials={options.max_trials}, seed={options.seed}"
-        )
+    check_positive(options, "max_trials")
+    check_not_negative(options, "seed")
     if (options.space != "mixture") != bool(lengths) or min(lengths or [1]) < 1:
         raise ValueError(
             "--space context and all try the predictors of context lengths "

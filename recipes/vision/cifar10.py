@@ -70,6 +70,7 @@ class Options(SeedOptions):
     """Preset of the package, or preset folder, for predicted and random."""
 
     # The images.
+
     size: int = 32
     """Pixels a side to which images are scaled."""
     limit: int | None = None
@@ -84,6 +85,7 @@ class Options(SeedOptions):
     """Where prepared TFDS data sets lie."""
 
     # The model and its training.
+
     num_mixtures: int = 1
     include_products: bool = True
     units: int | None = None
@@ -118,7 +120,7 @@ def check(options):
     check_positive(options, "size", "epochs", "batch_size", "num_mixtures")
     check_above_zero(options, "learning_rate")
     check_not_negative(options, "limit", "test_limit")
-    if options.graph in ("predicted", "random"):
+    if options.graph in PREDICTED:
         gk.ImageGraphPredictor.from_preset(options.predictor)
 
 

@@ -13,6 +13,7 @@ edges of each layer.
 
 import dataclasses
 import pathlib
+from typing import Literal
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ class Options:
     """Name of a preset of the package, or a preset folder."""
     size: int = 32
     """Pixels a side."""
-    direction: str = "forward"
+    direction: Literal["forward", "backward"] = "forward"
     out: pathlib.Path = pathlib.Path("runs/pixel_graphs")
     """Folder of the pictures."""
     cache: pathlib.Path = pathlib.Path("~/.cache/glomo_keras")

@@ -81,6 +81,7 @@ class Options(PretrainOptions):
     """Source of the values that are not given."""
 
     # The images.
+
     size: int = 32
     """Pixels a side to which images are scaled."""
     crop: int | None = None
@@ -91,6 +92,7 @@ class Options(PretrainOptions):
     """Images used, at most: drawn from all."""
 
     # The model.
+
     bidirectional: bool = False
     """Backward graphs as well, from the last pixel to the first."""
     coordinates: bool = True

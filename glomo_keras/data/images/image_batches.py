@@ -72,7 +72,6 @@ class EvaluationCrops:
         middle = slice(start, start + crop)
         self.images = images[:, middle, middle]
         self.batch_size = batch_size
-        self.crop = crop
 
     def __len__(self):
         return len(self.images) // self.batch_size

@@ -4,7 +4,7 @@ import numpy as np
 
 from glomo_keras.utils.padding import pad_rows
 
-# What a length is rounded up to: one and a half times and twice a power of 2.
+# Lengths to round up to: 16, 24, 32, 48, 64, ...
 _LADDER = sorted(2**i * j for i in range(3, 20) for j in (2, 3))
 
 

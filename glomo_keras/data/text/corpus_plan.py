@@ -53,8 +53,7 @@ class CorpusPlan:
             vocabulary = vocabulary_lib.check_vocabulary(vocabulary)
         else:
             check_positive(vocabulary_size=vocabulary_size)
-            if vocabulary_size < 3:
-                vocabulary_lib.build_vocabulary({}, vocabulary_size)  # raises
+            vocabulary_lib.build_vocabulary({}, vocabulary_size)  # checks it
         self.vocabulary = vocabulary
         self.vocabulary_size = vocabulary_size
         config = WordTokenizer(

@@ -108,9 +108,9 @@ class TextFile:
     def texts(self, start=0, stop=None):
         """Yields the `RawText`s of the file, or of one of its `spans`.
 
-        A text belongs to the span in which the line before it begins that
-        divides it from the text before. Warns when the file is empty or holds
-        bytes that are not UTF-8.
+        A line belongs to the span in which it begins; a longer text to the
+        span in which the blank line or mark before it begins. Warns when the
+        file is empty or holds bytes that are not UTF-8.
 
         Args:
             start, stop: int or None, of a span, in bytes. Default to the

@@ -186,6 +186,14 @@ def test_row_that_is_not_sparse_fits_a_configuration_with_a_weight(tmp_path):
             "--embedding-dim is a multiple of the 2 heads",
         ),
         ({"transfer": ProbeOptions(max_length=0)}, "--max-length is at least"),
+        ({"transfer": ProbeOptions(max_length=6)}, "--max-length is at least"),
+        ({"transfer": ProbeOptions(num_candidates=-2)}, "--num-candidates is"),
+        ({"transfer": ProbeOptions(uses=("heads",) * 2)}, "--uses is one or"),
+        (
+            {"transfer": ProbeOptions(directions=("forward",) * 2)},
+            "--directions is one or more, each once",
+        ),
+        ({"rows": ("full", "full")}, "--rows is one or more, each once"),
         (
             {"transfer": ProbeOptions(vectors=pathlib.Path("missing"))},
             "--vectors is a file of word vectors",

@@ -114,11 +114,13 @@ def test_table_is_gone_while_it_is_not_whole(options, rows, monkeypatch):
     assert table.read_text("utf-8") == whole
 
 
-def test_finished_runs_are_not_made_again(options, rows):
+def test_finished_runs_are_not_made_again(options, rows, monkeypatch):
     path = options.out / "runs.csv"
     lines = path.read_text("utf-8")
     assert lines.count("\n") == 1 + 2
-    assert transfer_perplexity.main(options) == rows
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer_perplexity.fresh_features, "measure", None)
+        assert transfer_perplexity.main(options) == rows
     assert path.read_text("utf-8") == lines
 
 
@@ -160,6 +162,14 @@ def test_ratio_is_paired_by_seed_with_the_interval_of_student():
 def test_no_use_is_refused(options):
     with pytest.raises(ValueError, match="--uses is one or more"):
         transfer_perplexity.main(dataclasses.replace(options, uses=()))
+
+
+def test_vectors_that_heads_cannot_share_are_refused(options, tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("the 1.0 2.0 3.0\na 1.0 2.0 3.0\n")
+    changes = {"uses": ("pretraining",), "vectors": vectors}
+    with pytest.raises(ValueError, match="--vectors is a multiple of the 2"):
+        transfer_perplexity.main(dataclasses.replace(options, **changes))
 
 
 def test_features_that_heads_cannot_share_are_refused(options):

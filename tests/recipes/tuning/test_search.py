@@ -261,22 +261,36 @@ def test_killed_search_goes_on(files, tmp_path, start):
     assert set(table["status"]) == {"COMPLETED"}
 
 
-@pytest.mark.slow
-def test_chief_and_worker_share_a_search(files, tmp_path, start):
-    out = tmp_path / "out"
+def start_both(start, files, tmp_path, *of_worker):
+    """Starts a chief and a worker; returns their processes by name."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         port = str(server.getsockname()[1])
-    processes = {
+    return {
         name: start(
-            command(files, out),
+            command(files, tmp_path / "out", *options),
             tmp_path / name,
             KERASTUNER_ORACLE_IP="127.0.0.1",
             KERASTUNER_ORACLE_PORT=port,
             KERASTUNER_TUNER_ID=name,
         )
-        for name in ("chief", "tuner0")
+        for name, options in (("chief", ()), ("tuner0", of_worker))
     }
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_data_is_refused(files, tmp_path, start):
+    """Its scores could not be compared with those of the others."""
+    processes = start_both(start, files, tmp_path, "--limit", "5")
+    assert processes["tuner0"].wait(600) == 1
+    message = "The data are not those of the run"
+    assert message in (tmp_path / "tuner0").read_text()
+
+
+@pytest.mark.slow
+def test_chief_and_worker_share_a_search(files, tmp_path, start):
+    out = tmp_path / "out"
+    processes = start_both(start, files, tmp_path)
     for name, process in processes.items():
         assert process.wait(1800) == 0, (tmp_path / name).read_text()[-3000:]
     metrics = json.loads((out / "metrics.json").read_text())
