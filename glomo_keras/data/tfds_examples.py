@@ -21,7 +21,7 @@ class TfdsExamples:
             `"train"` unless given, the version the newest one prepared.
         names: sequence of str, the features wanted.
         data_dir: str or None, the folder of prepared datasets; None is
-            `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
+            `TFDS_DATA_DIR`, else `~/tensorflow_datasets`. Defaults to `None`.
 
     Raises:
         ImportError: If `tensorflow-datasets` is missing.

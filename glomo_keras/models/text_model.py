@@ -74,7 +74,7 @@ class TextModel(NetworkModel):
 
         Args:
             inputs: Dict of the model's inputs.
-            text: String, one of `texts`.
+            text: String, one of `texts`. Defaults to `""`.
         """
         if self.graphs is not None:
             graphs = graphs_from(self.graphs, inputs, text)

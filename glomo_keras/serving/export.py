@@ -96,7 +96,8 @@ without the tokens |
             None, no requests.
         max_characters: The most Unicode characters of a text, checked before
             it is split in tokens. Defaults to None, no limit.
-        warmup_images: Array `(n, H, W, C)`, the same for images.
+        warmup_images: Array `(n, H, W, C)`, the same for images. Defaults to
+            `None`.
 
     Returns:
         The `pathlib.Path` of the version's folder.

@@ -47,7 +47,7 @@ def make_signatures(
         predictor: See `export_saved_model`.
         tokenizer: See `export_saved_model`.
         vocabulary_path: The file of the vocabulary, which becomes an asset.
-            Needed with a tokenizer.
+            Needed with a tokenizer. Defaults to `None`.
         max_length: See `export_saved_model`.
         max_characters: See `export_saved_model`.
         num_edges: See `export_saved_model`.

@@ -23,7 +23,7 @@ class CheckpointStore:
     Args:
         directory: The folder; it is made by the first `save`.
         keep: How many checkpoints stay. The second one is what `load` falls
-            back to.
+            back to. Defaults to `2`.
 
     Example:
 

@@ -24,10 +24,11 @@ class GraphHyperModel(keras_tuner.HyperModel):
         space: `"mixture"`, `"context"`, or `"all"` for both. Defaults to
             `"mixture"`.
         num_graph_layers: Number of graph layers of the predictor. Needed for
-            the space "mixture".
+            the space "mixture". Defaults to `None`.
         context_lengths: Sequence of ints. Needed for the space "context".
+            Defaults to `()`.
         learning_rate: The middle of those tried. Needed for the space
-            "context".
+            "context". Defaults to `None`.
 
     Raises:
         ValueError: If an argument is out of its range or missing.

@@ -14,7 +14,7 @@ class Workers:
     thread of TensorFlow's each, and end when this process does.
 
     Args:
-        count: int; 1 is this process.
+        count: int; 1 is this process. Defaults to `1`.
     """
 
     def __init__(self, count=1):

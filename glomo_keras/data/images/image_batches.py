@@ -15,7 +15,7 @@ class CropBatches:
         images: uint8 array `(N, S, S, 3)`.
         batch_size: int, B.
         crop: int, pixels a side; S or less.
-        seed: int, not negative.
+        seed: int, not negative. Defaults to `0`.
 
     Raises:
         ValueError: If there are fewer images than B, they are not square, or
@@ -93,7 +93,7 @@ class LabelledBatches:
         images: uint8 array `(N, S, S, 3)`.
         labels: int array `(N,)`.
         batch_size: int, B.
-        seed: int, not negative.
+        seed: int, not negative. Defaults to `0`.
 
     Raises:
         ValueError: If there are fewer images than B, or images and labels

@@ -39,7 +39,11 @@ def open_images(spec, data_dir=None):
     Args:
         spec: a folder (with folders in it, at any depth), an image file, a
             folder of official CIFAR-10 batches, or `tfds:NAME`.
-        data_dir: folder of prepared TFDS data sets.
+        data_dir: folder of prepared TFDS data sets. Defaults to `None`, see
+            `TfdsExamples`.
+
+    Returns:
+        A source, see above.
 
     Raises:
         FileNotFoundError, ValueError: If the spec does not exist or holds
@@ -67,7 +71,8 @@ def open_labelled(spec, data_dir=None):
         spec: a folder of official CIFAR-10 batches, a folder with `train` and
             `test`, each with a folder for each class, a folder of class
             folders alone, or `tfds:NAME` with the splits train and test.
-        data_dir: folder of prepared TFDS data sets.
+        data_dir: folder of prepared TFDS data sets. Defaults to `None`, see
+            `TfdsExamples`.
 
     Returns:
         Dict of `train` and `test`, sources; of a folder of class folders

@@ -16,8 +16,8 @@ def elmo_char_ids(tokens, max_length=None, max_characters=50):
         tokens: sequence of B sequences of words, each str or UTF-8 bytes, not
             lower-cased.
         max_length: int or None. Longer texts lose their end. T is the longest
-            remaining text, and at least 1.
-        max_characters: int C, at least 3.
+            remaining text, and at least 1. Defaults to `None`.
+        max_characters: int C, at least 3. Defaults to `50`.
 
     Returns:
         int32 array (B, T, C), 0 in the padding.

@@ -18,10 +18,16 @@ class Examples:
             `Lexicon`.
         tables: dict of input name to an array with one row for each word of
             the lexicon: `token_ids` `(V,)`, `char_ids` `(V, 50)`.
-        targets: array `(N,)`, or dict of them by output, or None.
+        targets: array `(N,)`, or dict of them by output, or None. Defaults to
+            `None`.
         few_lengths: boolean. Texts are padded to one of a few lengths (16,
             24, 32, 48, 64, ...) rather than to the longest of a batch: for
-            compilers, which compile a step anew for each length.
+            compilers, which compile a step anew for each length. Defaults to
+            `False`.
+
+    Raises:
+        ValueError: If texts and targets differ in number, or there is no
+            example.
 
     Example:
 

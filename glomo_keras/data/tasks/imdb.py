@@ -204,6 +204,7 @@ def read_imdb_tfds(split, name="imdb_reviews", data_dir=None):
         split: `"train"` or `"test"`.
         name: string, the data set's name, with config and version if need be.
         data_dir: folder of prepared data sets, as `TfdsExamples` takes it.
+            Defaults to `None`.
 
     Returns:
         `Reviews`, in the stored order.

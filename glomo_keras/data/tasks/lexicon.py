@@ -44,8 +44,10 @@ class Lexicon:
 
         Args:
             texts: sequence of str.
-            max_length: int or None. Longer texts lose their end.
-            description: str for a progress bar, or None for none.
+            max_length: int or None. Longer texts lose their end. Defaults to
+                `None`.
+            description: str for a progress bar, or None for none. Defaults to
+                `None`.
 
         Returns:
             `(rows, offsets)`, lists with one array for each text: the numbers

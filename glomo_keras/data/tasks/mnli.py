@@ -149,7 +149,8 @@ def read_mnli_tfds(spec, data_dir=None):
 
     Args:
         spec: str, such as `"tfds:multi_nli:validation_matched"`.
-        data_dir: str or None, the folder of prepared data sets.
+        data_dir: str or None, the folder of prepared data sets. Defaults to
+            `None`.
 
     Returns:
         `SentencePairs`, in the order stored.
@@ -179,12 +180,12 @@ def read_mnli(data_dir=None, tfds=None):
     """Reads train, dev matched and dev mismatched.
 
     Args:
-        data_dir: Folder with the official `multinli_1.0_*.jsonl` (whole
-            files, or `*_subset.jsonl` where there is no whole one), or with
-            GLUE's `train.tsv`, `dev_matched.tsv` and `dev_mismatched.tsv`;
-            with `tfds` the folder of prepared data sets.
+        data_dir: Folder with the official `multinli_1.0_*.jsonl` (whole files,
+            or `*_subset.jsonl` where there is no whole one), or with GLUE's
+            `train.tsv`, `dev_matched.tsv` and `dev_mismatched.tsv`; with `tfds`
+            the folder of prepared data sets. Defaults to `None`.
         tfds: str or None, the name of a TFDS data set, `"multi_nli"` or
-            `"glue/mnli"`.
+            `"glue/mnli"`. Defaults to `None`.
 
     Returns:
         Dict of `SentencePairs`: `train`, `matched` and `mismatched`.

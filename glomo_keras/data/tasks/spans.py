@@ -50,7 +50,7 @@ def decode_spans(start_logits, end_logits, max_tokens=16):
     Args:
         start_logits, end_logits: arrays `(B, T)`, very low on padding.
         max_tokens: int, the longest span; 16 allows `j - i <= 15`, as the
-            released code does.
+            released code does. Defaults to `16`.
 
     Returns:
         Int array `(B, 2)`: first and last token, both included. Of equal

@@ -114,9 +114,10 @@ def read_squad(data_dir=None, tfds=None):
     """Reads train and dev of SQuAD 1.1.
 
     Args:
-        data_dir: folder with `train-v1.1.json` and `dev-v1.1.json`; with
-            `tfds` the folder of prepared data sets.
-        tfds: str or None, the name of a TFDS data set, `"squad"`.
+        data_dir: folder with `train-v1.1.json` and `dev-v1.1.json`; with `tfds`
+            the folder of prepared data sets. Defaults to `None`.
+        tfds: str or None, the name of a TFDS data set, `"squad"`. Defaults to
+            `None`.
 
     Returns:
         Dict of `SquadQuestions`: `train` and `dev`.
@@ -195,7 +196,8 @@ def read_squad_tfds(spec, data_dir=None):
 
     Args:
         spec: str, such as `"tfds:squad:validation"`.
-        data_dir: str or None, the folder of prepared data sets.
+        data_dir: str or None, the folder of prepared data sets. Defaults to
+            `None`.
 
     Returns:
         `SquadQuestions`, in the order stored.

@@ -16,7 +16,7 @@ class EvaluationWindows:
     Args:
         stream: a `TokenStream`.
         batch_size: int.
-        max_length: int.
+        max_length: int. Defaults to `200`.
 
     Raises:
         ValueError: If an argument is below 1, or the stream is empty.

@@ -40,7 +40,8 @@ class JoinedTexts:
 
     Args:
         stream: a `TokenStream`.
-        order: (texts,) integer array, or None for the stored order.
+        order: (texts,) integer array, or None for the stored order. Defaults to
+            `None`.
     """
 
     def __init__(self, stream, order=None):
