@@ -104,9 +104,14 @@ class NetworkModel(GlomoModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
+        if not self.compiled:  # on JAX Keras would give 0
+            raise ValueError(
+                "There is no loss yet: `compile` the model with one. "
+                f"Received: a {type(self).__name__} that is not compiled"
+            )
         # Keras would take a tuple in the alphabetical order of the outputs.
         names = list(self.network.output)
-        compiled = self._compile_config.config if self.compiled else {}
+        compiled = self._compile_config.config
         for name in (
             "targets",
             "loss",
