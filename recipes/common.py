@@ -141,9 +141,9 @@ def check_data(facts, run):
     differ = [name for name, x in facts.items() if there.get(name, x) != x]
     if differ:
         raise ValueError(
-            "The data are not those of the run: restore them "
-            "(recipes.pretrain.evaluate takes --corpus and --cache of a text "
-            f"that has moved). Received: other {differ} than in {path}"
+            "The data are not those of the run: restore them, or name the "
+            "place that they have moved to if the recipe has an option for it. "
+            f"Received: other {differ} than in {path}"
         )
 
 

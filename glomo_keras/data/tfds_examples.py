@@ -52,6 +52,7 @@ class TfdsExamples:
         states = sorted(
             [entry.name, entry.stat().st_size, entry.stat().st_mtime_ns]
             for entry in os.scandir(folder)
+            if entry.is_file()
         )
         return [folder, self._split, self._num_examples, states]
 

@@ -28,7 +28,10 @@ class ResNet:
             data_format="channels_last", dtype=dtype, name="pool"
         )
         self.logits = keras.layers.Dense(
-            num_classes, dtype="float32", name="logits"
+            num_classes, dtype=dtype, name="logits"
+        )
+        self.in_float32 = keras.layers.Activation(
+            "linear", dtype="float32", name="logits_float32"
         )
         self.relu = keras.layers.ReLU(dtype=dtype, name="relu")
         self.add = keras.layers.Add(dtype=dtype, name="add")
@@ -90,7 +93,7 @@ class ResNet:
             x = self.relu(_run(block["first"], x))
             x = _run(block["second"], x)
             x = self.relu(self.add([x, shortcut]))
-        return self.logits(self.pool(x))
+        return self.in_float32(self.logits(self.pool(x)))
 
 
 def _run(layers, x):

@@ -50,8 +50,9 @@ class ContextPretrainer(TextPretrainer):
         empty_row_weight: Float, weight of a second loss, which draws rows
             without an edge towards having one, see
             `ops.statistics.row_shortfall`. The `loss` of training includes
-            it, that of evaluation does not. For predictors with
-            `activation="squared_relu"` only. Defaults to `0.0`.
+            it, that of evaluation does not. It has no effect on predictors
+            of another activation than `"squared_relu"`, which leave no row
+            empty. Defaults to `0.0`.
         seed: Integer seed of the positions and candidates. Defaults to
             `None`.
         dtype: Dtype policy. Defaults to that of the predictor.

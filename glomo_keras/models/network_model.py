@@ -23,7 +23,7 @@ class Network(keras.Model):
         return super().call(inputs, training=training, mask=mask, **kwargs)
 
     def check_bytes(self, inputs):
-        """Raises ValueError where the dtype cannot be that of images."""
+        """Raises ValueError where what is given for bytes cannot be bytes."""
         names = sorted(self.input)
         if not isinstance(inputs, dict):
             inputs = dict(zip(names, keras.tree.flatten(inputs), strict=False))

@@ -20,7 +20,9 @@ class Pretrainer(SelfScoringModel):
         empty_row_weight: Float, weight of a second loss, which draws rows
             without an edge towards having one, see
             `ops.statistics.row_shortfall`. The `loss` of training includes
-            it, that of evaluation does not. For `"squared_relu"` only.
+            it, that of evaluation does not. It has no effect on predictors
+            of another activation than `"squared_relu"`, which leave no row
+            empty.
         seed: Integer seed of what is drawn in training.
         dtype: Dtype policy, that of the predictor, or None.
         name: String.
@@ -45,13 +47,6 @@ class Pretrainer(SelfScoringModel):
             raise ValueError(
                 "`empty_row_weight` must be at least 0. "
                 f"Received: empty_row_weight={empty_row_weight}"
-            )
-        activation = graph_predictor.activation
-        if empty_row_weight and activation != "squared_relu":
-            raise ValueError(
-                "`empty_row_weight` must be 0 for an activation that leaves no "
-                f"row empty. Received: empty_row_weight={empty_row_weight}, "
-                f"activation={activation!r}"
             )
         _check_coupled(graph_predictor, messages, composition, share_cell)
         policy = graph_predictor.dtype_policy
@@ -131,7 +126,8 @@ class Pretrainer(SelfScoringModel):
             "edge_density": sum(densities) / len(densities),
             "empty_rows": sum(empty_rows) / len(empty_rows),
         }
-        if training and self.empty_row_weight:
+        sparse = self.graph_predictor.activation == "squared_relu"
+        if training and self.empty_row_weight and sparse:
             missing = [row_shortfall(x) for x in sum(factors.values(), [])]
             statistics["row_shortfall"] = sum(missing) / len(missing)
         return {name: from_first_part(x) for name, x in statistics.items()}

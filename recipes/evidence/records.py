@@ -6,6 +6,7 @@ import pathlib
 
 from glomo_keras.utils import files
 from recipes.evidence.runs import TASKS
+from recipes.graphs import transfer_perplexity
 
 
 def read(paths):
@@ -71,22 +72,12 @@ def read_measured(folder):
     """Yields the records of measured perplexities below a folder."""
     for path in sorted(folder.rglob("runs.csv")):
         name = str(path.parent.relative_to(folder))
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row.get("settings"):
-                    settings = without_places(_settings(row, path))
-                    row["settings"] = json.dumps(settings, sort_keys=True)
-                    yield {"name": name, "measured": row}
-
-
-def _settings(row, path):
-    try:
-        return json.loads(row["settings"])
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            "A row is cut off: start the command that made it again. "
-            f"Received: {path}"
-        ) from error
+        lines = transfer_perplexity.whole_lines(path).decode().splitlines()
+        for row in csv.DictReader(lines):
+            if row.get("settings"):
+                settings = without_places(json.loads(row["settings"]))
+                row["settings"] = json.dumps(settings, sort_keys=True)
+                yield {"name": name, "measured": row}
 
 
 def without_places(options):

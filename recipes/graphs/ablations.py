@@ -61,7 +61,7 @@ from recipes.tasks import compare
 CHANGES = {
     "full": {},
     "coupled": {"coupled": True, "messages": "slices"},
-    "not_sparse": {"activation": "square", "empty_row_weight": 0.0},
+    "not_sparse": {"activation": "square"},
     "one_layer": {"num_graph_layers": 1},
     "skip_thought": {"objective": "skip_thought"},
     "one_word": {"context_length": 1},
@@ -121,8 +121,7 @@ def check(options):
     pretrain_text.check(full)
     for row in options.rows:
         for name, value in CHANGES.get(row, {}).items():
-            own = name not in ("messages", "empty_row_weight")
-            if own and getattr(full, name) == value:
+            if name != "messages" and getattr(full, name) == value:
                 refuse(name, f"not {value}, which is the row {row}", options)
     fresh_features.check_heads(options.transfer, full.num_heads)
 

@@ -93,12 +93,17 @@ def check_heads(options, num_heads):
     """Refuses features that `--uses pretraining` cannot cut into slices."""
     if "pretraining" not in options.uses:
         return
-    name, width = "embedding_dim", options.embedding_dim
-    if options.vectors is not None:
-        name, (width, _) = "vectors", read_shape(str(options.vectors), None)
+    wanted = f"a multiple of the {num_heads} heads"
+    if options.vectors is None:
+        if options.embedding_dim % num_heads:
+            refuse("embedding_dim", wanted, options)
+        return
+    width, _ = read_shape(str(options.vectors), None)
     if width % num_heads:
-        wanted = f"a multiple of the {num_heads} heads"
-        refuse(name, wanted if name != "vectors" else f"{wanted} wide", options)
+        raise ValueError(
+            f"The width of --vectors is {wanted}. "
+            f"Received: width={width} in {options.vectors}"
+        )
 
 
 def measure(options, predictor, source, use, seeds, train, held_out):

@@ -145,11 +145,14 @@ def settings_of(options, train, held_out):
 
 def read_runs(path, settings):
     """Returns the rows of runs.csv with the same settings."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv.DictReader(whole_lines(path).decode().splitlines())
     return [measured(row) for row in rows if row["settings"] == settings]
+
+
+def whole_lines(path):
+    """Returns the bytes of runs.csv without a last line that was cut off."""
+    content = path.read_bytes() if path.exists() else b""
+    return content[: content.rfind(b"\n") + 1]
 
 
 def measured(row):
@@ -163,11 +166,9 @@ def measured(row):
 
 def write_run(path, row):
     """Adds a row to runs.csv."""
-    whole = path.read_bytes() if path.exists() else b""
-    if not whole.endswith(b"\n"):  # a row that was cut off
-        whole = whole[: whole.rfind(b"\n") + 1]
-        path.write_bytes(whole)
+    whole = whole_lines(path)
     with path.open("a", newline="", encoding="utf-8") as file:
+        file.truncate(len(whole))
         writer = csv.DictWriter(file, row)
         if not whole:
             writer.writeheader()

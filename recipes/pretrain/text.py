@@ -90,8 +90,6 @@ def check(options):
     width = options.embedding_dim
     if options.messages == "slices" and width % options.num_heads:
         refuse("num_heads", f"a divisor of the {width} channels", options)
-    if options.empty_row_weight and options.activation != "squared_relu":
-        refuse("empty_row_weight", f"0 with {options.activation}", options)
 
 
 def train_part(options):
@@ -155,8 +153,11 @@ def describe(corpus, options):
 def describe_text(corpus):
     """Returns sizes and checksums of a corpus and its vocabulary."""
     train, held_out = corpus.train, corpus.validation
-    # Both have one array of words; where their texts start tells them apart.
-    arrays = {"train": train.token_ids, "held_out_texts": held_out.text_starts}
+    arrays = {
+        "train": train.token_ids,
+        "held_out": held_out.token_ids,  # the same words: texts tell them apart
+        "held_out_texts": held_out.text_starts,
+    }
     return {
         "vocabulary": digest(corpus.vocabulary),
         "words": corpus.num_words,

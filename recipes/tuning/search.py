@@ -163,9 +163,10 @@ def main(options):
     trials = Trials(options, recipe)
     # KerasTuner's own variable; the chief writes the results of all workers.
     if "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "chief"):
+        facts = describe(options, trials)
         tuner = build(options, trials)
         tuner.oracle.get_space()  # waits for the chief, which wrote its data
-        check_data(describe(options, trials), options.out)
+        check_data(facts, options.out)
         search(tuner)
         return None
     folder = training.RunFolder(options.out, RESULTS)

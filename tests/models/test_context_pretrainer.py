@@ -416,10 +416,6 @@ def test_flat_features_need_no_heads_that_divide_the_width(messages):
         ({"num_decoder_layers": 0}, "`num_layers` must be"),
         ({"composition": "sum"}, "`composition` must be"),
         ({"empty_row_weight": -1}, "`empty_row_weight` must be"),
-        (
-            {"empty_row_weight": 1.0, "activation": "square"},
-            "`empty_row_weight` must be 0 for an activation that leaves no row",
-        ),
         ({"messages": "heads"}, "`messages` must be"),
         ({"activation": "relu"}, "`activation` must be"),
     ],
@@ -468,6 +464,19 @@ def test_weight_gives_empty_rows_a_gradient():
     assert history["loss"][0] > np.log(perplexities) / 2 + 0.1
     for projection in model.graph_predictor.projections.values():
         assert (to_numpy(projection.threshold_bias) < 3.0).all()
+
+
+def test_weight_has_no_effect_where_no_row_is_empty():
+    with_weight, without = (
+        make_pretrainer(activation="square", empty_row_weight=weight)
+        for weight in (1.0, 0.0)
+    )
+    with_weight.set_weights(without.get_weights())
+    histories = []
+    for model in (with_weight, without):
+        model.compile("sgd", run_eagerly=True)
+        histories.append(model.fit(repetitive(batch=2), verbose=0).history)
+    assert histories[0]["loss"] == histories[1]["loss"]
 
 
 def test_candidates_count_in_training_only():

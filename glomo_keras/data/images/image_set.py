@@ -42,9 +42,9 @@ def prepare_images(sources, cache, size):
     now and not in an hour.
 
     Args:
-        sources: list of sources, see `image_sources`. A file that several
-            have, or the same data set, is read once: part of its copies could
-            be held out and the others trained on.
+        sources: list of sources, see `image_sources`. What several have, a
+            data set or a file without a label, is read once: one copy could
+            be held out and another trained on.
         cache: path of a folder, made if needed.
         size: int, pixels a side.
 
@@ -113,14 +113,16 @@ def describe_skipped(skipped):
 
 
 def _without_repeats(sources, classes):
+    if len(sources) == 1:
+        return sources
     seen, left = set(), []
     for source in sources:
-        state = files.digest(source.signature())
         if isinstance(source, ImageFiles) and classes is None:
             source = source.without(seen)
-        elif state in seen:
-            source = None
-        seen.add(state)
+        else:
+            state = files.digest(source.signature())
+            source = None if state in seen else source
+            seen.add(state)
         if source is not None:
             left.append(source)
     return left

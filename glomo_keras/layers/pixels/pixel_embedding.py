@@ -74,7 +74,7 @@ class PixelEmbedding(keras.layers.Layer):
             )
 
     def call(self, images):
-        check.check_bytes("images", images, strict=False)
+        check.check_bytes("images", images)
         table = ops.cast(ops.convert_to_tensor(self.table), self.compute_dtype)
         rows = ops.reshape(table, (-1, self.units))
         first = VALUES * ops.arange(len(CHANNELS), dtype="int32")

@@ -143,7 +143,7 @@ class PixelWindowDecoder(keras.layers.Layer):
         }
 
     def call(self, features, images, table, positions=None):
-        check.check_bytes("images", images, strict=False)
+        check.check_bytes("images", images)
         height, width = ops.shape(images)[1:3]
         if positions is None:
             positions = ops.arange(height * width, dtype="int32")

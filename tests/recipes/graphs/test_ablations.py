@@ -11,7 +11,6 @@ import pytest
 from recipes.graphs import ablations
 from recipes.graphs import transfer_perplexity
 from recipes.graphs.fresh_features import ProbeOptions
-from recipes.pretrain import text as pretrain_text
 
 WORDS = "the cat sat on a mat while two dogs ran after one small bird".split()
 TINY = {
@@ -156,15 +155,6 @@ def test_a_row_changes_what_it_leaves_out_and_nothing_else(tmp_path, row):
     assert changed - {"out"} == set(ablations.CHANGES[row])
     assert own["seed"] == 3
     assert own["epochs"] * own["steps_per_epoch"] == every.steps
-
-
-def test_row_that_is_not_sparse_fits_a_configuration_with_a_weight(tmp_path):
-    """Rows of `square` are never empty, so nothing may pull at them."""
-    medium = options(tmp_path / "text", tmp_path, config="medium")
-    ablations.check(medium)
-    row = pretrain_text.resolve(ablations.pretraining(medium, "not_sparse", 0))
-    assert (row.activation, row.empty_row_weight) == ("square", 0.0)
-    pretrain_text.check(row)
 
 
 @pytest.mark.parametrize(

@@ -192,9 +192,6 @@ def test_options_out_of_range_are_refused_before_any_work(corpus, tmp_path):
             pretrain_text.pretrain(options(corpus, tmp_path, **{name: value}))
     with pytest.raises(ValueError, match="--steps-per-execution divides"):
         pretrain_text.pretrain(options(corpus, tmp_path, steps_per_execution=3))
-    square = {"activation": "square", "empty_row_weight": 0.1}
-    with pytest.raises(ValueError, match="--empty-row-weight is 0 with square"):
-        pretrain_text.pretrain(options(corpus, tmp_path, **square))
     assert not (tmp_path / "run").exists()
 
 
