@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import glomo_keras as gk
+from glomo_keras import analysis
 from glomo_keras import serving
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -211,6 +212,27 @@ def test_library_never_imports_a_recipe():
                 "TextClassifier",
                 "TokenClassifier",
                 "TransferProbe",
+            },
+        ),
+        (
+            analysis,
+            {
+                "GraphPage",
+                "compare_heads",
+                "dense_graphs",
+                "find_offsets",
+                "graph_edges",
+                "graph_statistics",
+                "plot_graph",
+                "plot_graph_grid",
+                "plot_pixel_maps",
+                "probes",
+                "ranked_edges",
+                "subword_graphs",
+                "to_networkx",
+                "to_pytorch_geometric",
+                "top_edges",
+                "view_graphs",
             },
         ),
         (

@@ -1,5 +1,6 @@
 """What every layer has to do, in one function, and inputs for the layers."""
 
+import inspect
 import json
 
 import keras
@@ -49,7 +50,7 @@ def run_layer_test(
     call_kwargs = call_kwargs or {}
     keras.utils.set_random_seed(1)
     layer = layer_class(**kwargs)
-    _check_config(layer)
+    _check_config(layer, kwargs)
     outputs = layer(**inputs, **call_kwargs)
     assert _shapes(outputs) == output_shape
     assert len(layer.weights) == num_weights
@@ -62,7 +63,7 @@ def run_layer_test(
             layer, typed, dtype, inputs, call_kwargs, outputs, tolerance
         )
     model = _functional_model(layer, inputs, call_kwargs)
-    _check_file(model, inputs, outputs, path)
+    _check_file(model, inputs, path)
     _check_frozen(layer, inputs, call_kwargs)
     _check_fit(model, inputs)
 
@@ -71,8 +72,13 @@ def _shapes(tensors):
     return keras.tree.map_structure(lambda x: tuple(x.shape), tensors)
 
 
-def _check_config(layer):
+def _check_config(layer, kwargs):
     config = layer.get_config()
+    arguments = inspect.signature(type(layer).__init__).parameters
+    assert set(arguments) - {"self", "kwargs"} <= set(config)
+    for name, value in kwargs.items():
+        if isinstance(value, bool | int | float | str):
+            assert config[name] == value, name
     text = json.dumps(config)
     assert layer.from_config(json.loads(text)).get_config() == config
     policy = keras.DTypePolicy("mixed_bfloat16")
@@ -144,11 +150,15 @@ def _input(array, name=None):
     )
 
 
-def _check_file(model, inputs, outputs, path):
+def _check_file(model, inputs, path):
+    rng = np.random.default_rng(0)  # first values alone would tell nothing
+    for weight in model.trainable_weights:
+        moved = 0.01 * rng.normal(size=weight.shape)
+        weight.assign(to_numpy(weight) + moved)
     file = path / "model.keras"
     model.save(file)
     loaded = keras.models.load_model(file)
-    flat = [keras.tree.flatten(x) for x in (loaded(inputs), outputs)]
+    flat = [keras.tree.flatten(x) for x in (loaded(inputs), model(inputs))]
     for value, expected in zip(*flat, strict=True):
         np.testing.assert_allclose(
             to_numpy(value), to_numpy(expected), atol=ROUND_TRIP
@@ -168,8 +178,12 @@ def _check_fit(model, inputs):
     trained = keras.Model(model.input, total)
     trained.compile("sgd", loss="mse", jit_compile=JIT)
     targets = np.ones(len(keras.tree.flatten(inputs)[0]))
+    before = [to_numpy(x) for x in model.trainable_weights]
     history = trained.fit(inputs, targets, verbose=0)
     assert np.isfinite(history.history["loss"][0])
+    after = [to_numpy(x) for x in model.trainable_weights]
+    moved = [np.any(a != b) for a, b in zip(after, before, strict=True)]
+    assert any(moved) or not moved
 
 
 class _Total(keras.layers.Layer):

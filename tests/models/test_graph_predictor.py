@@ -137,7 +137,8 @@ def test_precision_policies(policy, tmp_path):
         dtype = keras.backend.standardize_dtype(graph.dtype)
         assert dtype == predictor.token_embedding.compute_dtype
         difference = np.abs(to_numpy(graph) - expected[name])
-        assert difference.mean() < (1e-6 if policy == "float32" else 0.03)
+        limit = 1e-6 if policy == "float32" else 0.1
+        assert difference.sum() < limit * expected[name].sum()
     predictor.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for name, graph in loaded(inputs()).items():

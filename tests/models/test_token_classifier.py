@@ -74,6 +74,26 @@ def test_training_weighs_words():
     assert right[INPUTS["padding_mask"]].all()
 
 
+def test_words_without_weight_teach_nothing():
+    model = make_model(hidden_dim=8)
+    model.compile(
+        keras.optimizers.Adam(0.1),
+        {"logits": keras.losses.SparseCategoricalCrossentropy(True)},
+    )
+    words = {
+        "word_ids": np.array([[5, 5, 5, 6]]),
+        "padding_mask": np.ones((1, 4), "bool"),
+    }
+    model.fit(
+        words,
+        {"logits": np.array([[1, 2, 2, 3]])},
+        sample_weight={"logits": np.array([[1.0, 0.0, 0.0, 1.0]])},
+        epochs=30,
+        verbose=0,
+    )
+    assert logits_of(model, words).argmax(-1)[0].tolist() == [1, 1, 1, 3]
+
+
 @pytest.mark.parametrize(
     "options", [{"hidden_dim": -1}, {"dropout": 1.0}, {"hidden_dim": 2.5}]
 )

@@ -267,7 +267,9 @@ def test_batches_are_padded_as_a_server_pads_them():
 # Servers that fail.
 
 
-@pytest.mark.parametrize("fault", [BUSY, (502, b""), None])
+@pytest.mark.parametrize(
+    "fault", [BUSY, (429, b""), (502, b""), (504, b""), None]
+)
 def test_rest_is_tried_again_after_a_transient_fault(fault):
     with faulty_servers.rest([fault, fault, FINE]) as (url, requests):
         with GraphClient(url, retries=2) as client:

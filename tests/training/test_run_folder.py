@@ -79,8 +79,10 @@ def test_an_option_on_one_side_only_is_refused(tmp_path):
 
 @pytest.mark.parametrize("harmless", ["data.workers", "data"])
 def test_harmless_options_may_differ(tmp_path, harmless):
-    start_and_close(tmp_path, Options())
+    begin(tmp_path, Options())
     other = Options(data=Data(workers=9))
+    with pytest.raises(ValueError, match="data.workers: 2 there, 9 now"):
+        start_and_close(tmp_path, other)
     start_and_close(tmp_path, other, harmless=[harmless])
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["data"]["workers"] == 9

@@ -92,9 +92,13 @@ def test_mixture_of_three_positions_by_hand():
     np.testing.assert_allclose(to_numpy(total)[0, :, 0], [0, 3, 6], atol=1e-6)
 
 
+@pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("conditioned", [True, False])
-def test_what_stands_in_padding_changes_no_real_position(conditioned):
-    layer, made, mask = GraphMixture(2, conditioned), factors(), padding_mask()
+def test_what_stands_in_padding_changes_no_real_position(
+    conditioned, direction
+):
+    layer, mask = GraphMixture(2, conditioned), padding_mask()
+    made = factors(direction=direction)
     x = features()
     other = np.where(mask[..., None], x, 7.0).astype("float32")
     expected, found = (

@@ -110,6 +110,22 @@ def normalised(x, norm):
     return x * to_numpy(norm.gamma) + to_numpy(norm.beta)
 
 
+def test_training_normalises_real_positions_and_moves_the_averages():
+    x, mask = features(6), padding_mask()
+    layer = MaskedKeyQueryConv(6, num_layers=1)
+    layer.build(x.shape)
+    (norm,) = layer.key_norms
+    found = to_numpy(norm(x, training=True, mask=mask))
+    mean, variance = x[mask].mean(0), x[mask].var(0)
+    expected = (x[mask] - mean) / np.sqrt(variance + 1e-5)
+    np.testing.assert_allclose(found[mask], expected, atol=TOLERANCE)
+    for average, value in (
+        (norm.moving_mean, 0.1 * mean),
+        (norm.moving_variance, 0.9 + 0.1 * variance),
+    ):
+        np.testing.assert_allclose(to_numpy(average), value, atol=TOLERANCE)
+
+
 def test_window_of_three_positions_by_hand():
     layer = MaskedKeyQueryConv(
         1, num_layers=1, kernel_size=2, normalization="none"

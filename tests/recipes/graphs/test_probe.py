@@ -20,6 +20,8 @@ OPTIONS = {"resamples": 20}
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("probe")
     (folder / "dev.conllu").write_text(TREEBANK)
+    first, _ = TREEBANK.split("\n\n", 1)
+    (folder / "test.conllu").write_text(first + "\n\n")
     (folder / "gap.tsv").write_text(GAP)
     predictor = gk.GraphPredictor(
         len(WORDS), embedding_dim=8, num_heads=2, key_dim=4, num_conv_layers=1
@@ -36,7 +38,7 @@ def results(files):
         probe.Options(
             predictor=str(files / "preset"),
             treebank=files / "dev.conllu",
-            treebank_test=files / "dev.conllu",
+            treebank_test=files / "test.conllu",
             gap=files / "gap.tsv",
             out=files / "out",
             **OPTIONS,
@@ -64,11 +66,14 @@ def test_rules_of_all_kinds_are_measured(results):
 
 
 def test_rules_chosen_on_one_file_are_measured_on_the_other(results):
+    row = found(
+        results, question="dependency heads", side="after", kind="offset"
+    )
+    assert (row["accuracy"], row["asked"]) == (0.75, 4)
+    assert (row["test_accuracy"], row["test_asked"]) == (2 / 3, 3)
     for row in results["rules"]:
-        if row["question"].startswith("dependency"):
-            assert row["test_accuracy"] == row["accuracy"]  # the same file
-        else:
-            assert "test_accuracy" not in row
+        of_trees = row["question"].startswith("dependency")
+        assert ("test_accuracy" in row) == of_trees
 
 
 def test_gain_is_over_the_best_other_rule(results):
