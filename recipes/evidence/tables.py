@@ -115,7 +115,7 @@ def row(recipe, lines, line, size, names):
         if found is not None:
             best, gain = found
             cells[f"{title}: difference"] = (
-                f"{interval(gain)} to {best.label}, {gain['pairs']} pairs"
+                f"{interval(gain)} to {best.label}, {pairs(gain['pairs'])}"
             )
         decay = decay_for(lines, line)
         if decay is not None:
@@ -127,6 +127,11 @@ def row(recipe, lines, line, size, names):
     if not names:
         del cells["OPTIONS"]
     return cells
+
+
+def pairs(count):
+    """Returns a number of pairs as text."""
+    return f"{count} pair" + "s" * (count != 1)
 
 
 def decay_for(lines, line):
