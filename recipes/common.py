@@ -21,19 +21,22 @@ def refuse(name, wanted, options):
     )
 
 
-def check_positive(options, *names):
-    """Raises ValueError if one of these options is given and is below 1."""
+def check_at_least(least, options, *names):
+    """Raises ValueError if one of these options is given and is below that."""
     for name in names:
         value = getattr(options, name)
-        if value is not None and value < 1:
-            refuse(name, "at least 1", options)
+        if value is not None and value < least:
+            refuse(name, f"at least {least}", options)
+
+
+def check_positive(options, *names):
+    """Raises ValueError if one of these options is given and is below 1."""
+    check_at_least(1, options, *names)
 
 
 def check_not_negative(options, *names):
     """Raises ValueError if one of these options is given and is below 0."""
-    for name in names:
-        if (getattr(options, name) or 0) < 0:
-            refuse(name, "at least 0", options)
+    check_at_least(0, options, *names)
 
 
 def check_each_once(options, *names):

@@ -82,9 +82,10 @@ def label_axis(axis, labels, size, **kwargs):
     )
 
 
-def title_width(title, size):
-    """Estimates the width of a title in inches."""
-    return CHARACTER * size / 72 * len(title)
+def title_width(panels, size):
+    """Estimates the width of the longest title of some axes in inches."""
+    longest = max(len(axes.get_title()) for axes in panels)
+    return CHARACTER * size / 72 * longest
 
 
 def set_title(axes, title, size):

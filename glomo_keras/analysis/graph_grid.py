@@ -67,8 +67,7 @@ def plot_graph_grid(graphs, tokens, *, terms=None, title=None, path=None):
             name = f"{name}, head {index[1] + 1}"
         drawing.set_title(axes, name, TITLE_SIZE)
     drawing.add_colour_bar(figure, image, panels)
-    titles = [axes.get_title() for axes in panels.flat]
-    longest = drawing.title_width(max(titles, key=len), TITLE_SIZE)
+    longest = drawing.title_width(panels.flat, TITLE_SIZE)
     side = max(PANEL, longest, length / POSITIONS_PER_INCH)
     if length <= MAX_LABELLED:
         side = max(side, length * drawing.LINE * LABEL_SIZE / 72)

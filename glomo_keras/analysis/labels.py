@@ -4,6 +4,8 @@ import functools
 
 from matplotlib import font_manager
 
+from glomo_keras.utils.graph_arrays import token_text
+
 MAX_CHARACTERS = 18
 MISSING = "\N{WHITE SQUARE}"
 # DejaVu comes with matplotlib; the others cover scripts that it lacks.
@@ -77,8 +79,4 @@ def shorten(text, length=MAX_CHARACTERS):
 
 def token_labels(tokens):
     """Returns a label for each token, a string or UTF-8 bytes."""
-    texts = (
-        token.decode("utf-8", "replace") if isinstance(token, bytes) else token
-        for token in tokens
-    )
-    return [shorten(drawable(str(text))) for text in texts]
+    return [shorten(drawable(token_text(token))) for token in tokens]

@@ -7,6 +7,7 @@ from keras import ops
 
 from glomo_keras.analysis import page_graphs
 from glomo_keras.utils.graph_arrays import check_names
+from glomo_keras.utils.graph_arrays import token_text
 from glomo_keras.utils.validation import check_positive
 
 
@@ -78,15 +79,9 @@ def _texts(graphs, tokens, image, padding_mask, example):
     for name, words in tokens.items():
         one = page_graphs.read_example(graphs[name], masks[name], example)
         check_names(words, len(one.kept), "tokens")
-        words = [_as_text(word) for word in words]
+        words = [token_text(word) for word in words]
         texts.append({"name": str(name), "tokens": words, "example": one})
     return texts
-
-
-def _as_text(token):
-    if isinstance(token, bytes):
-        return token.decode("utf-8", "replace")
-    return str(token)
 
 
 def _check_image(image, example):

@@ -64,9 +64,7 @@ def plot_pixel_maps(graphs, image, pixel, *, title=None, path=None):
         one = maps[layer, head].reshape(height, width)
         name = f"layer {layer + 1}, head {head + 1}: {one.max():.2g}"
         _draw_panel(axes, one, pixel, name)
-    titles = [axes.get_title() for axes in panels[:, 1:].flat]
-    longest = drawing.title_width(max(titles, key=len), TITLE_SIZE)
-    side = max(PANEL, longest)
+    side = max(PANEL, drawing.title_width(panels[:, 1:].flat, TITLE_SIZE))
     drawing.fit(figure, panels, side, side)
     drawing.write_figure(figure, path)
     return figure

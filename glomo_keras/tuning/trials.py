@@ -1,7 +1,8 @@
-"""The trials of a search as a table, and as a picture."""
+"""Who runs the trials of a search; trials as a table, and as a picture."""
 
 import math
 import numbers
+import os
 import pathlib
 
 import numpy as np
@@ -10,6 +11,14 @@ HEAD = ["trial", "status", "score", "epoch"]
 MISSING = "-"
 SPREAD = 0.02
 """Share of an axis over which lines through one value are spread."""
+
+
+def is_worker():
+    """Returns whether another process, the chief, keeps the trials.
+
+    KerasTuner's own environment variable says so.
+    """
+    return "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "chief")
 
 
 def trial_table(tuner):

@@ -1,12 +1,12 @@
 import functools
 import json
-import os
 import pathlib
 import shutil
 
 import keras_tuner
 import numpy as np
 
+from glomo_keras.tuning.trials import is_worker
 from glomo_keras.utils import files
 from glomo_keras.utils.validation import check_option
 
@@ -110,7 +110,7 @@ def make_tuner(
     search = _search(kind, hypermodel, objective, max_epochs)
     _check_same(folder, search)
     # A worker would remove what its chief is just writing.
-    if "chief" in os.environ.get("KERASTUNER_TUNER_ID", "chief"):
+    if not is_worker():
         _remove_unknown_trials(folder)
     tuner = TUNERS[kind](
         hypermodel=hypermodel,

@@ -126,3 +126,10 @@ def check_names(names, length, name):
             f"`{name}` must have {length} entries, as many as the graph has. "
             f"Received: {len(names)} {name}"
         )
+
+
+def token_text(token):
+    """Returns a token, a string or UTF-8 bytes, as a string."""
+    if isinstance(token, bytes):
+        return token.decode("utf-8", "replace")
+    return str(token)

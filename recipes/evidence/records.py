@@ -1,6 +1,5 @@
 """The records of runs that the page is made of, from folders or files."""
 
-import csv
 import json
 import pathlib
 
@@ -72,8 +71,7 @@ def read_measured(folder):
     """Yields the records of measured perplexities below a folder."""
     for path in sorted(folder.rglob("runs.csv")):
         name = str(path.parent.relative_to(folder))
-        lines = transfer_perplexity.whole_lines(path).decode().splitlines()
-        for row in csv.DictReader(lines):
+        for row in transfer_perplexity.read_rows(path):
             if row.get("settings"):
                 settings = without_places(json.loads(row["settings"]))
                 row["settings"] = json.dumps(settings, sort_keys=True)

@@ -30,6 +30,7 @@ from PIL import Image
 import glomo_keras as gk
 from glomo_keras import analysis
 from glomo_keras import data
+from glomo_keras.utils.graph_arrays import token_text
 from recipes.common import check_positive
 from recipes.common import refuse
 
@@ -142,10 +143,7 @@ def choose_sentences(heads, graphs, texts):
         of_head = graphs[name][:, head["layer"] - 1, head["head"] - 1]
         scored = []
         for index, length in enumerate(lengths):
-            tokens = [
-                token.decode() if isinstance(token, bytes) else token
-                for token in texts["tokens"][index, :length]
-            ]
+            tokens = [token_text(x) for x in texts["tokens"][index, :length]]
             graph = of_head[index, :length, :length]
             edges = [
                 edge

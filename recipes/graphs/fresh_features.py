@@ -14,6 +14,7 @@ from glomo_keras import training
 from glomo_keras.data.text.windows import MIN_ROW_WORDS
 from glomo_keras.data.vectors.vector_file import read_shape
 from glomo_keras.ops.graphs import split_layers
+from recipes.common import check_at_least
 from recipes.common import check_each_once
 from recipes.common import check_not_negative
 from recipes.common import check_positive
@@ -82,8 +83,7 @@ def check(options):
         "held_out_windows",
     )
     check_not_negative(options, "num_candidates")
-    if options.max_length < MIN_ROW_WORDS:
-        refuse("max_length", f"at least {MIN_ROW_WORDS}", options)
+    check_at_least(MIN_ROW_WORDS, options, "max_length")
     check_each_once(options, "uses", "directions")
     if options.vectors is not None and not options.vectors.is_file():
         refuse("vectors", "a file of word vectors", options)

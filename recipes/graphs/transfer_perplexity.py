@@ -145,8 +145,13 @@ def settings_of(options, train, held_out):
 
 def read_runs(path, settings):
     """Returns the rows of runs.csv with the same settings."""
-    rows = csv.DictReader(whole_lines(path).decode().splitlines())
+    rows = read_rows(path)
     return [measured(row) for row in rows if row["settings"] == settings]
+
+
+def read_rows(path):
+    """Returns all rows of runs.csv, dicts of text."""
+    return list(csv.DictReader(whole_lines(path).decode().splitlines()))
 
 
 def whole_lines(path):

@@ -28,7 +28,6 @@ file, with the numbers in the run folder. A preset of more than
 `--max-megabytes` is refused; `--half` stores it in float16.
 """
 
-import csv
 import dataclasses
 import json
 import pathlib
@@ -47,6 +46,7 @@ from glomo_keras.models import presets
 from glomo_keras.ops.graphs import DIRECTIONS
 from glomo_keras.utils import files
 from recipes.common import read_options
+from recipes.graphs import transfer_perplexity
 from recipes.pretrain import text as pretrain_text
 from recipes.vision import pretrain as pretrain_images
 
@@ -198,8 +198,7 @@ def check_predictor(run):
         measured[path] = files.read_json(path).get("weights", own)
     path = run / "transfer" / "runs.csv"
     if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            *_, last = csv.DictReader(file)
+        *_, last = transfer_perplexity.read_rows(path)
         facts = json.loads(last["settings"]).get("data", {})
         measured[path] = facts.get("predictor", own)
     for path, digest in measured.items():

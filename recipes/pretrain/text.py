@@ -35,6 +35,7 @@ from glomo_keras import data
 from glomo_keras import training
 from glomo_keras.data.text.windows import MIN_ROW_WORDS
 from glomo_keras.utils.files import digest
+from recipes.common import check_at_least
 from recipes.common import check_not_negative
 from recipes.common import check_positive
 from recipes.common import fingerprint
@@ -83,8 +84,7 @@ def check(options):
     processes.check(options)
     check_positive(options, "patience", "context_length")
     check_not_negative(options, "num_candidates")
-    if options.max_length < MIN_ROW_WORDS:
-        refuse("max_length", f"at least {MIN_ROW_WORDS}", options)
+    check_at_least(MIN_ROW_WORDS, options, "max_length")
     if not 0 < options.validation_fraction < 1:
         refuse("validation_fraction", "above 0 and below 1", options)
     width = options.embedding_dim

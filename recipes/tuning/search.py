@@ -22,7 +22,6 @@ docs/tuning.md has searches on several machines, times and hardware.
 
 import dataclasses
 import importlib
-import os
 import pathlib
 from typing import Literal
 
@@ -34,6 +33,7 @@ import glomo_keras as gk
 from glomo_keras import data
 from glomo_keras import training
 from glomo_keras import tuning
+from glomo_keras.tuning.trials import is_worker
 from recipes.common import check_data
 from recipes.common import check_not_negative
 from recipes.common import check_positive
@@ -161,8 +161,7 @@ def main(options):
     check(options, recipe)
     keras.config.set_dtype_policy(options.precision)
     trials = Trials(options, recipe)
-    # KerasTuner's own variable; the chief writes the results of all workers.
-    if "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "chief"):
+    if is_worker():  # the chief writes the results of all
         facts = describe(options, trials)
         tuner = build(options, trials)
         tuner.oracle.get_space()  # waits for the chief, which wrote its data

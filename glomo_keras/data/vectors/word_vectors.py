@@ -11,7 +11,7 @@ from glomo_keras.data.text.unicode_forms import normalized
 from glomo_keras.data.vectors.vector_file import read_shape
 from glomo_keras.data.vectors.vector_file import select_vectors
 from glomo_keras.utils.validation import check_option
-from glomo_keras.utils.validation import check_positive
+from glomo_keras.utils.validation import check_positive_or_none
 
 CASES = {"lower": str.lower, "capitalize": str.capitalize, "upper": str.upper}
 """The other spellings under which a word may be looked up."""
@@ -135,8 +135,7 @@ def read_word_vectors(
 
 
 def _check_options(dim, case_fallback, oov, oov_stddev):
-    if dim is not None:
-        check_positive(dim=dim)
+    check_positive_or_none(dim=dim)
     wrong = [name for name in case_fallback if name not in CASES]
     if isinstance(case_fallback, str) or wrong:
         raise ValueError(
