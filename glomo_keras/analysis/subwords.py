@@ -38,7 +38,8 @@ def subword_graphs(graphs, word_offsets, subword_offsets):
             the same text; see `find_offsets`.
 
     Returns:
-        Array `(B, ..., S, S)` of the dtype of the graphs, or a dict of them.
+        Array `(B, ..., S, S)` of the dtype of the graphs, float64 for
+        integers, or a dict of them.
 
     Raises:
         ValueError: If the shapes do not fit, or a weight is negative or not
@@ -76,7 +77,9 @@ def subword_graphs(graphs, word_offsets, subword_offsets):
     sums = graphs.sum(-1, keepdims=True, dtype="float64")  # (B, ..., T, 1)
     wanted = ratio(receivers @ sums, receivers @ (sums > 0))
     rows = wanted * ratio(spread, spread.sum(-1, keepdims=True))
-    return rows.astype(graphs.dtype)  # (B, ..., S, S)
+    integers = graphs.dtype.kind in "biu"
+    # (B, ..., S, S)
+    return rows.astype("float64" if integers else graphs.dtype)
 
 
 def find_offsets(text, pieces):

@@ -7,6 +7,8 @@ imported without it.
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from glomo_keras.serving import checks
 from glomo_keras.serving import signatures as signatures_lib
 from glomo_keras.serving import warmup
@@ -109,7 +111,8 @@ without the tokens |
         RuntimeError: If Keras does not run on TensorFlow.
         ValueError: If a number is out of its range, the inputs or outputs
             have other names, a token contains a line break, the tokenizer is
-            not that of the predictor, or a warm-up text is too long.
+            not that of the predictor, a warm-up text is too long, or the
+            warm-up images are not what the predictor takes.
 
     Example:
 
@@ -127,6 +130,8 @@ without the tokens |
     """
     limits = {"max_length": max_length, "max_characters": max_characters}
     _check(predictor, version, tokenizer, num_edges, limits)
+    if warmup_images is not None:
+        _check_warmup_images(predictor, warmup_images, warmup_texts)
     target = Path(path) / str(version)
     checks.check_new(target)
     batches = []
@@ -159,6 +164,22 @@ def _check(predictor, version, tokenizer, num_edges, limits):
     checks.check_predictor(predictor)
     checks.check_tokenizer(tokenizer, predictor)
     checks.check_vocabulary(getattr(predictor, "vocabulary", None))
+
+
+def _check_warmup_images(predictor, images, texts):
+    if texts or signatures_lib.takes_text(predictor):
+        raise ValueError(
+            "`warmup_images` are for a predictor of images, `warmup_texts` "
+            "for one of texts: give one of them. Received: inputs "
+            f"{sorted(predictor.input)}, {len(texts or ())} texts, images of "
+            f"shape {np.shape(images)}"
+        )
+    channels = predictor.input["images"].shape[-1]
+    if np.shape(images)[-1:] != (channels,):
+        raise ValueError(
+            f"`warmup_images` must have the predictor's {channels} channels. "
+            f"Received: images of shape {np.shape(images)}"
+        )
 
 
 def _write(predictor, folder, tokenizer, num_edges, limits):

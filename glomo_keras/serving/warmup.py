@@ -67,6 +67,11 @@ def image_batches(images, max_length):
     """
     images = as_integers("images", images, "uint8")
     check_rank("images", images.shape, 4, "(n, H, W, C)")
+    if 0 in images.shape:
+        raise ValueError(
+            "`images` for the warm-up must not be empty. "
+            f"Received: shape {images.shape}"
+        )
     pixels = images.shape[1] * images.shape[2]
     _check_limit("max_length", max_length, pixels, "pixels")
     _import_messages()

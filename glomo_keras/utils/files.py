@@ -9,19 +9,19 @@ import pathlib
 import uuid
 
 HIDDEN_NAMES = (
-    "__MACOSX",
+    "__macosx",
     "__pycache__",
-    "Thumbs.db",
+    "thumbs.db",
     "ehthumbs.db",
     "desktop.ini",
-    "Icon\r",
-    "@eaDir",
-    "$RECYCLE.BIN",
-    "System Volume Information",
+    "icon\r",
+    "@eadir",
+    "$recycle.bin",
+    "system volume information",
     "lost+found",
 )
-"""Names, besides those with a leading dot, that are never data."""
-_HIDDEN = frozenset(map(str.lower, HIDDEN_NAMES))
+"""Names, in lower case, besides those with a leading dot, that are never
+data."""
 
 
 @contextlib.contextmanager
@@ -262,7 +262,7 @@ def is_hidden(name):
         name: str, a name without folders.
     """
     # "~$" marks a document that is open in an office program.
-    return name.startswith((".", "~$")) or name.lower() in _HIDDEN
+    return name.startswith((".", "~$")) or name.lower() in HIDDEN_NAMES
 
 
 def files_below(folder):

@@ -34,6 +34,14 @@ def test_all_pieces_of_a_word_receive_what_it_receives():
     np.testing.assert_allclose(graph[3], [0.4, 0.2, 0.4, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "bool"])
+def test_edges_without_weights_are_divided_too(dtype):
+    edges = word_graph() > 0
+    graph = subword_graphs(edges.astype(dtype), WORDS, PIECES)[0, 0, 0]
+    assert graph.dtype == "float64"
+    np.testing.assert_allclose(graph[3, 1:3], [2 / 3, 1 / 3])
+
+
 def test_rows_still_sum_to_one_or_zero():
     rng = np.random.default_rng(0)
     graphs = np.tril(rng.random((2, 2, 3, 9, 9)), -1)

@@ -133,6 +133,8 @@ def test_warmup_requests_are_of_the_images(exported):
         (np.full((1, 2, 2, 3), 0.5), "`images` must have.*dtype=float64"),
         (np.full((1, 2, 2, 3), 300), "`images` must have.*to 300"),
         (np.ones((2, 2, 3), "uint8"), "`images` must have"),
+        (np.ones((0, 5, 6, 3), "uint8"), r"not be empty.*\(0, 5, 6, 3\)"),
+        (np.ones((1, 2, 2, 1), "uint8"), r"3 channels.*\(1, 2, 2, 1\)"),
     ],
 )
 def test_warmup_images_that_are_none_are_refused(

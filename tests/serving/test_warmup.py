@@ -79,4 +79,14 @@ def test_wrong_warmup_texts_are_refused(tmp_path):
             max_length=3,
             warmup_texts=TEXTS,
         )
+    images = np.zeros((1, 2, 2, 3), "uint8")
+    for texts, count in ((None, 0), (TEXTS, len(TEXTS))):
+        with pytest.raises(ValueError, match=f"one of them.*{count} texts"):
+            export_saved_model(
+                model,
+                tmp_path,
+                tokenizer=tokenizer,
+                warmup_texts=texts,
+                warmup_images=images,
+            )
     assert list(tmp_path.iterdir()) == []

@@ -218,11 +218,10 @@ def _find_files(entry):
     entry = os.path.expanduser(entry)
     matches = [entry]
     if not os.path.exists(entry):
-        hidden = set(files.HIDDEN_NAMES) - set(pathlib.Path(entry).parts)
         matches = [
             match
             for match in sorted(glob.glob(entry, recursive=True))
-            if hidden.isdisjoint(pathlib.Path(match).parts)
+            if not _is_hidden_match(match, entry)
         ]
     paths = []
     for match in matches:
@@ -234,3 +233,12 @@ def _find_files(entry):
             f"No text file found: nothing matches. Received: {entry!r}"
         )
     return paths
+
+
+def _is_hidden_match(match, pattern):
+    """Returns whether a glob found a hidden file that it does not name.
+
+    A leading dot does not hide: `*` matches none, and `.*` asks for it.
+    """
+    found = set(pathlib.Path(match).parts) - set(pathlib.Path(pattern).parts)
+    return any(files.is_hidden(name.lstrip(".")) for name in found)

@@ -150,7 +150,8 @@ class WindowSampler:
         offsets = np.concatenate([[0], np.cumsum(shifts)])
         if len(shifts):
             last = self.row_length - self.longest
-            offsets = offsets * last // offsets[-1]
+            # `offsets * last` can exceed int64.
+            offsets += offsets * (last - offsets[-1]) // offsets[-1]
         return offsets
 
 

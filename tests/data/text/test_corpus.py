@@ -69,7 +69,10 @@ def test_large_plain_files_are_read_by_line(tmp_path):
 
 
 def test_folders_globs_and_lists_are_read_once_in_order(tmp_path):
-    hidden = (".hidden", "._a.txt", "__MACOSX/d.txt", "sub/.ipynb/e.txt")
+    hidden = (
+        *(".hidden", "._a.txt", "~$a.txt"),
+        *("__MACOSX/d.txt", "__macosx/d.txt", "sub/.ipynb/e.txt"),
+    )
     for name in ("b.txt", "a.txt", "sub/c.txt", *hidden):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True, parents=True)

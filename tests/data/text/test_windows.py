@@ -53,6 +53,15 @@ def test_batches_have_the_lengths_and_steps_of_the_released_code():
     assert 97 < shifts.mean() < 103
 
 
+def test_a_row_may_be_long():
+    words, window = 4_000_000_000, 40_000_000
+    ids = np.zeros(1, "uint16")  # a plan does not read them
+    stream = TokenStream(ids, np.array([0]), np.array([words]))
+    offsets = WindowSampler(stream, 1, window).epoch_plan(0).offsets
+    assert offsets[-1] == words - window
+    assert (np.diff(offsets) > 0).all()
+
+
 def test_an_epoch_walks_each_row_to_its_end():
     stream = make_stream(RANDOM_LENGTHS)
     sampler = WindowSampler(stream, 4, 50)
