@@ -7,8 +7,6 @@ imported without it.
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from glomo_keras.serving import checks
 from glomo_keras.serving import signatures as signatures_lib
 from glomo_keras.serving import warmup
@@ -130,15 +128,22 @@ without the tokens |
     """
     limits = {"max_length": max_length, "max_characters": max_characters}
     _check(predictor, version, tokenizer, num_edges, limits)
-    if warmup_images is not None:
-        _check_warmup_images(predictor, warmup_images, warmup_texts)
+    takes_text = signatures_lib.takes_text(predictor)
+    if warmup_images is not None and (warmup_texts or takes_text):
+        raise ValueError(
+            "`warmup_images` are for a predictor of images, `warmup_texts` "
+            "for one of texts: give one of them. Received: inputs "
+            f"{sorted(predictor.input)}, {len(warmup_texts or ())} texts, "
+            f"{len(warmup_images)} images"
+        )
     target = Path(path) / str(version)
     checks.check_new(target)
     batches = []
     if warmup_texts:
         batches = warmup.text_batches(warmup_texts, tokenizer, **limits)
     elif warmup_images is not None:
-        batches = warmup.image_batches(warmup_images, max_length)
+        channels = predictor.input["images"].shape[-1]
+        batches = warmup.image_batches(warmup_images, max_length, channels)
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".writing-{version}-"
     with tempfile.TemporaryDirectory(dir=path, prefix=prefix) as folder:
@@ -164,22 +169,6 @@ def _check(predictor, version, tokenizer, num_edges, limits):
     checks.check_predictor(predictor)
     checks.check_tokenizer(tokenizer, predictor)
     checks.check_vocabulary(getattr(predictor, "vocabulary", None))
-
-
-def _check_warmup_images(predictor, images, texts):
-    if texts or signatures_lib.takes_text(predictor):
-        raise ValueError(
-            "`warmup_images` are for a predictor of images, `warmup_texts` "
-            "for one of texts: give one of them. Received: inputs "
-            f"{sorted(predictor.input)}, {len(texts or ())} texts, images of "
-            f"shape {np.shape(images)}"
-        )
-    channels = predictor.input["images"].shape[-1]
-    if np.shape(images)[-1:] != (channels,):
-        raise ValueError(
-            f"`warmup_images` must have the predictor's {channels} channels. "
-            f"Received: images of shape {np.shape(images)}"
-        )
 
 
 def _write(predictor, folder, tokenizer, num_edges, limits):

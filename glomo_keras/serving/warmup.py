@@ -51,12 +51,13 @@ def text_batches(texts, tokenizer, max_length, max_characters):
     return batches
 
 
-def image_batches(images, max_length):
+def image_batches(images, max_length, channels):
     """Returns the inputs of requests: of each image, then of all together.
 
     Args:
         images: Integer array `(n, H, W, C)`, values from 0 to 255.
         max_length: The limit of the export, or None.
+        channels: Integer C, the predictor's.
 
     Returns:
         List of dicts of arrays.
@@ -70,6 +71,11 @@ def image_batches(images, max_length):
     if 0 in images.shape:
         raise ValueError(
             "`images` for the warm-up must not be empty. "
+            f"Received: shape {images.shape}"
+        )
+    if images.shape[3] != channels:
+        raise ValueError(
+            f"`images` must have the predictor's {channels} channels. "
             f"Received: shape {images.shape}"
         )
     pixels = images.shape[1] * images.shape[2]

@@ -147,7 +147,7 @@ def test_warmup_images_that_are_none_are_refused(
 
 def test_integers_of_any_width_warm_up_as_bytes(monkeypatch):
     monkeypatch.setattr(warmup, "_import_messages", lambda: None)
-    batches = warmup.image_batches([[[[0, 7, 255]]]] * 2, None)
+    batches = warmup.image_batches([[[[0, 7, 255]]]] * 2, None, 3)
     assert [len(x["images"]) for x in batches] == [1, 1, 2]
     assert {x["images"].dtype.name for x in batches} == {"uint8"}
 

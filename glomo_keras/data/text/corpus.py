@@ -218,10 +218,11 @@ def _find_files(entry):
     entry = os.path.expanduser(entry)
     matches = [entry]
     if not os.path.exists(entry):
+        named = set(pathlib.Path(entry).parts)
         matches = [
             match
             for match in sorted(glob.glob(entry, recursive=True))
-            if not _is_hidden_match(match, entry)
+            if not _is_hidden_match(match, named)
         ]
     paths = []
     for match in matches:
@@ -235,10 +236,14 @@ def _find_files(entry):
     return paths
 
 
-def _is_hidden_match(match, pattern):
+def _is_hidden_match(match, named):
     """Returns whether a glob found a hidden file that it does not name.
 
     A leading dot does not hide: `*` matches none, and `.*` asks for it.
+
+    Args:
+        match: str, a path.
+        named: set of the parts of the glob.
     """
-    found = set(pathlib.Path(match).parts) - set(pathlib.Path(pattern).parts)
+    found = set(pathlib.Path(match).parts) - named
     return any(files.is_hidden(name.lstrip(".")) for name in found)
